@@ -1,0 +1,125 @@
+"""The only file that knows array libraries: namespaces, shape checks, division without epsilons.
+
+Everything numeric in the package is written once against the Python array API standard and runs on
+NumPy, PyTorch (with gradients, on any device) and any other library that follows it.
+"""
+
+import math
+from typing import Any
+
+import array_api_compat as compat
+
+from unmask.errors import ShapeError
+
+#: An array of any library that follows the array API standard. Shapes stand in the docstrings.
+Array = Any
+
+#: masks and targets are ``(..., source, channel, freq, frame)``
+SOURCE_AXIS, CHANNEL_AXIS, FREQ_AXIS, FRAME_AXIS = -4, -3, -2, -1
+
+
+def namespace(*arrays: Array) -> Any:
+    """Return the array-API namespace that all `arrays` share."""
+    return compat.array_namespace(*arrays)
+
+
+def is_complex(x: Array) -> bool:
+    """Tell whether `x` has a complex floating-point type."""
+    return bool(namespace(x).isdtype(x.dtype, "complex floating"))
+
+
+def check_same_shape(**arrays: Array) -> None:
+    """Refuse arrays of different shapes, naming them as the caller does."""
+    if len({tuple(array.shape) for array in arrays.values()}) > 1:
+        found = ", ".join(f"{name}{tuple(array.shape)}" for name, array in arrays.items())
+        raise ShapeError(f"shapes must agree, got {found}")
+
+
+def check_axes(axes: str, **arrays: Array) -> None:
+    """Refuse arrays that have fewer axes than `axes`, as in ``"channel, sample"``."""
+    n_axes = axes.count(",") + 1
+    for name, array in arrays.items():
+        if array.ndim < n_axes:
+            raise ShapeError(
+                f"{name} has shape {tuple(array.shape)}, expected (..., {axes}); "
+                "a single signal still needs its leading axes of length 1"
+            )
+
+
+def real_dtype(x: Array) -> Any:
+    """Return the real floating-point type of the same precision as `x`."""
+    xp = namespace(x)
+    return {xp.complex64: xp.float32, xp.complex128: xp.float64}.get(x.dtype, x.dtype)
+
+
+def tiny(x: Array) -> float:
+    """Return the smallest normal number of the precision of `x`; below it, division is noise."""
+    return float(namespace(x).finfo(real_dtype(x)).smallest_normal)
+
+
+def make_complex(re: Array, im: Array) -> Array:
+    """Return ``re + 1j * im`` with gradients through both parts."""
+    xp = namespace(re, im)
+    if compat.is_torch_array(re):
+        return xp.complex(re, im)
+    dtype = xp.complex64 if re.dtype == xp.float32 else xp.complex128
+    return xp.astype(re, dtype) + 1j * xp.astype(im, dtype)
+
+
+def to_complex(x: Array) -> Array:
+    """Return `x` as a complex array of the same precision."""
+    return x if is_complex(x) else make_complex(x, 0 * x)
+
+
+def safe_divide(num: Array, den: Array, *, fill: float) -> Array:
+    """Return ``num / den`` for real ``den >= 0``, and `fill` where `den` is zero or denormal.
+
+    NaN stays NaN. The gradient is zero, not NaN, where `fill` was put.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> safe_divide(np.array([1.0, 1.0]), np.array([2.0, 0.0]), fill=math.inf)
+    array([0.5, inf])
+    """
+    xp = namespace(num, den)
+    zero = den <= tiny(den)
+    ratio = num / xp.where(zero, xp.ones_like(den), den)
+    return xp.where(zero, xp.full_like(ratio, fill), ratio)
+
+
+def complex_divide(num: Array, den: Array, *, limit: float = math.inf) -> Array:
+    """Return the complex quotient ``num / den``, 0 where it is undefined, at most `limit` large.
+
+    Both are first divided by the larger part of `den`, so that squares neither overflow at 1e20
+    nor vanish at 1e-30 in single precision. Undefined means: `den` is zero or denormal, or the
+    quotient is not finite.
+    """
+    xp = namespace(num, den)
+    den = to_complex(den)
+    scale = xp.maximum(xp.abs(xp.real(den)), xp.abs(xp.imag(den)))
+    zero = scale <= tiny(scale)
+    one = xp.ones_like(scale)
+    scale = xp.where(zero, one, scale)
+    den_re = xp.where(zero, one, xp.real(den) / scale)
+    den_im = xp.where(zero, 0 * one, xp.imag(den) / scale)
+    num_re, num_im = xp.real(to_complex(num)) / scale, xp.imag(to_complex(num)) / scale
+    power = den_re**2 + den_im**2
+    re = (num_re * den_re + num_im * den_im) / power
+    im = (num_im * den_re - num_re * den_im) / power
+    bad = zero | ~xp.isfinite(re) | ~xp.isfinite(im)
+    bad = bad & ~(xp.isnan(num_re) | xp.isnan(num_im))  # NaN stays NaN
+    quotient = make_complex(xp.where(bad, 0 * one, re), xp.where(bad, 0 * one, im))
+    if math.isinf(limit):
+        return quotient
+    return quotient * safe_divide(limit * one, xp.maximum(xp.abs(quotient), limit * one), fill=1.0)
+
+
+def clip(x: Array, low: float, high: float) -> Array:
+    """Return `x` limited to ``[low, high]``; either bound may be infinite."""
+    xp = namespace(x)
+    if not math.isinf(low):
+        x = xp.where(x < low, xp.full_like(x, low), x)
+    if not math.isinf(high):
+        x = xp.where(x > high, xp.full_like(x, high), x)
+    return x

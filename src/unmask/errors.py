@@ -1,0 +1,43 @@
+"""The errors that are raised on purpose.
+
+::
+
+    UnmaskError
+    ├─ ShapeError(ValueError)       wrong number or size of axes
+    ├─ SampleRateError(ValueError)  two sample rates that must agree do not, or one is impossible
+    ├─ ConfigError(ValueError)      settings that cannot work together
+    ├─ ModelError(ValueError)       a model or checkpoint that this version cannot read
+    ├─ AudioFileError(OSError)      a file that cannot be read or written as audio
+    └─ MissingExtraError(ImportError)  an optional package is not installed
+
+Every message is one line: *subject: what is, what should be; what to do.* The command line prints
+it and exits with code 1; any other exception is a bug and keeps its traceback.
+"""
+
+
+class UnmaskError(Exception):
+    """Base of every error that is raised on purpose."""
+
+
+class ShapeError(UnmaskError, ValueError):
+    """An array has the wrong number or size of axes."""
+
+
+class SampleRateError(UnmaskError, ValueError):
+    """A sample rate is impossible, or two that must agree do not."""
+
+
+class ConfigError(UnmaskError, ValueError):
+    """Settings that cannot work, alone or together."""
+
+
+class ModelError(UnmaskError, ValueError):
+    """A model or checkpoint that this version cannot read."""
+
+
+class AudioFileError(UnmaskError, OSError):
+    """A file that cannot be read or written as audio."""
+
+
+class MissingExtraError(UnmaskError, ImportError):
+    """An optional package is needed and not installed."""
