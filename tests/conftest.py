@@ -1,0 +1,46 @@
+"""Fixtures that all tests share: a random generator, each array library, the folder of recordings."""
+
+import os
+from pathlib import Path
+
+import array_api_compat.numpy
+import array_api_strict
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, settings
+
+settings.register_profile(
+    "unmask",
+    deadline=None,
+    derandomize=True,
+    max_examples=30,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+settings.load_profile("unmask")
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)
+
+
+@pytest.fixture(params=["numpy", "torch", "array_api_strict"])
+def xp(request):
+    """Each array library in turn, as an array-API namespace."""
+    if request.param == "numpy":
+        return array_api_compat.numpy
+    if request.param == "array_api_strict":
+        return array_api_strict
+    torch = pytest.importorskip("torch")
+    torch.set_num_threads(1)
+    return pytest.importorskip("array_api_compat.torch")
+
+
+@pytest.fixture(scope="session")
+def shared():
+    """The folder of real recordings that lies beside the repository, where there is one."""
+    default = Path(__file__).parents[2] / "shared"
+    folder = Path(os.environ.get("UNMASK_SHARED", default))
+    if not (folder / "audio").is_dir():
+        pytest.skip("no folder of real recordings here (set UNMASK_SHARED)")
+    return folder
