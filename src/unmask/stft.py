@@ -1,0 +1,216 @@
+"""The short-time Fourier transform: one frozen object, two methods, any array library.
+
+Framing is that of ``torch.stft(center=True, pad_mode="constant")``: frame ``k`` is centred at sample
+``k * hop``, and the signal is continued with zeros. The signal is completed to a whole number of
+hops, so that the last sample is covered as well as any other and every length comes back exactly.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import Any
+
+import numpy as np
+from scipy.signal import get_window
+
+from unmask._arrays import Array, check_axes, is_complex, namespace, real_dtype
+from unmask.errors import ConfigError, ShapeError
+
+# Least envelope of squared windows, relative to the largest, that is still inverted: below it
+# synthesis would amplify rounding by more than about 14.
+_LEAST_ENVELOPE = 5e-3
+
+
+@lru_cache(maxsize=64)
+def _window(name: str, n_fft: int) -> Any:
+    """Return the periodic window `name` in float64; ``sqrt_`` before a name takes its root."""
+    base = name.removeprefix("sqrt_")
+    try:
+        window = get_window(base, n_fft, fftbins=True)
+    except ValueError:
+        raise ConfigError(
+            f"window: {name!r} is unknown or needs a parameter, expected a name that "
+            "scipy.signal.get_window takes alone, as 'hann', or 'sqrt_' and such a name"
+        ) from None
+    return np.sqrt(np.maximum(window, 0.0)) if base != name else window
+
+
+@dataclass(frozen=True)
+class STFT:
+    """A short-time Fourier transform that gives back exactly what went in.
+
+    Parameters
+    ----------
+    n_fft : int
+        Length of the window and of the transform in samples; 2048 are 46 ms at 44.1 kHz.
+    hop : int
+        Step between frames in samples; divides `n_fft`.
+    window : str
+        Name of a periodic window of :func:`scipy.signal.get_window`, or ``"sqrt_"`` and such a name
+        (``"sqrt_hann"``).
+
+    Raises
+    ------
+    ConfigError
+        If `hop` does not divide `n_fft`, the window is unknown, or window and hop leave samples
+        that cannot be rebuilt (a Hann window without overlap).
+
+    Notes
+    -----
+    Synthesis is the least-squares inverse (Griffin and Lim, 1984): overlap-add with the window,
+    divided by the sum of squared windows.
+
+    Examples
+    --------
+    >>> stft = STFT(n_fft=512, hop=128, window="sqrt_hann")
+    >>> waveform = np.ones((2, 1000))
+    >>> spectrum = stft.analyze(waveform)
+    >>> spectrum.shape
+    (2, 257, 9)
+    >>> bool(np.allclose(stft.synthesize(spectrum, 1000), waveform, rtol=0, atol=1e-12))
+    True
+    """
+
+    n_fft: int = 2048
+    hop: int = 512
+    window: str = "hann"
+
+    def __post_init__(self) -> None:
+        if self.n_fft < 2 or self.hop < 1 or self.n_fft % self.hop:
+            raise ConfigError(
+                f"hop: {self.hop} does not divide n_fft = {self.n_fft} (>= 2); "
+                "take n_fft / 2, / 4 or / 8"
+            )
+        # Four windows of signal show both edges and the steady state.
+        envelope = self._envelope(4 * self.n_fft // self.hop)
+        inner = envelope[self.n_fft // 2 : 4 * self.n_fft - self.n_fft // 2]
+        if inner.min() < _LEAST_ENVELOPE * inner.max():
+            raise ConfigError(
+                f"STFT: window {self.window!r} with n_fft = {self.n_fft} and hop = {self.hop} "
+                "cannot be inverted, some samples are weighted by (nearly) zero; take a smaller hop"
+            )
+
+    @property
+    def n_freq(self) -> int:
+        """Number of frequency bins, from 0 Hz to half the sample rate."""
+        return self.n_fft // 2 + 1
+
+    def n_frames(self, n_samples: int) -> int:
+        """Return the number of frames of a signal of `n_samples`: ``1 + ceil(n_samples / hop)``."""
+        return 1 - (-n_samples // self.hop)
+
+    def frequencies(self, sample_rate: float) -> Array:
+        """Return the centre of every bin in Hz, shape (freq,)."""
+        return np.arange(self.n_freq) * (sample_rate / self.n_fft)
+
+    @cached_property
+    def window_values(self) -> Any:
+        """The window, float64 NumPy array of shape (n_fft,)."""
+        return _window(self.window, self.n_fft)
+
+    def scaled(self, ratio: float) -> "STFT":
+        """Return the front-end whose bins and frames are as wide at `ratio` times the sample rate.
+
+        The hop is rounded to a whole number of samples, the overlap is kept.
+        """
+        hop = max(1, round(self.hop * ratio))
+        return STFT(hop * (self.n_fft // self.hop), hop, self.window)
+
+    def analyze(self, waveform: Array) -> Array:
+        """Return the complex spectrum of `waveform`.
+
+        Parameters
+        ----------
+        waveform : array [shape=(..., channel, sample)], real
+            At least two axes, any length.
+
+        Returns
+        -------
+        array [shape=(..., channel, freq, frame)], complex of the same precision
+            Not normalised: a full-scale sine has the magnitude ``sum(window) / 2``.
+        """
+        check_axes("channel, sample", waveform=waveform)
+        if is_complex(waveform):
+            raise ShapeError("waveform is complex, expected real samples; take its real part")
+        xp = namespace(waveform)
+        n_frames = self.n_frames(waveform.shape[-1])
+        left = self.n_fft // 2
+        right = (n_frames - 1) * self.hop + self.n_fft - left - waveform.shape[-1]
+        padded = _pad(waveform, left, right)
+        blocks = xp.reshape(padded, (*padded.shape[:-1], -1, self.hop))
+        overlap = self.n_fft // self.hop
+        frames = xp.concat([blocks[..., k : k + n_frames, :] for k in range(overlap)], axis=-1)
+        return xp.matrix_transpose(xp.fft.rfft(frames * self._window_like(waveform)))
+
+    def synthesize(self, spectrum: Array, n_samples: int) -> Array:
+        """Return the waveform of `n_samples` whose spectrum is nearest to `spectrum`.
+
+        Parameters
+        ----------
+        spectrum : array [shape=(..., channel, freq, frame)], complex
+            As :meth:`analyze` returns it for a waveform of `n_samples`, changed or not.
+        n_samples : int
+            Length to return.
+
+        Returns
+        -------
+        array [shape=(..., channel, sample)], real of the same precision
+
+        Raises
+        ------
+        ShapeError
+            If the number of bins or frames is not that of `n_samples`.
+        """
+        check_axes("channel, freq, frame", spectrum=spectrum)
+        expected = (self.n_freq, self.n_frames(n_samples))
+        if tuple(spectrum.shape[-2:]) != expected:
+            raise ShapeError(
+                f"spectrum has (freq, frame) = {tuple(spectrum.shape[-2:])}, expected {expected} "
+                f"for {n_samples} samples with n_fft = {self.n_fft}, hop = {self.hop}"
+            )
+        xp = namespace(spectrum)
+        frames = xp.fft.irfft(xp.matrix_transpose(spectrum), n=self.n_fft)
+        summed = self._overlap_add(frames * self._window_like(frames))
+        left = self.n_fft // 2
+        envelope = self._envelope(expected[1])[left : left + n_samples]
+        return summed[..., left : left + n_samples] / _like(envelope, summed)
+
+    def _window_like(self, x: Array) -> Array:
+        return _like(self.window_values, x)
+
+    def _overlap_add(self, frames: Array) -> Array:
+        """Add frames (..., frame, sample) at their places: (..., sample)."""
+        xp = namespace(frames)
+        overlap = self.n_fft // self.hop
+        total: Array = 0
+        for k in range(overlap):
+            part = frames[..., k * self.hop : (k + 1) * self.hop]
+            flat = xp.reshape(part, (*part.shape[:-2], -1))
+            total = total + _pad(flat, k * self.hop, (overlap - 1 - k) * self.hop)
+        return total
+
+    def _envelope(self, n_frames: int) -> Any:
+        """Return the sum of squared windows of `n_frames` frames, float64."""
+        overlap = self.n_fft // self.hop
+        squares = (self.window_values**2).reshape(overlap, self.hop)
+        # Block b is covered by the frames b - overlap < k <= b that exist.
+        sums = np.concatenate([np.zeros((1, self.hop)), np.cumsum(squares, axis=0)])
+        block = np.arange(n_frames + overlap - 1)
+        first = np.maximum(0, block - n_frames + 1)
+        last = np.minimum(block, overlap - 1)
+        return (sums[last + 1] - sums[first]).reshape(-1)
+
+
+def _pad(x: Array, left: int, right: int) -> Array:
+    """Return `x` with zeros before and after its last axis."""
+    xp = namespace(x)
+
+    def zeros(n: int) -> Array:
+        return xp.zeros((*x.shape[:-1], n), dtype=x.dtype, device=x.device)
+
+    return xp.concat([zeros(left), x, zeros(right)], axis=-1)
+
+
+def _like(values: Any, x: Array) -> Array:
+    """Return NumPy `values` as an array of the library, real precision and device of `x`."""
+    xp = namespace(x)
+    return xp.asarray(values, dtype=real_dtype(x), device=x.device)
