@@ -8,6 +8,8 @@ import math
 from typing import Any
 
 import array_api_compat as compat
+import numpy as np
+from numpy.typing import NDArray
 
 from unmask.errors import ShapeError
 
@@ -44,6 +46,13 @@ def check_axes(axes: str, **arrays: Array) -> None:
                 f"{name} has shape {tuple(array.shape)}, expected (..., {axes}); "
                 "a single signal still needs its leading axes of length 1"
             )
+
+
+def to_numpy(x: Array) -> NDArray[Any]:
+    """Return `x` as a NumPy array on the CPU, without gradients; not to be written to."""
+    if compat.is_torch_array(x):
+        x = compat.to_device(x.detach(), "cpu")
+    return np.asarray(x) if compat.is_numpy_array(x) else np.from_dlpack(x)
 
 
 def real_dtype(x: Array) -> Any:
