@@ -1,0 +1,112 @@
+"""What a mask family is: five questions that everything else asks."""
+
+from abc import ABC, abstractmethod
+from dataclasses import asdict, dataclass, fields
+from typing import Any, ClassVar
+
+from unmask._arrays import SOURCE_AXIS, Array, check_axes, complex_divide, namespace
+from unmask.errors import ShapeError
+from unmask.masks import algebra
+
+#: raw network output is ``(..., source, map, channel, freq, frame)``
+MAP_AXIS = -4
+
+
+@dataclass(frozen=True, kw_only=True)
+class Family(ABC):
+    """A set of masks: its best member, its activation, its application.
+
+    Arrays are ``targets (..., source, channel, freq, frame)`` complex, ``mixture (..., channel,
+    freq, frame)`` complex, ``raw (..., source, map, channel, freq, frame)`` real, ``masks (...,
+    source, channel, freq, frame)``; families with several components a bin have them on an axis of
+    their own after the sources. Settings of a family are fields; :func:`dataclasses.replace` changes them.
+    """
+
+    name: str
+    """Name in the registry."""
+    paper: str
+    """Where it is defined."""
+
+    values: ClassVar[str]
+    """Range of the masks, for people."""
+    is_complex: ClassVar[bool]
+    """Whether masks turn the phase."""
+    sums_to_one: ClassVar[bool] = False
+    """Whether all masks of a mixture sum to one over sources, ideal or activated."""
+    has_components: ClassVar[bool] = False
+    """Whether masks have an axis of components after the sources."""
+
+    @property
+    def n_maps(self) -> int:
+        """Number of real maps per source, channel and bin that a network must put out."""
+        return 2 if self.is_complex else 1
+
+    @abstractmethod
+    def ideal(self, targets: Array, mixture: Array) -> Array:
+        """Return the best masks of this family, given the truth.
+
+        Where the mixture is silent they are 0, if the family has no other rule. Shares (ratio,
+        binary by argmax, softmax) are taken among all sources in `targets`: give all of them.
+        """
+
+    @abstractmethod
+    def activate(self, raw: Array) -> Array:
+        """Return the masks that unconstrained maps stand for, differentiable where that exists."""
+
+    def apply(self, masks: Array, mixture: Array) -> Array:
+        """Return the masked spectra, ``(..., source, channel, freq, frame)``."""
+        return algebra.apply(masks, mixture)
+
+    def describe(self) -> dict[str, Any]:
+        """Return name, range, kind, maps and source as plain data."""
+        options = {f.name: getattr(self, f.name) for f in fields(self)}
+        return {
+            "name": options.pop("name"),
+            "values": self.values,
+            "complex": self.is_complex,
+            "sums_to_one": self.sums_to_one,
+            "n_maps": self.n_maps,
+            "paper": options.pop("paper"),
+            "options": {key: _plain(value) for key, value in options.items()},
+        }
+
+
+def _plain(value: Any) -> Any:
+    return asdict(value) if isinstance(value, Family) else value
+
+
+def check_targets(targets: Array, mixture: Array) -> None:
+    """Refuse targets that are not spectra of sources of this mixture."""
+    check_axes("source, channel, freq, frame", targets=targets)
+    if tuple(targets.shape[-3:]) != tuple(mixture.shape[-3:]):
+        raise ShapeError(
+            f"targets{tuple(targets.shape)} and mixture{tuple(mixture.shape)} must agree in "
+            "(channel, freq, frame)"
+        )
+
+
+def quotient(targets: Array, mixture: Array) -> Array:
+    """Return ``targets / mixture``, the unbounded complex mask, 0 where the mixture is silent."""
+    check_targets(targets, mixture)
+    return complex_divide(targets, namespace(mixture).expand_dims(mixture, axis=SOURCE_AXIS))
+
+
+def one_map(raw: Array) -> Array:
+    """Return the only map of `raw`."""
+    return maps(raw, 1)[0]
+
+
+def maps(raw: Array, n_maps: int) -> list[Array]:
+    """Return the maps of `raw` one by one; refuse another number of them."""
+    check_axes("source, map, channel, freq, frame", raw=raw)
+    if raw.shape[MAP_AXIS] != n_maps:
+        raise ShapeError(
+            f"raw{tuple(raw.shape)} has {raw.shape[MAP_AXIS]} maps, expected {n_maps}; "
+            "axes are (..., source, map, channel, freq, frame)"
+        )
+    return [raw[..., k, :, :, :] for k in range(n_maps)]
+
+
+def sigmoid(x: Array) -> Array:
+    """Return the logistic function of `x`, without overflow."""
+    return 0.5 * (1 + namespace(x).tanh(0.5 * x))
