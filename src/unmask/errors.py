@@ -4,6 +4,7 @@
 
     UnmaskError
     ├─ ShapeError(ValueError)       wrong number or size of axes
+    ├─ SignalError(ValueError)      samples that are no sound: NaN or infinite
     ├─ SampleRateError(ValueError)  two sample rates that must agree do not, or one is impossible
     ├─ ConfigError(ValueError)      settings that cannot work together
     ├─ ModelError(ValueError)       a model or checkpoint that this version cannot read
@@ -21,6 +22,10 @@ class UnmaskError(Exception):
 
 class ShapeError(UnmaskError, ValueError):
     """An array has the wrong number or size of axes."""
+
+
+class SignalError(UnmaskError, ValueError):
+    """Samples that are no sound: NaN or infinite."""
 
 
 class SampleRateError(UnmaskError, ValueError):
