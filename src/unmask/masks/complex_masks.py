@@ -230,6 +230,11 @@ class DeepFilter(Family):
         """Two per tap: real parts, then imaginary parts."""
         return 2 * self.order
 
+    @property
+    def context(self) -> tuple[int, int]:
+        """Frames before and after its own that the taps reach."""
+        return self.order - 1 - self.lookahead, self.lookahead
+
     def ideal(self, targets: Array, mixture: Array) -> Array:
         """Return the exact filter of least norm: defined where any tap sees sound."""
         xp = namespace(targets)

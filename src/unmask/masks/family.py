@@ -19,7 +19,7 @@ class Family(ABC):
     Arrays are ``targets (..., source, channel, freq, frame)`` complex, ``mixture (..., channel,
     freq, frame)`` complex, ``raw (..., source, map, channel, freq, frame)`` real, ``masks (...,
     source, channel, freq, frame)``; families with several components a bin have them on an axis of
-    their own after the sources. Settings of a family are fields; :func:`dataclasses.replace` changes them.
+    their own after the sources. Settings are fields; :func:`dataclasses.replace` changes them.
     """
 
     name: str
@@ -40,6 +40,11 @@ class Family(ABC):
     def n_maps(self) -> int:
         """Number of real maps per source, channel and bin that a network must put out."""
         return 2 if self.is_complex else 1
+
+    @property
+    def context(self) -> tuple[int, int]:
+        """Frames before and after its own that :meth:`apply` looks at."""
+        return 0, 0
 
     @abstractmethod
     def ideal(self, targets: Array, mixture: Array) -> Array:
