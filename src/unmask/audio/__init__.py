@@ -1,0 +1,39 @@
+"""Sound files in and out: the only file that imports soundfile, soxr and PyAV.
+
+Arrays are (channel, sample). Full scale is 1. Nothing is resampled, mixed, or scaled unless asked.
+
+* *Precision.* Files come as float32, which holds every 8-, 16- and 24-bit sample exactly; PCM_32
+  and DOUBLE come as float64.
+* *Rounding.* An integer file holds the whole number nearest to ``x * 2**(bits - 1)``, without
+  dither, so that reading and writing an integer file changes no bit, and two stems add up to their
+  mixture within one unit of the last bit; `round_together` does it for more. (libsndfile alone
+  would round down in WAV and to the nearest in FLAC.)
+* *Clipping.* Samples beyond full scale are clamped in every subtype but FLOAT and DOUBLE, and the
+  `WriteReport` says how many there were and how high the peak was.
+* *Truncated files.* WAV, AIFF, OGG, FLAC, MP3 and media that end before their header says are
+  refused. Not noticed: an OGG that lost whole pages, an MP3 without a length header, a WAV that was
+  written to a pipe (its header promises nothing), and media streams without a length.
+"""
+
+from unmask.audio.formats import MEDIA_SUFFIXES, SUFFIXES, WRITABLE, AudioInfo, find
+from unmask.audio.reading import info, read, read_blocks
+from unmask.audio.resampling import Resampler, resample
+from unmask.audio.writing import Writer, WriteReport, fitting_subtype, round_together, write
+
+__all__ = [
+    "MEDIA_SUFFIXES",
+    "SUFFIXES",
+    "WRITABLE",
+    "AudioInfo",
+    "Resampler",
+    "WriteReport",
+    "Writer",
+    "find",
+    "fitting_subtype",
+    "info",
+    "read",
+    "read_blocks",
+    "resample",
+    "round_together",
+    "write",
+]

@@ -1,0 +1,103 @@
+"""Read sound through PyAV (FFmpeg): m4a, mp4, video, files of several streams."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unmask.audio.formats import UNKNOWN, AudioInfo, truncated
+from unmask.errors import AudioFileError, MissingExtraError
+
+
+@contextmanager
+def _container(path: Path, stream: int) -> Iterator[tuple[Any, Any]]:
+    """Open a file in PyAV and choose one of its audio streams."""
+    try:
+        import av
+    except ImportError:
+        raise MissingExtraError(
+            f"{path}: {path.suffix or 'such'} files are read through PyAV, which is not installed; "
+            'pip install "unmask[media]"'
+        ) from None
+    try:
+        with av.open(str(path)) as container:
+            streams = container.streams.audio
+            if not 0 <= stream < len(streams):
+                raise AudioFileError(
+                    f"{path}: has {len(streams)} audio streams, number {stream} was asked for "
+                    "(the first is 0); choose another stream or file"
+                )
+            yield container, streams[stream]
+    except av.FFmpegError as error:
+        raise AudioFileError(
+            f"{path}: is damaged, truncated or no sound, FFmpeg says {error.strerror!r}; "
+            "copy it again or convert it to WAV"
+        ) from error
+
+
+def info(path: Path, stream: int) -> AudioInfo:
+    """Describe an audio stream; decodes it to count its samples."""
+    with _container(path, stream) as (container, source):
+        n_samples = sum(frame.shape[-1] for frame in _frames(path, container, source))
+        if not n_samples:
+            raise AudioFileError(f"{path}: has 0 samples; record or export it again")
+        return AudioInfo(
+            path,
+            source.codec_context.sample_rate,
+            source.codec_context.channels,
+            n_samples,
+            container.format.name,
+            source.codec_context.name,
+            len(container.streams.audio),
+        )
+
+
+def _frames(path: Path, container: Any, source: Any) -> Iterator[NDArray[Any]]:
+    """Every frame as float32 (channel, sample)."""
+    import av
+
+    converter = av.AudioResampler(format="fltp")
+    rate, n_channels = source.codec_context.sample_rate, source.codec_context.channels
+    n_samples = 0
+    for frame in container.decode(source):
+        found = (frame.sample_rate, frame.layout.nb_channels)
+        if found != (rate, n_channels):
+            raise AudioFileError(
+                f"{path}: changes from {n_channels} channels at {rate} Hz to {found[1]} at "
+                f"{found[0]} Hz after {n_samples / rate:.3f} s; convert it to WAV"
+            )
+        n_samples += frame.samples
+        yield from (part.to_ndarray() for part in converter.resample(frame))
+    promised_s = float((source.duration or 0) * (source.time_base or 0))
+    if n_samples / rate < promised_s - 0.5:  # Encoder delay and padding are below that.
+        raise truncated(path, f"after {n_samples / rate:.1f} s of {promised_s:.1f} s")
+
+
+def blocks(
+    path: Path, block: int, start_s: float, stop_s: float | None, stream: int
+) -> Iterator[tuple[int, NDArray[Any]]]:
+    """Sample rate and samples (channel, sample), `block` at a time."""
+    held: list[NDArray[Any]] = []
+    n_held = position = 0
+    with _container(path, stream) as (container, source):
+        rate = source.codec_context.sample_rate
+        start = round(start_s * rate)
+        stop = UNKNOWN if stop_s is None else round(stop_s * rate)
+        for frame in _frames(path, container, source):
+            part = frame[:, max(0, start - position) : max(0, stop - position)]
+            position += frame.shape[-1]
+            held.append(part)
+            n_held += part.shape[-1]
+            while n_held >= block:
+                joined = np.concatenate(held, axis=-1)
+                yield rate, joined[:, :block]
+                held, n_held = [joined[:, block:]], n_held - block
+            if position >= stop:
+                break
+    if n_held:
+        yield rate, np.concatenate(held, axis=-1)

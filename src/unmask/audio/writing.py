@@ -1,0 +1,273 @@
+"""Write sound files: whole or not at all, and no clipping without a word."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from unmask.audio.formats import BLOCK, WRITABLE, check_finite, listed
+from unmask.errors import AudioFileError, ConfigError, SampleRateError, ShapeError
+
+#: Bits below the sign bit of the integer subtypes.
+_BITS = {"PCM_S8": 7, "PCM_U8": 7, "PCM_16": 15, "PCM_24": 23, "PCM_32": 31}
+_KEPT = {*_BITS, "FLOAT", "DOUBLE", "ULAW", "ALAW", "VORBIS", "OPUS", "MPEG_LAYER_III"}
+_FLOATS = (np.dtype("float32"), np.dtype("float64"))
+#: Bytes after which the 32-bit lengths in the header overflow, and the formats that have them.
+_LIMIT = (1 << 32) - (1 << 20)
+_LIMITED = {"AIFF", "AU", "WAV", "WAVEX"}
+
+
+@dataclass(frozen=True)
+class WriteReport:
+    """What was written, and what had to be clamped to fit."""
+
+    path: Path
+    n_samples: int
+    """Samples per channel."""
+    clipped: int
+    """Samples beyond full scale, over all channels; 0 in FLOAT and DOUBLE, which hold them."""
+    peak: float
+    """Largest magnitude that was to be written; 1 is full scale."""
+
+
+class Writer:
+    """Write a sound file block by block; the file appears whole or not at all.
+
+    Samples go to a hidden name in the same folder, which becomes `path` when the ``with`` block
+    ends without an exception and is removed otherwise, `KeyboardInterrupt` included. A file that
+    was there before stays untouched until then.
+
+    Parameters
+    ----------
+    path
+        The file to write; its folder must exist.
+    sample_rate
+        In Hz.
+    n_channels
+        Rows of every block.
+    subtype
+        Sample format, such as PCM_16, PCM_24, FLOAT; default: 16-bit integers, or what the format
+        has. `fitting_subtype` finds one for a file that was read.
+    format
+        libsndfile's name of the format; default: what the suffix says.
+
+    Raises
+    ------
+    AudioFileError
+        The file cannot be written there or in that format, nothing was written, or a sample is NaN
+        or infinite.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        sample_rate: int,
+        n_channels: int,
+        *,
+        subtype: str | None = None,
+        format: str | None = None,
+    ) -> None:
+        self.path = Path(path)
+        if sample_rate != int(sample_rate) or sample_rate < 1:
+            raise SampleRateError(f"{path}: {sample_rate} Hz, should be a whole number above 0")
+        self.sample_rate = int(sample_rate)
+        self.n_channels = n_channels
+        self.format, self.subtype = _writable(self.path, format, subtype)
+        self._part = self.path.with_name(f".unmask-{secrets.token_hex(6)}.part")
+        self._n_samples = 0
+        self._clipped = 0
+        self._peak = 0.0
+
+    @property
+    def report(self) -> WriteReport:
+        """What was written so far."""
+        return WriteReport(self.path, self._n_samples, self._clipped, self._peak)
+
+    def __enter__(self) -> Self:
+        import soundfile
+
+        _reserve(self.path, self._part)
+        with ExitStack() as undo:
+            undo.callback(self._part.unlink)
+            try:
+                self._file = soundfile.SoundFile(
+                    self._part,
+                    "w",
+                    self.sample_rate,
+                    self.n_channels,
+                    self.subtype,
+                    format=self.format,
+                )
+            except soundfile.LibsndfileError as error:
+                raise AudioFileError(
+                    f"{self.path}: {self.format} cannot hold {self.n_channels} channels of "
+                    f"{self.subtype} at {self.sample_rate} Hz; write .wav instead"
+                ) from error
+            undo.pop_all()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        try:
+            with _storing(self.path):
+                self._file.close()
+            if kind is None and not self._n_samples:
+                raise AudioFileError(f"{self.path}: 0 samples to write, should be 1 or more")
+            if kind is None:
+                os.replace(self._part, self.path)
+        finally:
+            self._part.unlink(missing_ok=True)
+
+    def write(self, samples: ArrayLike) -> None:
+        """Append `samples` (channel, sample) of floating point; clamp them and count if need be."""
+        x = np.asarray(samples)
+        if x.ndim != 2 or x.shape[0] != self.n_channels or x.dtype not in _FLOATS:
+            raise ShapeError(
+                f"samples: {x.dtype} {x.shape} for {self.path}, "
+                f"should be float32 or float64 ({self.n_channels}, n)"
+            )
+        for start in range(0, x.shape[-1], BLOCK):
+            self._write_block(x[:, start : start + BLOCK])
+
+    def _write_block(self, x: NDArray[Any]) -> None:
+        check_finite(x, self.path, self._n_samples, self.sample_rate)
+        self._peak = max(self._peak, float(np.max(np.abs(x))))
+        stored, clipped = _quantized(x, self.subtype)
+        with _storing(self.path):
+            self._file.write(np.ascontiguousarray(stored.T))
+        if self.format in _LIMITED and self._part.stat().st_size > _LIMIT:
+            raise AudioFileError(f"{self.path}: {self.format} ends at 4 GiB; write .w64 or .flac")
+        self._clipped += clipped
+        self._n_samples += x.shape[-1]
+
+
+def write(
+    path: str | Path,
+    waveform: ArrayLike,
+    sample_rate: int,
+    *,
+    subtype: str | None = None,
+    format: str | None = None,
+) -> WriteReport:
+    """Write `waveform` (channel, sample) to a sound file; options and errors as `Writer`.
+
+    Examples
+    --------
+    >>> import numpy as np, tempfile, unmask.audio
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     report = unmask.audio.write(f"{folder}/loud.wav", np.array([[0.5, -2.0]]), 48000)
+    >>> report.clipped, report.peak
+    (1, 2.0)
+    """
+    x = np.asarray(waveform)
+    n_channels = x.shape[0] if x.ndim == 2 else 0
+    with Writer(path, sample_rate, n_channels or 1, subtype=subtype, format=format) as writer:
+        writer.write(x)
+    return writer.report
+
+
+def fitting_subtype(path: str | Path, subtype: str) -> str:
+    """Give the subtype nearest to `subtype` that a file of the suffix of `path` can hold.
+
+    The same where possible; 24-bit integers for what has more than 16 bits; else the default.
+
+    >>> fitting_subtype("stem.flac", "FLOAT"), fitting_subtype("stem.wav", "VORBIS")
+    ('PCM_24', 'PCM_16')
+    """
+    import soundfile
+
+    kind, default = _writable(Path(path), None, None)
+    deep = "PCM_24" if subtype in {"PCM_24", "PCM_32", "FLOAT", "DOUBLE"} else default
+    wanted = [name for name in (subtype, deep) if name in _KEPT]
+    return next((name for name in wanted if soundfile.check_format(kind, name)), default)
+
+
+def round_together(stems: ArrayLike, subtype: str) -> NDArray[Any]:
+    """Round `stems` (source, channel, sample) to an integer `subtype` so that their sum stays.
+
+    Each stem takes over the rounding error of the one before it: a stem is off by at most one unit
+    of the last bit, and their sum by half a unit, whatever the number of stems (rounded one by one,
+    the sum of n stems would be off by up to n/2). Written by `write`, these values do not change.
+    For subtypes that are not integers the stems come back as they are.
+    """
+    x = np.asarray(stems)
+    if subtype not in _BITS:
+        return x
+    scale = 2.0 ** _BITS[subtype]
+    rounded, carry = np.empty_like(x), np.zeros(x.shape[1:])
+    for source, stem in enumerate(x):
+        wanted = stem * scale + carry
+        rounded[source] = np.rint(wanted) / scale
+        carry = wanted - np.rint(wanted)
+    return rounded
+
+
+def _writable(path: Path, format: str | None, subtype: str | None) -> tuple[str, str]:
+    """Format and subtype to write: what was asked for, else what the suffix says."""
+    import soundfile
+
+    usual, default = WRITABLE.get(path.suffix.lower(), (None, "PCM_16"))
+    kind = format or usual
+    if kind is None:
+        raise AudioFileError(
+            f"{path}: no format that can be written has the suffix {path.suffix!r}; "
+            f"use one of {listed(WRITABLE)}"
+        )
+    chosen = subtype or (default if kind == usual else "PCM_16")
+    if chosen not in _KEPT or not soundfile.check_format(kind, chosen):
+        known = sorted(_KEPT & set(soundfile.available_subtypes(kind)))
+        raise ConfigError(f"{path}: {kind} cannot hold {chosen}; it can hold {listed(known)}")
+    return kind, chosen
+
+
+@contextmanager
+def _storing(path: Path) -> Iterator[None]:
+    import soundfile
+
+    try:
+        yield
+    except soundfile.LibsndfileError as error:
+        raise AudioFileError(
+            f"{path}: cannot be written, libsndfile says {error.error_string!r}; is the disk full?"
+        ) from error
+
+
+def _reserve(path: Path, part: Path) -> None:
+    """Make the empty file `part` that will become `path`."""
+    if path.is_dir():
+        raise AudioFileError(f"{path}: is a folder, should be a file to write; add a file name")
+    try:
+        os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+    except FileNotFoundError:
+        raise AudioFileError(f"{path}: folder {path.parent} does not exist; make it") from None
+    except OSError as error:
+        raise AudioFileError(
+            f"{path}: cannot write in folder {path.parent}: {error.strerror}; choose another"
+        ) from error
+
+
+def _quantized(x: NDArray[Any], subtype: str) -> tuple[NDArray[Any], int]:
+    """Values that libsndfile stores without rounding them, and how many were beyond full scale."""
+    if subtype in {"FLOAT", "DOUBLE"}:
+        return x, 0
+    clipped = int(np.count_nonzero(np.abs(x) > 1))
+    if subtype not in _BITS:
+        return np.clip(x, -1, 1), clipped
+    bits = _BITS[subtype]
+    word, width = ("int16", 15) if bits <= 15 else ("int32", 31)
+    top = 2.0**bits
+    whole = np.clip(np.rint(x.astype(np.float64) * top), -top, top - 1)
+    return (whole * 2.0 ** (width - bits)).astype(word), clipped
