@@ -1,8 +1,8 @@
 """The short-time Fourier transform: one frozen object, two methods, any array library.
 
 Framing is that of ``torch.stft(center=True, pad_mode="constant")``: frame ``k`` is centred at
-sample ``k * hop``, and the signal is continued with zeros. The signal is completed to a whole number of
-hops, so that the last sample is covered as well as any other and every length comes back exactly.
+sample ``k * hop``, and the signal is continued with zeros, to a whole number of hops, so that the
+last sample is covered as well as any other and every length comes back exactly.
 """
 
 from dataclasses import dataclass

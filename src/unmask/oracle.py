@@ -1,0 +1,176 @@
+"""Separators that know the truth: the best that masks of a family can do.
+
+An :class:`Oracle` has the call of a model, ``separate(mixture, sample_rate)``, so whatever measures
+a model measures its bound as well.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from unmask import masks, metrics
+from unmask._arrays import Array, namespace
+from unmask.errors import SampleRateError, ShapeError
+from unmask.stft import STFT
+
+# What stems leave of the mixture counts as one more source if it is above this, in dB below it.
+_RESIDUAL_FLOOR_DB = -90.0
+# Frames of context that a block needs on each side, for families that look at neighbours.
+_CONTEXT_FRAMES = 16
+_BLOCK_FRAMES = 2048
+
+
+@dataclass(frozen=True)
+class Oracle:
+    """The ideal masks of a family, made from true stems, behind the call of a model.
+
+    Parameters
+    ----------
+    stems : mapping of str to array [shape=(channel, sample)], real
+        The truth. All of it is needed for shares (ratio masks and the like): what the stems leave
+        of the mixture, if it is above -90 dB, counts as one more source.
+    sample_rate : int
+        Of the stems, in Hz.
+    mask : str
+        Name of a mask family (:func:`unmask.masks.names`), ``"hybrid:LOW:HZ:HIGH"``, or
+        ``"multichannel_wiener"``.
+    stft : STFT
+        Front-end; its resolution moves every bound but the unbounded one.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> rng = np.random.default_rng(0)
+    >>> stems = {"a": rng.normal(size=(1, 4000)), "b": rng.normal(size=(1, 4000))}
+    >>> mixture = stems["a"] + stems["b"]
+    >>> out = Oracle(stems, 8000, mask="complex").separate(mixture, 8000)
+    >>> bool(np.allclose(out["a"], stems["a"]))
+    True
+    """
+
+    stems: Mapping[str, Array]
+    sample_rate: int
+    mask: str = "psm_unit"
+    stft: STFT = field(default_factory=STFT)
+
+    def separate(self, mixture: Array, sample_rate: int) -> dict[str, Array]:
+        """Return the masked sources by name, as long as `mixture`.
+
+        Parameters
+        ----------
+        mixture : array [shape=(channel, sample)], real
+            Of the shape of the stems.
+        sample_rate : int
+            In Hz; that of the stems.
+
+        Raises
+        ------
+        SampleRateError, ShapeError
+            If the mixture does not fit the stems.
+        """
+        if sample_rate != self.sample_rate:
+            raise SampleRateError(
+                f"mixture: sample rate is {sample_rate} Hz, the stems have {self.sample_rate} Hz"
+            )
+        for name, stem in self.stems.items():
+            if tuple(stem.shape) != tuple(mixture.shape):
+                raise ShapeError(
+                    f"stem {name!r} has shape {tuple(stem.shape)}, the mixture "
+                    f"{tuple(mixture.shape)}; both are (channel, sample)"
+                )
+        sources = self._sources(mixture)
+        if self.mask == "multichannel_wiener":
+            estimates = self._wiener(sources, mixture)
+        else:
+            estimates = namespace(mixture).concat(list(self._blocks(sources, mixture)), axis=-1)
+        return {name: estimates[k, ...] for k, name in enumerate(self.stems)}
+
+    def _sources(self, mixture: Array) -> Array:
+        """Return the stems, and what they leave if that is audible: (source, channel, sample)."""
+        xp = namespace(mixture)
+        sources = xp.stack(list(self.stems.values()))
+        rest = mixture - xp.sum(sources, axis=0)
+        loudest, floor = xp.max(xp.abs(mixture)), 10 ** (_RESIDUAL_FLOOR_DB / 20)
+        if bool(xp.max(xp.abs(rest)) > floor * loudest):
+            sources = xp.concat([sources, rest[None, ...]])
+        return sources
+
+    def _blocks(self, sources: Array, mixture: Array) -> Iterator[Array]:
+        """Yield the estimates block by block, so that memory does not grow with spectra."""
+        family = masks.get(self.mask, sample_rate=self.sample_rate)
+        n_samples = mixture.shape[-1]
+        context = _CONTEXT_FRAMES * self.stft.hop + self.stft.n_fft // self.stft.hop * self.stft.hop
+        for start in range(0, n_samples, _BLOCK_FRAMES * self.stft.hop):
+            stop = min(start + _BLOCK_FRAMES * self.stft.hop, n_samples)
+            left, right = max(0, start - context), min(n_samples, stop + context)
+            spectrum = self.stft.analyze(mixture[..., left:right])
+            ideal = family.ideal(self.stft.analyze(sources[..., left:right]), spectrum)
+            n_stems = len(self.stems)
+            masked = family.apply(ideal[:n_stems, ...], spectrum)
+            block = self.stft.synthesize(masked, right - left)
+            yield block[..., start - left : stop - left]
+
+    def _wiener(self, sources: Array, mixture: Array) -> Array:
+        spectra = masks.multichannel_wiener(self.stft.analyze(sources), self.stft.analyze(mixture))
+        return self.stft.synthesize(spectra, mixture.shape[-1])
+
+
+@dataclass(frozen=True)
+class Bound:
+    """The scores of one mask family on one stem, in dB."""
+
+    mask: str
+    stem: str
+    sdr: float
+    """SDR of the whole song, all channels together (uSDR)."""
+    si_sdr: float
+    """Scale-invariant SDR, all channels together."""
+
+
+def bounds(
+    stems: Mapping[str, Array],
+    sample_rate: int,
+    *,
+    families: Iterable[str] | None = None,
+    stft: STFT | None = None,
+) -> Iterator[Bound]:
+    """Yield the scores of the ideal masks of every family on every stem of ``sum(stems)``.
+
+    The first rows, family ``"mixture"``, are what doing nothing scores.
+
+    Parameters
+    ----------
+    stems : mapping of str to array [shape=(channel, sample)]
+    sample_rate : int
+        In Hz.
+    families : iterable of str, optional
+        Names for :class:`Oracle`; all of the registry by default.
+    stft : STFT, optional
+
+    Yields
+    ------
+    Bound
+        NaN for a silent stem.
+    """
+    mixture = sum_of(stems)
+    yield from _scores("mixture", dict.fromkeys(stems, mixture), stems)
+    for name in masks.names() if families is None else families:
+        oracle = Oracle(stems, sample_rate, name, stft or STFT())
+        yield from _scores(name, oracle.separate(mixture, sample_rate), stems)
+
+
+def sum_of(stems: Mapping[str, Array]) -> Array:
+    """Return the mixture ``sum(stems)``, shape (channel, sample)."""
+    waveforms = list(stems.values())
+    return namespace(*waveforms).sum(namespace(*waveforms).stack(waveforms), axis=0)
+
+
+def _scores(
+    mask: str, estimates: Mapping[str, Array], stems: Mapping[str, Array]
+) -> Iterator[Bound]:
+    for name, target in stems.items():
+        yield Bound(
+            mask=mask,
+            stem=name,
+            sdr=float(metrics.sdr(estimates[name], target)),
+            si_sdr=float(metrics.si_sdr(estimates[name], target)),
+        )

@@ -1,0 +1,117 @@
+"""Stems on disk: a folder with one file per source, read by name."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from unmask import audio
+from unmask._arrays import Array
+from unmask.errors import AudioFileError, ConfigError, SampleRateError, ShapeError
+
+#: What other programs call a stem -> what we call it.
+SYNONYMS: Mapping[str, str] = {
+    "instrumental": "accompaniment",
+    "no_vocals": "accompaniment",
+    "no-vocals": "accompaniment",
+    "vocal": "vocals",
+    "voice": "vocals",
+    "singing": "vocals",
+    "drum": "drums",
+    "percussion": "drums",
+    "dialogue": "speech",
+    "clean": "speech",
+}
+
+#: Names of files that hold the mixture, not a source.
+MIXTURES = frozenset({"mixture", "mix", "noisy"})
+
+
+def canonical(name: str) -> str:
+    """Return the one name by which this stem goes here, lower case.
+
+    Examples
+    --------
+    >>> canonical("Instrumental"), canonical("guitar")
+    ('accompaniment', 'guitar')
+    """
+    name = name.strip().lower()
+    return SYNONYMS.get(name, name)
+
+
+def find_stems(folder: str | Path) -> dict[str, Path]:
+    """Return the file of every stem that lies in `folder` itself, sorted by name, mixture left out.
+
+    Raises
+    ------
+    AudioFileError
+        If there is no such folder, or no audio in it.
+    ConfigError
+        If two files are the same stem, as ``Vocals.wav`` and ``vocals.flac``.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise AudioFileError(f"{folder}: not a folder; give the folder that holds one file a stem")
+    found: dict[str, Path] = {}
+    for path in audio.find(folder):
+        name = canonical(path.stem)
+        if path.parent != folder or name in MIXTURES:
+            continue
+        if name in found:
+            raise ConfigError(
+                f"{folder}: {found[name].name} and {path.name} are both the stem {name!r}; keep one"
+            )
+        found[name] = path
+    if not found:
+        raise AudioFileError(f"{folder}: no stems in it; expected one audio file a source")
+    return dict(sorted(found.items()))
+
+
+def read_stems(
+    folder: str | Path, names: Iterable[str] | None = None
+) -> tuple[dict[str, Array], int]:
+    """Read the stems of a folder, which must share sample rate, channels and length.
+
+    Parameters
+    ----------
+    folder : path
+    names : iterable of str, optional
+        The stems that are needed; all that are there by default.
+
+    Returns
+    -------
+    dict of array [shape=(channel, sample)], float32, and the sample rate in Hz
+
+    Raises
+    ------
+    AudioFileError
+        If a stem is missing or cannot be read.
+    SampleRateError, ShapeError
+        If the files do not agree; the message names the two.
+    """
+    files = find_stems(folder)
+    wanted = list(files) if names is None else [canonical(name) for name in names]
+    if missing := [name for name in wanted if name not in files]:
+        raise AudioFileError(
+            f"{folder}: no file for the stem {', '.join(missing)}; there are {', '.join(files)}"
+        )
+    stems: dict[str, Array] = {}
+    first = files[wanted[0]]
+    for name in wanted:
+        stems[name], rate = audio.read(files[name])
+        if name == wanted[0]:
+            sample_rate = rate
+        _check_agree(files[name], stems[name], rate, first, stems[wanted[0]], sample_rate)
+    return stems, sample_rate
+
+
+def _check_agree(
+    path: Path, x: Array, rate: int, first: Path, reference: Array, first_rate: int
+) -> None:
+    if rate != first_rate:
+        raise SampleRateError(
+            f"{path}: sample rate is {rate} Hz, {first.name} has {first_rate} Hz; resample one"
+        )
+    if x.shape != reference.shape:
+        raise ShapeError(
+            f"{path}: {x.shape[0]} channels of {x.shape[1]} samples, {first.name} has "
+            f"{reference.shape[0]} of {reference.shape[1]}; stems must be aligned and equally long"
+        )
