@@ -1,13 +1,13 @@
-"""Make `music/`: four bars of stereo music as four stems, all from CC0 recordings.
+"""Make `music/`: four bars of stereo music as four stems, all from CC0 samples.
 
-Every sound is a recording in the Debian package sonic-pi-samples 3.2.2~repack-8 (drum kit by
+Every sound is a sample of the Debian package sonic-pi-samples 3.2.2~repack-8 (drum kit by
 menegass, bass by ani_music, guitars by Sub-d, choir by Exsomniel, all CC0). This script places,
 repitches and pans them; the tune is ours. ``apt-get download`` the package, ``dpkg-deb -x`` it to a
 folder, and::
 
     python assets/make_music.py FOLDER
 
-There is no solo singer among the free recordings; `vocals` is a choir. The script is not run by the
+There is no solo singer among them; `vocals` is a choir. The script is not run by the
 tests; it says where the files come from, and makes them again.
 """
 
