@@ -1,0 +1,280 @@
+"""Models in use: one ``.onnx`` file each, whose metadata says everything; it holds no code."""
+
+import hashlib
+import os
+from collections.abc import Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from unmask import masks
+from unmask._arrays import Array
+from unmask.errors import ConfigError, ModelError
+from unmask.metadata import parse
+from unmask.stft import STFT
+from unmask.stream import Streamer, check_signal
+
+
+class Model:
+    """A network ready for use, with everything its file says about it.
+
+    Made by :func:`load_model`. It holds no signal: one model may serve many streams and threads.
+
+    Attributes
+    ----------
+    name, version, task : str
+    stems : tuple of str
+        Names of the sources that it estimates.
+    residual : str
+        Name of what the stems leave of the mixture.
+    sample_rate : int
+        Rate in Hz it was trained at; any other from 8000 to 192000 works too.
+    stft : STFT
+        Front-end at that rate.
+    family : masks.Family
+        What its raw maps mean.
+    lookahead : int
+        Frames it sees ahead.
+    latency_s : float
+        Longest time that a stream holds samples back.
+    metadata : dict
+        All that the file says, also what is not used here: licence, training data, scores.
+    sha256 : str
+        Hash of the file.
+    """
+
+    def __init__(self, session: Any, metadata: dict[str, Any], sha256: str) -> None:
+        """Take over a session whose metadata was checked."""
+        self._session = session
+        self.metadata = metadata
+        self.sha256 = sha256
+        self.name: str = metadata["name"]
+        self.version: str = metadata["version"]
+        self.task: str = metadata["task"]
+        self.stems: tuple[str, ...] = tuple(metadata["stems"])
+        self.residual: str = metadata["residual"] or "residual"
+        self.sample_rate: int = metadata["sample_rate"]
+        self.lookahead: int = metadata["lookahead_frames"]
+        front = metadata["frontend"]
+        self.stft = STFT(front["n_fft"], front["hop"], front["window"])
+        mask = metadata["mask"]
+        self.family = masks.get(mask["family"], sample_rate=self.sample_rate, **mask["options"])
+        self._states = {state["name"]: tuple(state["shape"]) for state in metadata["state"]}
+
+    def __repr__(self) -> str:
+        return f"<Model {self.name} {self.version}: {', '.join(self.stems)}>"
+
+    @property
+    def latency_s(self) -> float:
+        """Longest time in seconds that a stream holds samples back."""
+        return Streamer(self).latency / self.sample_rate
+
+    def separate(
+        self, mixture: Array, sample_rate: int, *, residual: bool = False
+    ) -> dict[str, Array]:
+        """Return the stems of a whole recording.
+
+        Parameters
+        ----------
+        mixture : array [shape=(channel, sample)], real floating point
+            Any number of channels and samples; each channel has its own mask.
+        sample_rate : int, 8000 to 192000
+            In Hz. Nothing is resampled; the band above the model's own is kept.
+        residual : bool
+            Also return what the stems leave of the mixture; then all outputs add up to it.
+
+        Returns
+        -------
+        dict of stem to float32 array [shape of `mixture`]
+
+        Raises
+        ------
+        ShapeError
+            If `mixture` has other axes, or is not real floating point.
+        SampleRateError
+            If the rate is outside 8000 to 192000 Hz.
+        SignalError
+            If a sample is NaN or infinite.
+        """
+        mixture = check_signal(mixture)
+        streamer = Streamer(
+            self, sample_rate=sample_rate, n_channels=mixture.shape[0], residual=residual
+        )
+        ready, rest = streamer.process(mixture), streamer.flush()
+        return {stem: np.concatenate([ready[stem], rest[stem]], axis=-1) for stem in ready}
+
+    def start(self, n_channels: int) -> list[Array]:
+        """Return the state of a stream that begins: zeros."""
+        return [np.zeros((n_channels, *shape), np.float32) for shape in self._states.values()]
+
+    def step(self, features: Array, state: list[Array]) -> tuple[Array, list[Array]]:
+        """Run the network over some frames.
+
+        Parameters
+        ----------
+        features : float32 array [shape=(channel, 2, freq, frame)]
+            Real and imaginary part of the spectrum, where a full-scale sine is 1.
+        state : list of float32 arrays
+            From :meth:`start` or the step before.
+
+        Returns
+        -------
+        raw : float32 array [shape=(channel, source, map, freq, frame)]
+        state : list of float32 arrays
+        """
+        names = ["raw", *(f"next_{name}" for name in self._states)]
+        inputs = dict(zip(["spectrum", *self._states], [features, *state], strict=True))
+        raw, *state = self._session.run(names, inputs)
+        return raw, state
+
+
+def bundled() -> dict[str, Path]:
+    """Return the models that come with the package: name -> file."""
+    folder = Path(str(files("unmask"))) / "models"
+    return {path.stem: path for path in sorted(folder.glob("*.onnx"))}
+
+
+def load_model(
+    name_or_path: str | os.PathLike[str],
+    *,
+    threads: int = 1,
+    providers: Sequence[str] | None = None,
+) -> Model:
+    """Load a model by the name of a bundled one, or from an ``.onnx`` file.
+
+    Parameters
+    ----------
+    name_or_path : str or path
+        What ends in ``.onnx`` or holds a path separator is a file, anything else a name.
+    threads : int >= 1
+        Threads of one call of the network.
+    providers : sequence of str
+        ONNX Runtime execution providers, best first: ``"cpu"``, ``"cuda"``, ``"coreml"``,
+        ``"openvino"``, … or their full names; the CPU's when left out.
+
+    Raises
+    ------
+    ModelError
+        If there is no such model or file, or the file is not an ONNX file with valid metadata whose
+        network does what the metadata says.
+    ConfigError
+        If `threads` or `providers` cannot be had on this machine.
+    """
+    path = _find(name_or_path)
+    content = path.read_bytes()
+    session = _session(content, path, threads, providers or ("cpu",))
+    metadata = _metadata(session, path)
+    try:
+        model = Model(session, metadata, hashlib.sha256(content).hexdigest())
+    except ConfigError as error:  # front-end or mask family
+        raise ModelError(f"{path}: metadata: {error}") from error
+    _check_network(model, path)
+    return model
+
+
+def _find(name_or_path: str | os.PathLike[str]) -> Path:
+    path = Path(name_or_path)
+    is_name = isinstance(name_or_path, str) and path.name == name_or_path
+    if is_name and path.suffix != ".onnx":
+        known = bundled()
+        if name_or_path in known:
+            return known[str(name_or_path)]
+        raise ModelError(
+            f"no model named {name_or_path!r}; there are {', '.join(known) or 'none bundled'}, "
+            "or give the path of an .onnx file"
+        )
+    if path.is_dir():
+        raise ModelError(
+            f"{path}: is a folder, expected an .onnx file; "
+            "a training run becomes one with `unmask export`"
+        )
+    if not path.is_file():
+        raise ModelError(f"{path}: no such file; check the path, or see `unmask models list`")
+    return path
+
+
+def _session(content: bytes, path: Path, threads: int, providers: Sequence[str]) -> Any:
+    import onnxruntime
+    from onnxruntime.capi import onnxruntime_pybind11_state as errors
+
+    if threads < 1:
+        raise ConfigError(f"threads: {threads}, expected 1 or more")
+    available = {
+        name.removesuffix("ExecutionProvider").lower(): name
+        for name in onnxruntime.get_available_providers()
+    }
+    wanted = [name.removesuffix("ExecutionProvider").lower() for name in providers]
+    if missing := [name for name in wanted if name not in available]:
+        raise ConfigError(
+            f"providers: {', '.join(missing)} not in this ONNX Runtime; "
+            f"there are {', '.join(available)}"
+        )
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    try:
+        # From memory: a file that refers to others cannot reach them.
+        return onnxruntime.InferenceSession(
+            content, options, providers=[available[name] for name in wanted]
+        )
+    except errors.InvalidProtobuf:
+        raise ModelError(
+            f"{path}: is not an ONNX file; make one of a training run with `unmask export`"
+        ) from None
+    except (
+        errors.Fail,
+        errors.InvalidArgument,
+        errors.InvalidGraph,
+        errors.NotImplemented,
+    ) as error:
+        raise ModelError(
+            f"{path}: ONNX Runtime {onnxruntime.__version__} cannot run it: {_line(error)}; "
+            "export it again or update onnxruntime"
+        ) from error
+
+
+def _line(error: Exception) -> str:
+    """Return the message of an error on one line."""
+    return " ".join(str(error).split())[:200]
+
+
+def _metadata(session: Any, path: Path) -> dict[str, Any]:
+    """Return the checked metadata of a model."""
+    text = session.get_modelmeta().custom_metadata_map.get("unmask")
+    if text is None:
+        raise ModelError(
+            f"{path}: is an ONNX file without the metadata 'unmask'; "
+            "make one of a training run with `unmask export`"
+        )
+    return parse(text, path)
+
+
+def _check_network(model: Model, path: Path) -> None:
+    """Refuse a network whose inputs or outputs are not what the metadata says: run it once."""
+    from onnxruntime.capi import onnxruntime_pybind11_state as errors
+
+    n_channels, n_frames, n_freq = 2, 3, model.stft.n_freq
+    state = model.start(n_channels)
+    features = np.zeros((n_channels, 2, n_freq, n_frames), np.float32)
+    try:
+        raw, after = model.step(features, state)
+    except (errors.Fail, errors.InvalidArgument, errors.RuntimeException, ValueError) as error:
+        raise ModelError(
+            f"{path}: inputs or outputs do not fit the metadata: {_line(error)}; export it again"
+        ) from error
+    shape = (n_channels, len(model.stems), model.family.n_maps, n_freq, n_frames)
+    found = [array.shape for array in (raw, *after)]
+    expected = [shape, *(array.shape for array in state)]
+    if found != expected or raw.dtype != np.float32:
+        raise ModelError(
+            f"{path}: outputs have shapes {found}, expected {expected} by the metadata; "
+            "export it again"
+        )
+    if model.lookahead < model.family.context[1]:
+        raise ModelError(
+            f"{path}: mask family {model.family.name} looks {model.family.context[1]} frames "
+            f"ahead, lookahead_frames is {model.lookahead}; export it again"
+        )

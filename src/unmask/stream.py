@@ -1,0 +1,297 @@
+"""Separation of a signal that comes in pieces: push any block, get the samples that are ready.
+
+A file is a long stream: whole recordings are pushed through the same :class:`Streamer`, so that a
+stream and its file cannot differ.
+"""
+
+import math
+from typing import Protocol
+
+import numpy as np
+import scipy.fft
+
+from unmask._arrays import Array
+from unmask.errors import SampleRateError, ShapeError, SignalError
+from unmask.masks import Family
+from unmask.metadata import SAMPLE_RATES
+from unmask.stft import STFT
+
+# Samples of all stems, channels and frames in one call of the network: enough that the call is
+# cheap beside its work, few enough that its arrays stay in the processor's cache.
+_SAMPLES_PER_CALL = 2**18
+_FRAMES_PER_CALL = (16, 256)
+
+
+class Network(Protocol):
+    """What a :class:`Streamer` needs to know of a model."""
+
+    sample_rate: int
+    """Rate in Hz that the network was trained at."""
+    stft: STFT
+    """Front-end at that rate."""
+    family: Family
+    """What raw maps mean."""
+    stems: tuple[str, ...]
+    """Names of the sources, in the order of the network's output."""
+    residual: str
+    """Name of what the stems leave of the mixture."""
+    lookahead: int
+    """Frames that the network sees ahead."""
+
+    def start(self, n_channels: int) -> list[Array]:
+        """Return the state of a stream that begins."""
+
+    def step(self, features: Array, state: list[Array]) -> tuple[Array, list[Array]]:
+        """Return raw maps (channel, source, map, freq, frame) and the state after them.
+
+        `features` are the real and imaginary parts of the spectrum, (channel, 2, freq, frame).
+        """
+
+
+class Streamer:
+    """Separate a stream block by block, with the samples of the whole file.
+
+    However the input is cut, the concatenated output is the same and has exactly as many samples as
+    came in. Samples keep their place: output sample `n` belongs to input sample `n`, it only comes
+    up to :attr:`latency` samples later. Several streamers may share one model.
+
+    Parameters
+    ----------
+    model : Model
+        Loaded by :func:`unmask.load_model`.
+    sample_rate : int, 8000 to 192000
+        Rate of the stream in Hz; the model's own when left out. At another rate the front-end is
+        scaled, nothing is resampled, and the band above the model's is kept: its bins get the mean
+        magnitude of the mask over the model's top third of an octave.
+    n_channels : int
+        Channels of the stream; each has its own mask.
+    residual : bool
+        Also return what the stems leave of the mixture, so that all outputs add up to it.
+
+    Raises
+    ------
+    SampleRateError
+        If the rate is outside 8000 to 192000 Hz.
+
+    Examples
+    --------
+    >>> streamer = Streamer(model, n_channels=2)  # doctest: +SKIP
+    >>> parts = [streamer.process(block) for block in blocks] + [streamer.flush()]  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        model: Network,
+        *,
+        sample_rate: int | None = None,
+        n_channels: int = 1,
+        residual: bool = False,
+    ) -> None:
+        rate = model.sample_rate if sample_rate is None else sample_rate
+        check_sample_rate(rate)
+        self.model = model
+        self.sample_rate = rate
+        self.n_channels = n_channels
+        self.stems = (*model.stems, model.residual) if residual else model.stems
+        self._residual = residual
+        self._stft = stft = model.stft.scaled(rate / model.sample_rate)
+        window = stft.window_values
+        # The network sees a full-scale sine as 1.
+        self._analysis_window = (window * 2 / window.sum()).astype(np.float32)
+        self._synthesis_window = (window / 2 * window.sum()).astype(np.float32)
+        self._overlap = stft.n_fft // stft.hop
+        # Row b: sum of the squared windows of the b + 1 latest frames over one hop.
+        self._envelope = np.cumsum((window**2).reshape(self._overlap, stft.hop), axis=0)
+        n_frames = _SAMPLES_PER_CALL // (stft.n_fft * n_channels * len(model.stems))
+        self._piece = stft.hop * min(max(n_frames, _FRAMES_PER_CALL[0]), _FRAMES_PER_CALL[1])
+        self.reset()
+
+    @property
+    def latency(self) -> int:
+        """Largest number of samples that are held back: the window, and the frames ahead."""
+        return self._stft.n_fft - 1 + self.model.lookahead * self._stft.hop
+
+    def reset(self) -> None:
+        """Forget everything, as if new."""
+        stft, n_past = self._stft, self.model.family.context[0]
+        self._state = self.model.start(self.n_channels)
+        # Samples from the first that is not out yet; frame 0 is centred at sample 0.
+        self._held = np.zeros((self.n_channels, stft.n_fft // 2), np.float32)
+        # Spectra that masks to come are applied to, or look back at.
+        self._spectra = self._silence(n_past)
+        self._tail = np.zeros((*self._shape, self._overlap - 1, stft.hop), np.float32)
+        self._n_in = self._n_out = self._n_rows = 0
+
+    def process(self, block: Array) -> dict[str, Array]:
+        """Take in `block` and return what is ready.
+
+        Parameters
+        ----------
+        block : array [shape=(channel, sample)], real floating point
+            Any number of samples, also none.
+
+        Returns
+        -------
+        dict of stem to float32 array [shape=(channel, sample)]
+            All of one length, which may be 0.
+
+        Raises
+        ------
+        ShapeError
+            If `block` has another number of channels, or is not real floating point.
+        SignalError
+            If a sample is NaN or infinite. The stream is left as it was and can go on.
+        """
+        block = check_signal(block, n_channels=self.n_channels)
+        self._n_in += block.shape[1]
+        starts = range(0, max(block.shape[1], 1), self._piece)
+        return self._named([self._advance(block[:, k : k + self._piece]) for k in starts])
+
+    def flush(self) -> dict[str, Array]:
+        """Return the rest of the stream; afterwards the streamer is as new."""
+        stft, n_missing = self._stft, self._n_in - self._n_out
+        end = (stft.n_frames(self._n_in) - 1) * stft.hop + stft.n_fft - stft.n_fft // 2
+        parts = [self._advance(np.zeros((self.n_channels, end - self._n_in), np.float32))]
+        if self.model.lookahead:
+            parts.append(self._overlap_add(self._mask(self._silence(self.model.lookahead))))
+        parts.append(self._finish(self._tail, last=True))
+        rest = np.concatenate(parts, axis=-1)[..., :n_missing]
+        self.reset()
+        return self._named([rest])
+
+    @property
+    def _shape(self) -> tuple[int, int]:
+        return len(self.model.stems), self.n_channels
+
+    def _silence(self, n_frames: int) -> Array:
+        return np.zeros((self.n_channels, self._stft.n_freq, n_frames), np.complex64)
+
+    def _named(self, parts: list[Array]) -> dict[str, Array]:
+        joined = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=-1)
+        return dict(zip(self.stems, joined, strict=True))
+
+    def _advance(self, samples: Array) -> Array:
+        """Take in samples (channel, sample), return those that are ready."""
+        self._held = np.concatenate([self._held, samples], axis=1)
+        return self._overlap_add(self._mask(self._analyze()))
+
+    def _analyze(self) -> Array:
+        """Return the spectrum (channel, freq, frame) of all new frames that are complete."""
+        stft = self._stft
+        n_waiting = self._spectra.shape[-1] - self.model.family.context[0]
+        held = self._held[:, n_waiting * stft.hop :]
+        if held.shape[1] < stft.n_fft:
+            return self._silence(0)
+        frames = np.lib.stride_tricks.sliding_window_view(held, stft.n_fft, axis=1)[:, :: stft.hop]
+        # SciPy's transform is several times faster than NumPy's for many frames.
+        spectrum = scipy.fft.rfft(frames * self._analysis_window, overwrite_x=True)
+        return np.ascontiguousarray(spectrum.swapaxes(-1, -2))
+
+    def _mask(self, spectrum: Array) -> Array:
+        """Return the masked spectra (source, channel, freq, frame) of the frames that are due."""
+        (past, future), n_new = self.model.family.context, spectrum.shape[-1]
+        if n_new:
+            raw, self._state = self.model.step(self._features(spectrum), self._state)
+            self._spectra = np.concatenate([self._spectra, spectrum], axis=-1)
+        n_due = min(n_new, self._spectra.shape[-1] - past - self.model.lookahead)
+        if n_due <= 0:
+            return np.zeros((*self._shape, self._stft.n_freq, 0), np.complex64)
+        raw = np.moveaxis(raw[..., n_new - n_due :], 0, 2)
+        masked = self._apply(self.model.family.activate(raw), past + n_due + future)
+        self._spectra = self._spectra[..., n_due:].copy()
+        return masked[..., past : past + n_due]
+
+    def _features(self, spectrum: Array) -> Array:
+        """Return real and imaginary part in the network's bins; those it misses are silent."""
+        n_known = min(self.model.stft.n_freq, spectrum.shape[1])
+        shape = (self.n_channels, 2, self.model.stft.n_freq, spectrum.shape[-1])
+        features = np.zeros(shape, np.float32)
+        features[:, 0, :n_known] = spectrum[:, :n_known].real
+        features[:, 1, :n_known] = spectrum[:, :n_known].imag
+        return features
+
+    def _apply(self, mask: Array, n_frames: int) -> Array:
+        """Return the first `n_frames` of the spectra, masked: context, frames of `mask`, context.
+
+        Bins above the network's band get the mean gain over its top third of an octave.
+        """
+        family, n_known = self.model.family, self.model.stft.n_freq
+        past, future = family.context
+        if past or future:
+            mask = np.pad(mask, [(0, 0)] * (mask.ndim - 1) + [(past, future)])
+        spectrum = self._spectra[..., :n_frames]
+        known = family.apply(mask[..., : spectrum.shape[1], :], spectrum[:, :n_known])
+        if spectrum.shape[1] <= n_known:
+            return known
+        top = slice(math.floor(n_known * 2 ** (-1 / 3)), n_known)
+        if family.has_components:
+            before, after = (_mean(x[..., top, :]) for x in (spectrum, known))
+            gain = np.divide(after, before, out=np.zeros_like(after), where=before > 0)
+        else:
+            gain = _mean(mask[..., top, :])
+        return np.concatenate([known, gain * spectrum[:, n_known:]], axis=-2)
+
+    def _overlap_add(self, spectra: Array) -> Array:
+        """Return the samples that the masked spectra (source, channel, freq, frame) complete."""
+        n_frames, hop = spectra.shape[-1], self._stft.hop
+        if n_frames == 0:
+            return np.zeros((len(self.stems), self.n_channels, 0), np.float32)
+        frames = scipy.fft.irfft(spectra.swapaxes(-1, -2), n=self._stft.n_fft)
+        frames *= self._synthesis_window
+        rows = np.zeros((*self._shape, n_frames + self._overlap - 1, hop), np.float32)
+        rows[:, :, : self._overlap - 1] = self._tail
+        for k in range(self._overlap):
+            rows[:, :, k : k + n_frames] += frames[..., k * hop : (k + 1) * hop]
+        self._tail = rows[:, :, n_frames:].copy()
+        return self._finish(rows[:, :, :n_frames], last=False)
+
+    def _finish(self, rows: Array, *, last: bool) -> Array:
+        """Return the next samples (stem, channel, sample) from `rows` that all frames are in."""
+        n_rows, hop, first = rows.shape[2], self._stft.hop, self._n_rows
+        envelope = self._envelope[np.minimum(first + np.arange(n_rows), self._overlap - 1)]
+        if last:
+            envelope -= self._envelope[:n_rows]  # the frames that would follow do not exist
+        # Zero only where the window is, before the first sample or after the last.
+        envelope = np.where(envelope > 0, envelope, 1).astype(np.float32)
+        stems = (rows / envelope).reshape(*self._shape, n_rows * hop)
+        mixture, self._held = np.split(self._held, [n_rows * hop], axis=1)
+        if self._residual:
+            stems = np.concatenate([stems, (mixture - stems.sum(axis=0))[None]])
+        self._n_rows += n_rows
+        stems = stems[..., max(0, self._stft.n_fft // 2 - first * hop) :]
+        self._n_out += stems.shape[-1]
+        return stems
+
+
+def check_sample_rate(sample_rate: int) -> None:
+    """Refuse sample rates that are not separated."""
+    low, high = SAMPLE_RATES
+    if not low <= sample_rate <= high:
+        raise SampleRateError(
+            f"sample rate is {sample_rate} Hz, expected {low} to {high} Hz; resample it first"
+        )
+
+
+def check_signal(mixture: Array, *, n_channels: int | None = None) -> Array:
+    """Return `mixture` (channel, sample) as float32, or say why it is none."""
+    mixture = np.asarray(mixture)
+    if mixture.ndim != 2 or n_channels not in (None, mixture.shape[0]):
+        expected = "channel" if n_channels is None else n_channels
+        raise ShapeError(f"mixture has shape {mixture.shape}, expected ({expected}, sample)")
+    if not np.issubdtype(mixture.dtype, np.floating):
+        raise ShapeError(
+            f"mixture has type {mixture.dtype}, expected floating point in [-1, 1]; "
+            "divide integer samples by their full scale"
+        )
+    if not np.isfinite(mixture).all():
+        channel, sample = np.argwhere(~np.isfinite(mixture))[0]
+        raise SignalError(
+            f"mixture: sample {sample} of channel {channel} is {mixture[channel, sample]}, "
+            "expected a finite number; repair the recording first"
+        )
+    return mixture.astype(np.float32, copy=False)
+
+
+def _mean(x: Array) -> Array:
+    """Return the mean magnitude over frequencies, (..., 1, frame)."""
+    return np.abs(x).mean(axis=-2, keepdims=True)

@@ -1,0 +1,304 @@
+"""Laws of the streamer: it is its file, however the input is cut."""
+
+import tracemalloc
+from functools import cache
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import onnx_models
+from unmask import masks
+from unmask.errors import SampleRateError, ShapeError, SignalError
+from unmask.model import load_model
+from unmask.stream import Streamer
+
+IDENTITY = {"mask": {"family": "complex", "options": {}}}
+RATES = [8000, 16000, 22050, 48000]
+
+
+@pytest.fixture(scope="module")
+def build(tmp_path_factory):
+    """Return loaded test models by family, stems and look-ahead."""
+    folder = tmp_path_factory.mktemp("models")
+
+    @cache
+    def build(family="complex_tanh", n_stems=1, ahead=0, n_fft=64, hop=32, **options):
+        mask = {"family": family, "options": options}
+        return load_model(
+            onnx_models.recurrent(
+                folder / f"{len(list(folder.iterdir()))}.onnx",
+                n_maps=masks.get(family, sample_rate=16000, **options).n_maps,
+                mask=mask,
+                stems=[f"s{k}" for k in range(n_stems)],
+                lookahead_frames=ahead,
+                frontend={"kind": "stft", "n_fft": n_fft, "hop": hop, "window": "sqrt_hann"},
+            )
+        )
+
+    return build
+
+
+@pytest.fixture(scope="module")
+def identity(tmp_path_factory):
+    path = tmp_path_factory.mktemp("identity") / "identity.onnx"
+    return load_model(onnx_models.constant(path, [[1, 0]], **IDENTITY))
+
+
+def noise(n_channels, n_samples, seed=0):
+    shape = (n_channels, n_samples)
+    return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
+
+
+def stream(streamer, mixture, cuts):
+    """Push `mixture` cut at the samples `cuts`; return (stem, channel, sample)."""
+    parts = [streamer.process(block) for block in np.split(mixture, sorted(cuts), axis=1)]
+    parts.append(streamer.flush())
+    return np.concatenate([np.stack(list(part.values())) for part in parts], axis=-1)
+
+
+def whole(model, mixture, sample_rate=16000, **options):
+    return np.stack(list(model.separate(mixture, sample_rate, **options).values()))
+
+
+def close(actual, expected, tolerance=1e-5):
+    scale = max(1.0, np.abs(expected).max(initial=0))
+    np.testing.assert_allclose(actual, expected, rtol=0, atol=tolerance * scale)
+
+
+@given(
+    st.integers(0, 700),
+    st.lists(st.integers(0, 700), max_size=8),
+    st.sampled_from([(1, 0, 32), (2, 0, 16), (1, 3, 32), (3, 2, 16)]),
+    st.sampled_from(RATES),
+)
+def test_any_cut_gives_the_same_samples(build, n_samples, cuts, kind, sample_rate):
+    n_stems, lookahead, hop = kind
+    model = build(n_stems=n_stems, ahead=lookahead, hop=hop)
+    mixture = noise(2, n_samples)
+    streamer = Streamer(model, sample_rate=sample_rate, n_channels=2, residual=True)
+    cut = stream(streamer, mixture, [min(cut, n_samples) for cut in cuts])
+    assert cut.shape == (n_stems + 1, 2, n_samples)
+    close(cut, whole(model, mixture, sample_rate, residual=True))
+
+
+@pytest.mark.parametrize("family", [*masks.names(), "hybrid:complex:3000:irm1"])
+def test_every_mask_family_streams(build, family):
+    model = build(family, n_stems=2)
+    mixture = noise(1, 500)
+    cut = stream(Streamer(model, sample_rate=22050), mixture, range(0, 500, 7))
+    close(cut, whole(model, mixture, 22050))
+
+
+@pytest.mark.parametrize("n_samples", [1, 31, 32, 33, 64, 65, 1000])
+@pytest.mark.parametrize(
+    ("family", "lookahead", "options"),
+    [
+        ("complex_tanh", 0, {}),
+        ("irm1", 2, {}),
+        ("decoupled", 0, {}),
+        ("deep_filter", 3, {"order": 4, "lookahead": 2}),
+    ],
+)
+@pytest.mark.parametrize("hop", [8, 16, 32])
+def test_the_stream_is_stft_network_mask_and_inverse_stft(
+    build, hop, family, lookahead, options, n_samples
+):
+    model = build(family, n_stems=2, ahead=lookahead, hop=hop, **options)
+    mixture = noise(2, n_samples)
+    spectrum = model.stft.analyze(mixture) * 2 / model.stft.window_values.sum()
+    ahead = np.concatenate([spectrum, np.zeros((2, 33, lookahead))], axis=-1)
+    features = np.stack([ahead.real, ahead.imag], axis=1).astype(np.float32)
+    raw, _ = model.step(features, model.start(2))
+    masked = model.family.apply(
+        model.family.activate(np.moveaxis(raw[..., lookahead:], 0, 2)), spectrum
+    )
+    expected = model.stft.synthesize(masked, n_samples) * model.stft.window_values.sum() / 2
+    close(whole(model, mixture), expected)
+
+
+def test_a_stream_of_single_samples_is_its_file(build):
+    model = build(ahead=2)
+    mixture = noise(1, 300)
+    close(stream(Streamer(model), mixture, range(300)), whole(model, mixture))
+
+
+@given(st.lists(st.integers(0, 200), max_size=20), st.integers(0, 3), st.sampled_from(RATES))
+def test_no_sample_is_held_back_longer_than_the_latency(build, sizes, lookahead, sample_rate):
+    streamer = Streamer(build(ahead=lookahead), sample_rate=sample_rate)
+    n_in = n_out = 0
+    for size in sizes:
+        n_in += size
+        n_out += streamer.process(noise(1, size))["s0"].shape[1]
+        assert 0 <= n_in - n_out <= streamer.latency
+
+
+@pytest.mark.parametrize("lookahead", [0, 2])
+def test_the_latency_is_reached(build, lookahead):
+    streamer = Streamer(build(ahead=lookahead))
+    n_out = np.cumsum([streamer.process(noise(1, 1))["s0"].shape[1] for _ in range(500)])
+    assert (np.arange(1, 501) - n_out).max() == streamer.latency == 64 - 1 + 32 * lookahead
+
+
+def test_the_future_beyond_the_latency_does_not_change_the_past(build):
+    model = build(ahead=1)
+    mixture, other = noise(1, 1000), noise(1, 1000, seed=1)
+    other[:, :600] = mixture[:, :600]
+    same = whole(model, mixture) == whole(model, other)
+    assert same[..., : 600 - Streamer(model).latency].all()
+    assert not same[..., 600:].all()
+
+
+def test_a_network_that_looks_ahead_masks_the_frame_it_means(tmp_path):
+    family = {"mask": {"family": "iam", "options": {}}, "stems": ["speech"]}
+    now, late = (
+        load_model(onnx_models.loudness(tmp_path / f"{delay}.onnx", delay=delay, **family))
+        for delay in (0, 3)
+    )
+    mixture = noise(2, 777)
+    close(whole(late, mixture), whole(now, mixture))
+
+
+@pytest.mark.parametrize("peak", [1e-2, 0.1, 0.5, 1.0, 1.5, 4.0])
+@pytest.mark.parametrize("sample_rate", [8000, 11025, 16000, 44100, 192000])
+def test_the_identity_mask_returns_the_input_at_every_level_and_rate(identity, peak, sample_rate):
+    """The residual of an identity network must not depend on the level (peers: -6 dB at 0.5)."""
+    mixture = noise(2, 5000)
+    mixture *= peak / np.abs(mixture).max()
+    parts = identity.separate(mixture, sample_rate, residual=True)
+    assert np.abs(parts["speech"] - mixture).max() <= 2e-6 * peak
+    assert np.abs(parts["noise"]).max() <= 2e-6 * peak
+
+
+@pytest.mark.parametrize("n_samples", [1, 44100 * 3 + 17, 132317, 66161])
+def test_as_many_samples_come_out_as_went_in(identity, n_samples):
+    mixture = noise(1, n_samples)
+    close(whole(identity, mixture, 44100)[0], mixture)
+
+
+def test_outputs_add_up_to_the_mixture(build):
+    model = build("irm1", n_stems=3, hop=16)
+    mixture = noise(2, 3000)
+    error = whole(model, mixture, 44100, residual=True).sum(axis=0) - mixture
+    assert 10 * np.log10(np.sum(mixture**2) / np.sum(error**2)) > 130
+
+
+def test_flush_and_reset_leave_it_as_new(build):
+    model = build(ahead=1)
+    first, second = noise(1, 401), noise(1, 300, seed=1)
+    streamer = Streamer(model)
+    stream(streamer, first, [100])
+    np.testing.assert_array_equal(stream(streamer, second, [50]), whole(model, second))
+    streamer.process(first)
+    streamer.reset()
+    np.testing.assert_array_equal(stream(streamer, second, [50]), whole(model, second))
+    assert streamer.flush()["s0"].shape == (1, 0)
+
+
+def test_streams_that_share_a_model_do_not_mix(build):
+    model = build(ahead=1)
+    signals = [noise(1, 640, seed) for seed in range(3)]
+    streamers = [Streamer(model) for _ in signals]
+    parts = [
+        [
+            streamer.process(x[:, k : k + 40])["s0"]
+            for streamer, x in zip(streamers, signals, strict=True)
+        ]
+        for k in range(0, 640, 40)
+    ]
+    parts.append([streamer.flush()["s0"] for streamer in streamers])
+    for x, own in zip(signals, zip(*parts, strict=True), strict=True):
+        close(np.concatenate(own, axis=-1)[None], whole(model, x))
+
+
+def test_channels_are_separated_one_by_one(build):
+    model = build(n_stems=2)
+    mixture = noise(5, 900)
+    alone = [whole(model, mixture[k : k + 1]) for k in range(5)]
+    close(whole(model, mixture), np.concatenate(alone, axis=1))
+
+
+def test_a_long_stream_does_not_grow(build):
+    streamer = Streamer(build("deep_filter", ahead=2))
+    block = noise(1, 100)
+
+    def memory_after(n_blocks):
+        for _ in range(n_blocks):
+            streamer.process(block)
+        return tracemalloc.get_traced_memory()[0]
+
+    tracemalloc.start()
+    try:
+        assert memory_after(1000) - memory_after(200) < 10_000
+    finally:
+        tracemalloc.stop()
+
+
+def test_silence_stays_silence(build):
+    silence = np.zeros((1, 700), np.float32)
+    assert not whole(build(n_stems=2), silence, residual=True).any()
+
+
+@pytest.mark.parametrize("sample_rate", [8000, 16000, 24000, 48000])
+def test_the_mask_of_a_frequency_does_not_depend_on_the_sample_rate(tmp_path, sample_rate):
+    """Below 2 kHz all passes, above nothing, the top third of an octave by half."""
+    raw = np.zeros(257)
+    raw[:64] = 1
+    raw[int(257 / 2 ** (1 / 3)) :] = 0.5
+    path = onnx_models.constant(
+        tmp_path / "step.onnx",
+        [[raw, 0 * raw]],
+        mask=IDENTITY["mask"],
+        frontend={"kind": "stft", "n_fft": 512, "hop": 128, "window": "hann"},
+    )
+    time = np.arange(sample_rate) / sample_rate
+    tones_hz = np.array([500, 1500, 3000, 5000, 7000, 9000, 15000, 22000])
+    gains = np.array([1, 1, 0, 0, 0.5, 0.5, 0.5, 0.5])
+    heard = tones_hz < sample_rate / 2
+    for tone_hz, gain in zip(tones_hz[heard], gains[heard], strict=True):
+        tone = np.sin(2 * np.pi * tone_hz * time)[None]
+        out = load_model(path).separate(tone, sample_rate)["speech"]
+        middle = slice(1000, -1000)  # the tone's own beginning and end are wide-band
+        close(out[:, middle], gain * tone[:, middle], 1e-3)
+
+
+def test_a_turned_phase_is_not_carried_above_the_models_band(tmp_path):
+    path = onnx_models.constant(tmp_path / "turn.onnx", [[0, 0.5]], **IDENTITY)
+    model = load_model(path)
+    time = np.arange(4800) / 48000
+    middle = slice(480, -480)
+    low, high = np.sin(2 * np.pi * 3000 * time)[None], np.sin(2 * np.pi * 15000 * time)[None]
+    turned = 0.5 * np.cos(2 * np.pi * 3000 * time)[None]
+    close(model.separate(low, 48000)["speech"][:, middle], turned[:, middle], 1e-3)
+    close(model.separate(high, 48000)["speech"][:, middle], 0.5 * high[:, middle], 1e-3)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_a_sample_that_is_no_number_is_refused_and_the_stream_goes_on(build, bad):
+    model = build()
+    mixture = noise(1, 500)
+    streamer = Streamer(model)
+    first = streamer.process(mixture[:, :200])["s0"]
+    broken = mixture[:, 200:300].copy()
+    broken[0, 7] = bad
+    with pytest.raises(SignalError, match=r"sample 7 of channel 0 is -?(nan|inf)"):
+        streamer.process(broken)
+    rest = [streamer.process(mixture[:, 200:])["s0"], streamer.flush()["s0"]]
+    close(np.concatenate([first, *rest], axis=-1)[None], whole(model, mixture))
+
+
+def test_blocks_of_another_shape_or_type_are_refused(identity):
+    streamer = Streamer(identity, n_channels=2)
+    with pytest.raises(ShapeError, match=r"shape \(1, 8\), expected \(2, sample\)"):
+        streamer.process(noise(1, 8))
+    with pytest.raises(ShapeError, match=r"shape \(8,\), expected \(2, sample\)"):
+        streamer.process(noise(1, 8)[0])
+    with pytest.raises(ShapeError, match="int16"):
+        streamer.process(np.zeros((2, 8), np.int16))
+
+
+@pytest.mark.parametrize("sample_rate", [0, 7999, 192001])
+def test_a_sample_rate_outside_the_range_is_refused(identity, sample_rate):
+    with pytest.raises(SampleRateError, match="8000 to 192000 Hz"):
+        Streamer(identity, sample_rate=sample_rate)
