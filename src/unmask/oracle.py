@@ -14,8 +14,6 @@ from unmask.stft import STFT
 
 # What stems leave of the mixture counts as one more source if it is above this, in dB below it.
 _RESIDUAL_FLOOR_DB = -90.0
-# Frames of context that a block needs on each side, for families that look at neighbours.
-_CONTEXT_FRAMES = 16
 _BLOCK_FRAMES = 2048
 
 
@@ -97,10 +95,10 @@ class Oracle:
     def _blocks(self, sources: Array, mixture: Array) -> Iterator[Array]:
         """Yield the estimates block by block, so that memory does not grow with spectra."""
         family = masks.get(self.mask, sample_rate=self.sample_rate)
-        n_samples = mixture.shape[-1]
-        context = _CONTEXT_FRAMES * self.stft.hop + self.stft.n_fft // self.stft.hop * self.stft.hop
-        for start in range(0, n_samples, _BLOCK_FRAMES * self.stft.hop):
-            stop = min(start + _BLOCK_FRAMES * self.stft.hop, n_samples)
+        n_samples, step = mixture.shape[-1], _BLOCK_FRAMES * self.stft.hop
+        context = self.stft.n_fft + max(family.context) * self.stft.hop
+        for start in range(0, max(1, n_samples), step):
+            stop = min(start + step, n_samples)
             left, right = max(0, start - context), min(n_samples, stop + context)
             spectrum = self.stft.analyze(mixture[..., left:right])
             ideal = family.ideal(self.stft.analyze(sources[..., left:right]), spectrum)

@@ -1,0 +1,104 @@
+import numpy as np
+import pytest
+
+from unmask import masks
+from unmask.errors import ConfigError, SampleRateError, ShapeError
+from unmask.metrics import sdr
+from unmask.oracle import Oracle, bounds, sum_of
+from unmask.stems import read_stems
+from unmask.stft import STFT
+
+SMALL = STFT(256, 64)
+
+
+@pytest.fixture
+def stems(rng):
+    return {name: rng.normal(size=(2, 3000)) for name in ("a", "b", "c")}
+
+
+@pytest.mark.parametrize("name", [*masks.names(), "hybrid:complex:1000:irm1"])
+def test_an_oracle_is_the_family_on_the_whole_spectrum(name, stems):
+    mixture = sum_of(stems)
+    estimates = Oracle(stems, 8000, name, SMALL).separate(mixture, 8000)
+    family = masks.get(name, sample_rate=8000)
+    spectrum = SMALL.analyze(mixture)
+    ideal = family.ideal(SMALL.analyze(np.stack(list(stems.values()))), spectrum)
+    expected = SMALL.synthesize(family.apply(ideal, spectrum), 3000)
+    assert list(estimates) == ["a", "b", "c"]
+    assert np.allclose(np.stack(list(estimates.values())), expected)
+
+
+@pytest.mark.parametrize("name", ["irm2", "deep_filter"])
+def test_blocks_leave_no_seam(name, rng, monkeypatch):
+    stems = {name: rng.normal(size=(1, 5000)) for name in ("a", "b")}
+    whole = Oracle(stems, 8000, name, SMALL).separate(sum_of(stems), 8000)
+    monkeypatch.setattr("unmask.oracle._BLOCK_FRAMES", 7)
+    parts = Oracle(stems, 8000, name, SMALL).separate(sum_of(stems), 8000)
+    assert np.allclose(whole["a"], parts["a"], atol=1e-12)
+
+
+@pytest.mark.parametrize("n_samples", [1, 63, 64, 65, 1000])
+def test_output_is_as_long_as_the_mixture(n_samples, rng):
+    stems = {"a": rng.normal(size=(1, n_samples)), "b": rng.normal(size=(1, n_samples))}
+    out = Oracle(stems, 8000, "irm1", SMALL).separate(sum_of(stems), 8000)
+    assert out["a"].shape == (1, n_samples)
+    assert np.allclose(out["a"] + out["b"], sum_of(stems))
+
+
+def test_what_the_stems_leave_counts_as_a_source(stems):
+    mixture = sum_of(stems)
+    del stems["c"]
+    out = Oracle(stems, 8000, "irm1", SMALL).separate(mixture, 8000)
+    assert set(out) == {"a", "b"}
+    # "c" takes its share, so the two do not add up to the mixture, and score as with it
+    assert float(sdr(out["a"] + out["b"], mixture)) < 10
+
+
+def test_bounds_yield_every_stem_of_every_family(stems):
+    rows = list(bounds(stems, 8000, families=["irm1", "complex"], stft=SMALL))
+    assert [(row.mask, row.stem) for row in rows] == [
+        (mask, stem) for mask in ("mixture", "irm1", "complex") for stem in "abc"
+    ]
+    scores = {(row.mask, row.stem): row.sdr for row in rows}
+    for stem in "abc":
+        assert scores["mixture", stem] < scores["irm1", stem] < scores["complex", stem]
+        assert scores["complex", stem] >= 100
+    assert scores["mixture", "a"] == pytest.approx(float(sdr(sum_of(stems), stems["a"])), abs=1e-9)
+
+
+def test_a_silent_stem_scores_nan_and_the_others_do_not(stems):
+    stems["b"] = np.zeros((2, 3000))
+    rows = list(bounds(stems, 8000, families=["irm2"], stft=SMALL))
+    assert [np.isnan(row.sdr) for row in rows] == [False, True, False] * 2
+
+
+def test_multichannel_wiener_oracle_adds_up(stems):
+    mixture = sum_of(stems)
+    out = Oracle(stems, 8000, "multichannel_wiener", SMALL).separate(mixture, 8000)
+    assert np.allclose(sum_of(out), mixture)
+    assert float(sdr(out["a"], stems["a"])) > float(sdr(mixture, stems["a"])) + 3
+
+
+def test_order_of_families_on_a_real_song(shared):
+    """With the real multitrack at hand: the order that the literature leads to expect."""
+    stems, rate = read_stems(shared / "audio/music/ev3/2.Lithium")
+    stems = {name: x[:, 114 * rate : 120 * rate] for name, x in stems.items()}
+    chain = ["irm1", "ibm_argmax", "irm2", "psm_unit", "complex_tanh", "complex"]
+    hybrid = "hybrid:complex_tanh:6000:irm1"
+    rows = list(bounds(stems, rate, families=[*chain, hybrid]))
+    mean = {m: np.mean([r.sdr for r in rows if r.mask == m]) for m in [*chain, hybrid]}
+    assert sorted(chain, key=mean.__getitem__) == chain
+    assert mean["complex"] >= 100
+    assert mean["complex_tanh"] - mean[hybrid] < 0.5
+
+
+def test_a_mixture_that_does_not_fit_is_refused(stems):
+    mixture = sum_of(stems)
+    with pytest.raises(SampleRateError, match="16000 Hz, the stems have 8000 Hz"):
+        Oracle(stems, 8000).separate(mixture, 16000)
+    with pytest.raises(
+        ShapeError, match=r"stem 'a' has shape \(2, 3000\), the mixture \(2, 2999\)"
+    ):
+        Oracle(stems, 8000).separate(mixture[:, 1:], 8000)
+    with pytest.raises(ConfigError, match="no mask family named 'best'"):
+        Oracle(stems, 8000, "best").separate(mixture, 8000)
