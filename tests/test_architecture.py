@@ -1,0 +1,135 @@
+"""The arrows of docs/architecture.md: imports point down, heavy libraries stay in their rooms."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1] / "src" / "unmask"
+
+PAGE = ROOT.parents[1] / "docs" / "architecture.md"
+
+
+def rows(page):
+    """Room -> row, from the table of the page; what stands in brackets there is no room."""
+    table = re.findall(r"^\| (\d+) \| (.*) \|$", page, re.MULTILINE)
+    return {
+        room: int(row)
+        for row, cell in table
+        for room in re.findall(r"`(\w+)/?`", re.sub(r"\(.*?\)", "", cell))
+    }
+
+
+RANK = rows(PAGE.read_text("utf-8"))
+#: The front door shows what there is below the command line, and only a program stands above that.
+RANK |= {"__init__": RANK["cli"] - 1, "__main__": RANK["cli"] + 1}
+
+TRAINING_WING = {"nets", "losses", "recipe", "data", "checkpoint", "train", "export"}
+#: library -> rooms that may import it
+ONLY_IN = {
+    "torch": TRAINING_WING,
+    "lightning_fabric": TRAINING_WING,
+    "safetensors": TRAINING_WING,
+    "tensorboard": TRAINING_WING,
+    "onnx": TRAINING_WING,
+    "onnxruntime": {"model"},
+    "soundfile": {"audio"},
+    "soxr": {"audio"},
+    "av": {"audio"},
+    "array_api_compat": {"_arrays"},
+    "click": {"cli"},
+}
+
+FILES = sorted(ROOT.rglob("*.py"))
+
+
+def room(path):
+    """The room that a file belongs to: its folder in the package, or itself."""
+    return path.relative_to(ROOT).with_suffix("").parts[0]
+
+
+def imports(source):
+    """Dotted names that a file imports, at its top or inside a function."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "relative imports hide the arrows"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def rooms_entered(source):
+    """Rooms of the package that a file imports."""
+    for name in imports(source):
+        first, *rest = name.split(".")
+        if first == "unmask":
+            inner = rest[0] if rest else "__init__"
+            yield inner if inner in RANK else "__init__"
+
+
+def crossings(own, source):
+    """Arrows from room `own` that do not point down."""
+    return [
+        f"{own} (row {RANK[own]}) imports {other} (row {RANK[other]})"
+        for other in rooms_entered(source)
+        if other != own and RANK[other] >= RANK[own]
+    ]
+
+
+def strays(own, source):
+    """Libraries that a file imports although its room may not."""
+    found = {name.split(".")[0] for name in imports(source)}
+    return sorted(name for name in found & ONLY_IN.keys() if own not in ONLY_IN[name])
+
+
+def name_of(path):
+    return str(path.relative_to(ROOT))
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_every_file_has_a_row(path):
+    assert room(path) in RANK, f"{room(path)} has no row in docs/architecture.md: put it there"
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_imports_point_down(path):
+    assert crossings(room(path), path.read_text("utf-8")) == []
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_heavy_libraries_stay_in_their_rooms(path):
+    assert strays(room(path), path.read_text("utf-8")) == []
+
+
+def test_the_table_is_read_as_it_is_written():
+    page = "| 0 | `errors`, `masks/` (what `Mask` is) |\n| 12 | `cli`: the `x` |\nand `y`"
+    assert rows(page) == {"errors": 0, "masks": 0, "cli": 12, "x": 12}
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import unmask.model",
+        "from unmask.model import load_model",
+        "from unmask import model",
+        "import unmask",
+        "from unmask import STFT",
+        "def f():\n    from unmask import cli",
+    ],
+)
+def test_an_arrow_up_is_noticed(source):
+    assert crossings("stft", source) != []
+
+
+def test_an_arrow_to_a_sibling_is_noticed():
+    assert crossings("stft", "from unmask.bands import mel") != []
+
+
+def test_an_arrow_down_or_inside_a_folder_is_fine():
+    assert crossings("masks", "from unmask.errors import X\nimport unmask.masks.algebra") == []
+
+
+def test_a_stray_library_is_noticed():
+    assert strays("stft", "def f():\n    import torch.nn as nn") == ["torch"]
+    assert strays("nets", "import torch") == []
