@@ -55,6 +55,11 @@ def to_numpy(x: Array) -> NDArray[Any]:
     return np.asarray(x) if compat.is_numpy_array(x) else np.from_dlpack(x)
 
 
+def device(x: Array) -> Any:
+    """Return the device that `x` lies on."""
+    return compat.device(x)
+
+
 def real_dtype(x: Array) -> Any:
     """Return the real floating-point type of the same precision as `x`."""
     xp = namespace(x)

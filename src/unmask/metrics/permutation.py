@@ -2,11 +2,10 @@
 
 from collections.abc import Callable
 
-import array_api_compat as compat
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from unmask._arrays import Array, check_axes, namespace, to_numpy
+from unmask._arrays import Array, check_axes, device, namespace, to_numpy
 from unmask.errors import ShapeError
 
 
@@ -77,7 +76,7 @@ def best_permutation(scores: Array) -> Array:
     values = to_numpy(scores)
     best = [_assign(matrix) for matrix in values.reshape(-1, n_estimates, n_targets)]
     order = np.reshape(np.array(best, dtype=np.int64), (*values.shape[:-2], n_targets))
-    return namespace(scores).asarray(order, device=compat.device(scores))
+    return namespace(scores).asarray(order, device=device(scores))
 
 
 def permute(estimates: Array, permutation: Array) -> Array:
