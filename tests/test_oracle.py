@@ -1,3 +1,5 @@
+import functools
+
 import numpy as np
 import pytest
 
@@ -29,10 +31,10 @@ def test_an_oracle_is_the_family_on_the_whole_spectrum(name, stems):
 
 
 @pytest.mark.parametrize("name", ["irm2", "deep_filter"])
-def test_blocks_leave_no_seam(name, rng, monkeypatch):
+def test_pieces_leave_no_seam(name, rng, monkeypatch):
     stems = {name: rng.normal(size=(1, 5000)) for name in ("a", "b")}
     whole = Oracle(stems, 8000, name, SMALL).separate(sum_of(stems), 8000)
-    monkeypatch.setattr("unmask.oracle._BLOCK_FRAMES", 7)
+    monkeypatch.setattr(STFT, "pieces", functools.partialmethod(STFT.pieces, n_frames=7))
     parts = Oracle(stems, 8000, name, SMALL).separate(sum_of(stems), 8000)
     assert np.allclose(whole["a"], parts["a"], atol=1e-12)
 

@@ -134,3 +134,18 @@ def test_wrong_shapes_are_refused():
         stft.synthesize(np.zeros((1, 33, 9), dtype=complex), 100)
     with pytest.raises(ShapeError, match="complex"):
         stft.analyze(np.zeros((1, 100), dtype=complex))
+
+
+@pytest.mark.parametrize("n_samples", [1, 100, 1000, 1001])
+@pytest.mark.parametrize("n_frames", [1, 7, 1000])
+def test_pieces_synthesise_to_the_whole(n_samples, n_frames, rng):
+    stft = STFT(64, 16)
+    x = rng.normal(size=(2, n_samples))
+    pieces = list(stft.pieces(n_samples, n_frames=n_frames))
+    parts = [
+        stft.synthesize(abs(stft.analyze(x[:, outer])), outer.stop - outer.start)[:, inner]
+        for outer, inner in pieces
+    ]
+    expected = stft.synthesize(abs(stft.analyze(x)), n_samples)
+    assert np.allclose(np.concatenate(parts, axis=1), expected, atol=1e-12)
+    assert len(pieces) == max(1, -(-n_samples // (16 * n_frames)))

@@ -14,7 +14,6 @@ from unmask.stft import STFT
 
 # What stems leave of the mixture counts as one more source if it is above this, in dB below it.
 _RESIDUAL_FLOOR_DB = -90.0
-_BLOCK_FRAMES = 2048
 
 
 @dataclass(frozen=True)
@@ -28,8 +27,8 @@ class Oracle:
         of the mixture, if it is above -90 dB, counts as one more source.
     sample_rate : int
         Of the stems, in Hz.
-    mask : str
-        Name of a mask family (:func:`unmask.masks.names`), ``"hybrid:LOW:HZ:HIGH"``, or
+    mask : str or masks.Family
+        A mask family or its name (:func:`unmask.masks.names`), ``"hybrid:LOW:HZ:HIGH"``, or
         ``"multichannel_wiener"``.
     stft : STFT
         Front-end; its resolution moves every bound but the unbounded one.
@@ -47,7 +46,7 @@ class Oracle:
 
     stems: Mapping[str, Array]
     sample_rate: int
-    mask: str = "psm_unit"
+    mask: str | masks.Family = "psm_unit"
     stft: STFT = field(default_factory=STFT)
 
     def separate(self, mixture: Array, sample_rate: int) -> dict[str, Array]:
@@ -93,19 +92,16 @@ class Oracle:
         return sources
 
     def _blocks(self, sources: Array, mixture: Array) -> Iterator[Array]:
-        """Yield the estimates block by block, so that memory does not grow with spectra."""
-        family = masks.get(self.mask, sample_rate=self.sample_rate)
-        n_samples, step = mixture.shape[-1], _BLOCK_FRAMES * self.stft.hop
-        context = self.stft.n_fft + max(family.context) * self.stft.hop
-        for start in range(0, max(1, n_samples), step):
-            stop = min(start + step, n_samples)
-            left, right = max(0, start - context), min(n_samples, stop + context)
-            spectrum = self.stft.analyze(mixture[..., left:right])
-            ideal = family.ideal(self.stft.analyze(sources[..., left:right]), spectrum)
-            n_stems = len(self.stems)
+        """Yield the estimates piece by piece, so that memory does not grow with spectra."""
+        stft, n_stems = self.stft, len(self.stems)
+        family = self.mask
+        if isinstance(family, str):
+            family = masks.get(family, sample_rate=self.sample_rate)
+        for outer, inner in stft.pieces(mixture.shape[-1], context=max(family.context)):
+            spectrum = stft.analyze(mixture[..., outer])
+            ideal = family.ideal(stft.analyze(sources[..., outer]), spectrum)
             masked = family.apply(ideal[:n_stems, ...], spectrum)
-            block = self.stft.synthesize(masked, right - left)
-            yield block[..., start - left : stop - left]
+            yield stft.synthesize(masked, outer.stop - outer.start)[..., inner]
 
     def _wiener(self, sources: Array, mixture: Array) -> Array:
         spectra = masks.multichannel_wiener(self.stft.analyze(sources), self.stft.analyze(mixture))

@@ -5,6 +5,7 @@ sample ``k * hop``, and the signal is continued with zeros, to a whole number of
 last sample is covered as well as any other and every length comes back exactly.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any
@@ -173,6 +174,32 @@ class STFT:
         left = self.n_fft // 2
         envelope = self._envelope(expected[1])[left : left + n_samples]
         return summed[..., left : left + n_samples] / _like(envelope, summed)
+
+    def pieces(
+        self, n_samples: int, *, n_frames: int = 2048, context: int = 0
+    ) -> Iterator[tuple[slice, slice]]:
+        """Cut a long signal, so that work on spectra needs constant memory and leaves no seam.
+
+        Parameters
+        ----------
+        n_samples : int
+            Length of the signal.
+        n_frames : int
+            Frames of a piece, about.
+        context : int
+            Neighbouring frames that a frame of the result depends on.
+
+        Yields
+        ------
+        (slice, slice)
+            The samples to analyse, and which samples of their synthesis to keep. What is kept
+            covers the signal without overlap; frames have the places of the whole signal's.
+        """
+        step, margin = n_frames * self.hop, self.n_fft + context * self.hop
+        for start in range(0, max(1, n_samples), step):
+            stop = min(start + step, n_samples)
+            left = max(0, start - margin)
+            yield slice(left, min(n_samples, stop + margin)), slice(start - left, stop - left)
 
     def _window_like(self, x: Array) -> Array:
         return _like(self.window_values, x)
