@@ -1,5 +1,63 @@
-"""Mask-based audio source separation."""
+"""Mask-based audio source separation: masks, oracles, networks, a small engine, honest tables.
+
+Axes are ``waveform (..., channel, sample)``, ``spectrum (..., channel, freq, frame)`` and
+``masks (..., source, channel, freq, frame)``; every comparison is ``(estimate, target)``.
+
+Names are loaded when they are first used: ``import unmask`` alone loads neither PyTorch nor ONNX
+Runtime, nor anything else that takes time.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from unmask._version import __version__
 
-__all__ = ["__version__"]
+if TYPE_CHECKING:
+    from unmask import audio, bands, errors, gap, masks, metrics, oracle, phase, stems
+    from unmask.bands import Bands
+    from unmask.model import Model, load_model
+    from unmask.oracle import Oracle
+    from unmask.stft import STFT
+    from unmask.stream import Streamer
+
+__all__ = [
+    "STFT",
+    "Bands",
+    "Model",
+    "Oracle",
+    "Streamer",
+    "__version__",
+    "audio",
+    "bands",
+    "errors",
+    "gap",
+    "load_model",
+    "masks",
+    "metrics",
+    "oracle",
+    "phase",
+    "stems",
+]
+
+# Public name -> module that has it; the others are modules themselves.
+_HOME = {
+    "Bands": "bands",
+    "Model": "model",
+    "Oracle": "oracle",
+    "STFT": "stft",
+    "Streamer": "stream",
+    "load_model": "model",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module 'unmask' has no attribute {name!r}")
+    module = import_module(f"unmask.{_HOME.get(name, name)}")
+    value = getattr(module, name) if name in _HOME else module
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__
