@@ -37,8 +37,6 @@ MEDIA_SUFFIXES = frozenset(
 )
 #: Samples in a block, unless asked otherwise.
 BLOCK = 1 << 16
-#: libsndfile's length of a file that does not tell is at least this.
-UNKNOWN = 1 << 62
 
 
 @dataclass(frozen=True)

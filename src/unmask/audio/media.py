@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from unmask.audio.formats import UNKNOWN, AudioInfo, truncated
+from unmask.audio.formats import AudioInfo, truncated
 from unmask.errors import AudioFileError, MissingExtraError
 
 
@@ -87,7 +88,7 @@ def blocks(
     with _container(path, stream) as (container, source):
         rate = source.codec_context.sample_rate
         start = round(start_s * rate)
-        stop = UNKNOWN if stop_s is None else round(stop_s * rate)
+        stop = sys.maxsize if stop_s is None else round(stop_s * rate)
         for frame in _frames(path, container, source):
             part = frame[:, max(0, start - position) : max(0, stop - position)]
             position += frame.shape[-1]

@@ -14,15 +14,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unmask.audio import media
-from unmask.audio.formats import BLOCK, SUFFIXES, UNKNOWN, AudioInfo, check_finite, truncated
+from unmask.audio.formats import BLOCK, SUFFIXES, AudioInfo, check_finite, truncated
 from unmask.errors import AudioFileError, ConfigError
+
+#: libsndfile's length of a FLAC file that does not tell is larger than this.
+_UNKNOWN = 1 << 62
 
 
 def info(path: str | Path, *, stream: int = 0) -> AudioInfo:
     """Describe a sound file.
 
-    Where the header gives no length, or one that decoders do not keep to (media containers), the
-    file is decoded once and counted.
+    Media containers do not tell exactly how many samples a decoder will give, so such a file is
+    decoded once and counted.
 
     Raises
     ------
@@ -35,11 +38,9 @@ def info(path: str | Path, *, stream: int = 0) -> AudioInfo:
     if path.suffix.lower() not in SUFFIXES:
         return media.info(path, stream)
     with _opened(path, stream) as file:
-        rate, n_channels, n_samples = file.samplerate, file.channels, file.frames
-        kind, subtype = file.format, file.subtype
-    if n_samples >= UNKNOWN:
-        n_samples = sum(block.shape[-1] for block in read_blocks(path))
-    return AudioInfo(path, rate, n_channels, n_samples, kind, subtype)
+        return AudioInfo(
+            path, file.samplerate, file.channels, file.frames, file.format, file.subtype
+        )
 
 
 def read(
@@ -143,7 +144,7 @@ def _native_blocks(
                 break
             position += len(samples)
             yield rate, np.ascontiguousarray(samples.T)
-        if position < stop < UNKNOWN:
+        if position < stop:
             raise truncated(path, f"after {position} samples, its header promises {end}")
 
 
@@ -160,6 +161,11 @@ def _opened(path: Path, stream: int) -> Iterator[Any]:
         with soundfile.SoundFile(path) as file:
             if file.frames == 0:
                 raise AudioFileError(f"{path}: has 0 samples; record or export it again")
+            if file.frames >= _UNKNOWN:
+                raise AudioFileError(
+                    f"{path}: does not tell its length, it was written to a pipe; "
+                    "convert it to WAV or encode it again to a file"
+                )
             yield file
     except soundfile.LibsndfileError as error:
         raise AudioFileError(

@@ -19,7 +19,9 @@ from unmask.errors import AudioFileError, ConfigError, SampleRateError, ShapeErr
 
 #: Bits below the sign bit of the integer subtypes.
 _BITS = {"PCM_S8": 7, "PCM_U8": 7, "PCM_16": 15, "PCM_24": 23, "PCM_32": 31}
-_KEPT = {*_BITS, "FLOAT", "DOUBLE", "ULAW", "ALAW", "VORBIS", "OPUS", "MPEG_LAYER_III"}
+#: Subtypes that keep samples apart; the others are written only in formats that have no such.
+_EXACT = {*_BITS, "FLOAT", "DOUBLE", "ULAW", "ALAW"}
+_LOSSY = {"OGG", "MP3"}
 _FLOATS = (np.dtype("float32"), np.dtype("float64"))
 #: Bytes after which the 32-bit lengths in the header overflow, and the formats that have them.
 _LIMIT = (1 << 32) - (1 << 20)
@@ -190,9 +192,10 @@ def fitting_subtype(path: str | Path, subtype: str) -> str:
     import soundfile
 
     kind, default = _writable(Path(path), None, None)
-    deep = "PCM_24" if subtype in {"PCM_24", "PCM_32", "FLOAT", "DOUBLE"} else default
-    wanted = [name for name in (subtype, deep) if name in _KEPT]
-    return next((name for name in wanted if soundfile.check_format(kind, name)), default)
+    known = _EXACT & set(soundfile.available_subtypes(kind))
+    deep = {"PCM_24", "PCM_32", "FLOAT", "DOUBLE"}
+    wanted = [subtype, "PCM_24"] if subtype in deep else [subtype]
+    return next((name for name in wanted if name in known), default)
 
 
 def round_together(stems: ArrayLike, subtype: str) -> NDArray[Any]:
@@ -227,8 +230,9 @@ def _writable(path: Path, format: str | None, subtype: str | None) -> tuple[str,
             f"use one of {listed(WRITABLE)}"
         )
     chosen = subtype or (default if kind == usual else "PCM_16")
-    if chosen not in _KEPT or not soundfile.check_format(kind, chosen):
-        known = sorted(_KEPT & set(soundfile.available_subtypes(kind)))
+    known = set(soundfile.available_subtypes(kind))
+    known &= known if kind in _LOSSY else _EXACT
+    if chosen not in known:
         raise ConfigError(f"{path}: {kind} cannot hold {chosen}; it can hold {listed(known)}")
     return kind, chosen
 
