@@ -3,6 +3,7 @@
 import hashlib
 import os
 from collections.abc import Sequence
+from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -45,9 +46,12 @@ class Model:
         Hash of the file.
     """
 
-    def __init__(self, session: Any, metadata: dict[str, Any], sha256: str) -> None:
-        """Take over a session whose metadata was checked."""
+    def __init__(
+        self, session: Any, metadata: dict[str, Any], sha256: str, source: tuple[Any, ...]
+    ) -> None:
+        """Take over a session with checked metadata; `source` is what `load_model` was given."""
         self._session = session
+        self._source = source
         self.metadata = metadata
         self.sha256 = sha256
         self.name: str = metadata["name"]
@@ -65,6 +69,10 @@ class Model:
 
     def __repr__(self) -> str:
         return f"<Model {self.name} {self.version}: {', '.join(self.stems)}>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Travel to other processes as the file that it came from."""
+        return _reload, self._source
 
     @property
     def latency_s(self) -> float:
@@ -136,6 +144,14 @@ def bundled() -> dict[str, Path]:
     return {path.stem: path for path in sorted(folder.glob("*.onnx"))}
 
 
+def available_providers() -> dict[str, str]:
+    """Return the execution providers of this ONNX Runtime: short name -> full name."""
+    import onnxruntime
+
+    names = onnxruntime.get_available_providers()
+    return {name.removesuffix("ExecutionProvider").lower(): name for name in names}
+
+
 def load_model(
     name_or_path: str | os.PathLike[str],
     *,
@@ -167,11 +183,18 @@ def load_model(
     session = _session(content, path, threads, providers or ("cpu",))
     metadata = _metadata(session, path)
     try:
-        model = Model(session, metadata, hashlib.sha256(content).hexdigest())
+        source = (path, threads, tuple(providers or ()))
+        model = Model(session, metadata, hashlib.sha256(content).hexdigest(), source)
     except ConfigError as error:  # front-end or mask family
         raise ModelError(f"{path}: metadata: {error}") from error
     _check_network(model, path)
     return model
+
+
+@lru_cache(maxsize=1)
+def _reload(path: Path, threads: int, providers: tuple[str, ...]) -> Model:
+    """Load a model that came from another process, once for all its tasks."""
+    return load_model(path, threads=threads, providers=providers)
 
 
 def _find(name_or_path: str | os.PathLike[str]) -> Path:
@@ -201,10 +224,7 @@ def _session(content: bytes, path: Path, threads: int, providers: Sequence[str])
 
     if threads < 1:
         raise ConfigError(f"threads: {threads}, expected 1 or more")
-    available = {
-        name.removesuffix("ExecutionProvider").lower(): name
-        for name in onnxruntime.get_available_providers()
-    }
+    available = available_providers()
     wanted = [name.removesuffix("ExecutionProvider").lower() for name in providers]
     if missing := [name for name in wanted if name not in available]:
         raise ConfigError(

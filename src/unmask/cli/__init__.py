@@ -1,0 +1,52 @@
+"""The command line: one thin function per command, each calls the library and prints the result.
+
+A command lives in a module of this folder that imports nothing heavy at its top, and is added to
+:data:`main` here.
+"""
+
+from typing import Any
+
+import click
+
+from unmask._version import __version__
+from unmask.cli import environment, models, separating, training
+from unmask.errors import UnmaskError
+
+
+class Commands(click.Group):
+    """A group that says what went wrong in one line; what is no `UnmaskError` is a bug."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command; exit code 1 after an error, 130 after Ctrl-C."""
+        try:
+            return super().invoke(ctx)
+        except UnmaskError as error:
+            click.echo(f"unmask: error: {error}", err=True)
+            ctx.exit(1)
+        except KeyboardInterrupt:
+            click.echo("unmask: stopped; nothing half-written is left", err=True)
+            ctx.exit(130)
+
+
+@click.group(cls=Commands, context_settings={"show_default": True, "max_content_width": 100})
+@click.version_option(__version__, prog_name="unmask")
+def main() -> None:
+    """Separate sound with masks, and measure how well.
+
+    \b
+    Examples:
+      unmask denoise noisy.wav
+      unmask separate -m MODEL.onnx song.flac --two-stems vocals
+      unmask models list
+    """
+
+
+for command in (
+    separating.separate,
+    separating.denoise,
+    models.models,
+    training.train,
+    training.export,
+    environment.info,
+):
+    main.add_command(command)

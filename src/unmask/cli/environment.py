@@ -1,0 +1,55 @@
+"""``unmask info``: what is installed here."""
+
+import os
+import platform
+from importlib.metadata import PackageNotFoundError, version
+
+import click
+
+from unmask._version import __version__
+from unmask.cli import show
+
+# What each extra brings; the first line is what is always needed.
+_PACKAGES = {
+    "": ("numpy", "scipy", "onnxruntime", "soundfile", "soxr"),
+    "train": ("torch", "lightning-fabric", "safetensors", "onnx"),
+    "plot": ("matplotlib",),
+    "speech": ("pesq", "pystoi"),
+    "media": ("av",),
+    "web": ("starlette", "uvicorn"),
+    "cluster": ("ray",),
+}
+
+
+@click.command()
+@show.json_option
+def info(json_file: str | None) -> None:
+    """Report versions, processors and models of this installation, for bug reports.
+
+    \b
+    Example:
+      unmask info --json environment.json
+    """
+    from unmask.model import available_providers, bundled
+
+    found = {
+        "unmask": __version__,
+        "python": platform.python_version(),
+        "system": platform.platform(),
+        "processors": str(os.cpu_count()),
+        "providers": " ".join(available_providers()),
+        "models": " ".join(bundled()) or "none",
+    }
+    for extra, packages in _PACKAGES.items():
+        for package in packages:
+            found[package] = _version(package) or f'missing: pip install "unmask[{extra}]"'
+    rows = [{"name": name, "value": value} for name, value in found.items()]
+    show.table(rows, {"name": "", "value": ""}, title="unmask on this machine")
+    show.write_json(json_file, found)
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None

@@ -1,0 +1,187 @@
+"""``unmask separate`` and ``unmask denoise``: files in, files out."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from unmask.cli import show
+from unmask.errors import UnmaskError
+
+if TYPE_CHECKING:
+    from unmask.layout import Job, Output
+    from unmask.model import Model
+    from unmask.reference import Score
+
+_DENOISER = "denoise-16k"
+
+_OPTIONS: Sequence[Callable[[Any], Any]] = (
+    click.argument(
+        "paths", nargs=-1, required=True, type=click.Path(), metavar="FILE_OR_FOLDER..."
+    ),
+    click.option(
+        "-o",
+        "--out",
+        type=click.Path(),
+        default="separated",
+        help="Folder for the stems. Files of an earlier run are replaced.",
+    ),
+    click.option(
+        "--filename",
+        default="{model}/{track}/{stem}.{ext}",
+        help="Names in that folder. The run record is the stem 'job' with ext 'json'.",
+    ),
+    click.option(
+        "-f",
+        "--format",
+        type=click.Choice(["wav", "flac", "ogg", "mp3"]),
+        help="Default: the input's, or wav if that loses sound (mp3, ogg, video).",
+    ),
+    click.option(
+        "--subtype",
+        metavar="NAME",
+        help="PCM_16, PCM_24, FLOAT, ... Default: the input's, or the nearest there is.",
+    ),
+    click.option(
+        "--two-stems",
+        metavar="STEM",
+        help="Write only this stem, and everything else as no_STEM.",
+    ),
+    click.option("--residual", is_flag=True, help="Also write what the stems leave."),
+    click.option(
+        "--reference",
+        type=click.Path(),
+        metavar="FOLDER",
+        help="True stems (STEM.wav, or TRACK/STEM.wav): print scores beside the best possible.",
+    ),
+    click.option("-j", "--jobs", type=click.IntRange(1), default=1, help="Files at a time."),
+    click.option("--threads", type=click.IntRange(1), default=1, help="Threads of the network."),
+    show.json_option,
+    show.quiet_option,
+)
+
+
+def _with_options(command: Callable[..., None]) -> Callable[..., None]:
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+@click.command()
+@click.option("-m", "--model", required=True, help="Bundled name or .onnx file.")
+@_with_options
+def separate(**options: Any) -> None:
+    """Separate recordings into stems.
+
+    Folders are searched with everything below them and keep their structure. Sample rate, channels,
+    number of samples and sample format stay as they are. Prints the files that were written.
+
+    \b
+    Examples:
+      unmask separate -m MODEL.onnx song.flac
+      unmask separate -m MODEL.onnx album/ -o stems -j 2 --two-stems vocals
+      unmask separate -m MODEL.onnx song.wav --filename "{track}_{stem}.{ext}"
+    """
+    _run(**options)
+
+
+@click.command()
+@click.option("-m", "--model", default=_DENOISER, help="Bundled name or .onnx file.")
+@_with_options
+def denoise(**options: Any) -> None:
+    """Take the noise out of recordings of speech.
+
+    The same as `separate` with a denoiser: writes the clean speech, and with --residual the noise.
+
+    \b
+    Examples:
+      unmask denoise interview.wav
+      unmask denoise takes/ -o clean --residual
+      unmask denoise noisy.wav --reference folder_with_speech_and_noise
+    """
+    _run(**options)
+
+
+def _run(
+    paths: Sequence[str],
+    model: str,
+    jobs: int,
+    threads: int,
+    reference: str | None,
+    json_file: str | None,
+    quiet: bool,
+    **output: Any,
+) -> None:
+    from unmask.layout import Output, plan
+    from unmask.model import load_model
+
+    loaded = load_model(model, threads=threads)
+    settings = Output(**output | {"out": Path(output["out"])})
+    planned = plan(paths, loaded, settings)
+    done, n_failed = _separate_all(planned, loaded, settings, n_jobs=jobs, quiet=quiet)
+    scores: dict[Path, list[Score]] = {}
+    for job, record in done:
+        _report(job, record)
+        if reference is not None:
+            scores[job.source] = _scored(job, loaded, reference)
+    records = [
+        record | {"reference": [asdict(score) for score in scores.get(job.source, [])]}
+        for job, record in done
+    ]
+    show.write_json(json_file, records)
+    if n_failed:
+        click.get_current_context().exit(1)
+
+
+def _separate_all(
+    planned: Sequence["Job"], model: "Model", output: "Output", *, n_jobs: int, quiet: bool
+) -> tuple[list[tuple["Job", dict[str, Any]]], int]:
+    """Return what was done, and the number of files that failed, each with a line on stderr."""
+    from unmask.separate import separate_files
+
+    done = []
+    with show.progress([job.source for job in planned], quiet=quiet) as progress:
+        for job, result in separate_files(planned, model, output, n_jobs=n_jobs, progress=progress):
+            if isinstance(result, UnmaskError):
+                click.echo(f"unmask: error: {result}", err=True)
+            else:
+                done.append((job, result))
+    return done, len(planned) - len(done)
+
+
+def _report(job: "Job", record: dict[str, Any]) -> None:
+    """Print the files that were written; say what was clipped."""
+    for written in record["outputs"]:
+        click.echo(written["path"])
+        if written["clipped"]:
+            click.echo(
+                f"unmask: warning: {written['path']}: {written['clipped']} samples beyond full "
+                f"scale were clipped, the peak was {written['peak']:.3f}; "
+                "write them with --format wav --subtype FLOAT",
+                err=True,
+            )
+
+
+def _scored(job: "Job", model: "Model", folder: str) -> list["Score"]:
+    """Print and return the scores against true stems."""
+    from unmask.reference import score
+
+    scores = score(job, model, folder)
+    columns = {
+        "stem": "stem",
+        "mixture": "mixture",
+        "estimate": model.name,
+        "improvement": "improvement",
+        "oracle": f"oracle {model.family.name}",
+    }
+    show.table(
+        [asdict(row) for row in scores if not row.missing],
+        columns,
+        title=f"{job.track}: SI-SDR in dB",
+    )
+    for row in scores:
+        if row.missing:
+            click.echo(f"{folder}: has no stem {row.stem}, it is not scored", err=True)
+    return scores

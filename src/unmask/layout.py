@@ -1,0 +1,139 @@
+"""Where stems go: the names of all files of a run, settled before it begins."""
+
+import string
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from unmask import audio
+from unmask.errors import ConfigError
+from unmask.stems import canonical
+
+#: Formats that can be asked for.
+FORMATS = ("wav", "flac", "ogg", "mp3")
+_FIELDS = ("model", "track", "stem", "ext")
+# What these hold is kept exactly in the same format; stems of any other file become WAV.
+_LOSSLESS = {".aif", ".aiff", ".au", ".caf", ".flac", ".rf64", ".w64", ".wav", ".wave"}
+
+
+class Names(Protocol):
+    """What the names of a model's files depend on."""
+
+    name: str
+    stems: tuple[str, ...]
+    residual: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Output:
+    """Which stems are written, where, and as what."""
+
+    out: Path = Path("separated")
+    """Folder; made if missing. Files that are there already are replaced."""
+    filename: str = "{model}/{track}/{stem}.{ext}"
+    """Names below it. The run record takes the same name with stem ``job`` and ext ``json``."""
+    format: str | None = None
+    """One of `FORMATS`; default: the input's, or WAV if that loses sound (MP3, OGG, video)."""
+    subtype: str | None = None
+    """PCM_16, PCM_24, FLOAT, …; default: the input's, or the nearest that the format holds."""
+    two_stems: str | None = None
+    """Write only this stem, and everything else as ``no_{stem}``."""
+    residual: bool = False
+    """Also write what the stems leave of the mixture."""
+
+    def __post_init__(self) -> None:
+        fields = [field for _, field, _, _ in string.Formatter().parse(self.filename) if field]
+        if wrong := [field for field in fields if field not in _FIELDS]:
+            raise ConfigError(
+                f"file name {self.filename!r} has the unknown field {{{wrong[0]}}}, expected "
+                f"{' '.join(f'{{{field}}}' for field in _FIELDS)}"
+            )
+        if self.format not in (None, *FORMATS):
+            raise ConfigError(f"format: {self.format!r}, expected one of {', '.join(FORMATS)}")
+
+    def path(self, model: str, track: str, stem: str, ext: str) -> Path:
+        """Return where a stem goes; refuse what lies outside the folder."""
+        name = Path(self.filename.format(model=model, track=track, stem=stem, ext=ext))
+        if name.is_absolute() or ".." in name.parts:
+            raise ConfigError(f"file name {name} leads out of the folder {self.out}")
+        return self.out / name
+
+
+@dataclass(frozen=True)
+class Job:
+    """One recording and where its stems go."""
+
+    source: Path
+    track: str
+    """Name of the recording: its path in the folder that was given, without suffix."""
+    targets: Mapping[str, Path]
+    """Stem -> file."""
+    record: Path
+    """Where the run record goes."""
+
+
+def plan(paths: Iterable[str | Path], model: Names, output: Output) -> list[Job]:
+    """Return the jobs for files and folders, before any is begun.
+
+    Folders are searched with everything below them and keep their structure; what lies in the
+    output folder is left out.
+
+    Raises
+    ------
+    AudioFileError
+        If a folder has no sound file.
+    ConfigError
+        If two files would be written to the same place, or one over an input.
+    """
+    jobs = [
+        _job(source, track, model, output)
+        for path in map(Path, paths)
+        for source, track in _sources(path, output.out)
+    ]
+    sources = {job.source.resolve() for job in jobs}
+    taken: dict[Path, Path] = {}
+    for job in jobs:
+        for target in (*job.targets.values(), job.record):
+            if target.resolve() in sources:
+                raise ConfigError(f"{target}: is an input, it would be overwritten; choose --out")
+            if (other := taken.setdefault(target, job.source)) != job.source:
+                raise ConfigError(
+                    f"{job.source}: would be written to {target}, as would {other}; rename one or "
+                    "separate them into different folders"
+                )
+        if len(set(job.targets.values())) < len(job.targets):
+            raise ConfigError(f"file name {output.filename!r}: all stems have it; add {{stem}}")
+    return jobs
+
+
+def _sources(path: Path, out: Path) -> Iterator[tuple[Path, str]]:
+    if not path.is_dir():
+        yield path, path.stem
+        return
+    for source in audio.find(path):
+        inside = out.resolve() in source.resolve().parents
+        if not inside or out.resolve() in (path.resolve(), *path.resolve().parents):
+            yield source, source.relative_to(path).with_suffix("").as_posix()
+
+
+def _job(source: Path, track: str, model: Names, output: Output) -> Job:
+    suffix = source.suffix.lower()
+    ext = output.format or (suffix if suffix in _LOSSLESS else ".wav").removeprefix(".")
+    targets = {
+        stem: output.path(model.name, track, stem, ext) for stem in written_stems(model, output)
+    }
+    return Job(source, track, targets, output.path(model.name, track, "job", "json"))
+
+
+def written_stems(model: Names, output: Output) -> tuple[str, ...]:
+    """Return the names of the stems that are written."""
+    if output.two_stems is None:
+        return (*model.stems, model.residual) if output.residual else model.stems
+    known = (*model.stems, model.residual)
+    same = [stem for stem in known if canonical(stem) == canonical(output.two_stems)]
+    if not same:
+        raise ConfigError(
+            f"stem {output.two_stems!r}: model {model.name} has {', '.join(known)}; choose of these"
+        )
+    return same[0], f"no_{same[0]}"

@@ -1,0 +1,296 @@
+"""Files in, files out: recordings are streamed through a model and appear whole or not at all."""
+
+import hashlib
+import json
+import multiprocessing
+import os
+import platform
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import asdict
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from unmask import audio
+from unmask._arrays import Array
+from unmask._version import __version__
+from unmask.errors import AudioFileError, SampleRateError, UnmaskError
+from unmask.layout import Job, Output, plan
+from unmask.metadata import SAMPLE_RATES
+from unmask.model import Model
+from unmask.stream import Streamer
+
+#: Most channels of a file.
+MAX_CHANNELS = 8
+
+_SHORTEST_S = 0.01
+#: Called with a file and the share of it that is done.
+Progress = Callable[[Path, float], None]
+
+
+def separate_file(
+    path: str | Path,
+    model: Model,
+    output: Output | None = None,
+    *,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Separate one file with constant memory; return its run record, which is written as well.
+
+    Stems have the sample rate, channels and number of samples of the file. They appear together
+    when all are complete.
+
+    Parameters
+    ----------
+    path : path
+        WAV, FLAC, OGG, MP3 and relatives; anything else (m4a, mp4, video) needs ``unmask[media]``.
+    model : Model
+        From :func:`unmask.load_model`.
+    output : Output
+    progress : function (path, share)
+
+    Returns
+    -------
+    dict
+        The contents of ``job.json``: input and model with hashes, settings, outputs with the
+        samples that were clipped, versions, timings.
+
+    Raises
+    ------
+    AudioFileError
+        If the file cannot be read, is shorter than 10 ms or has more than 8 channels, or the stems
+        cannot be written.
+    SampleRateError
+        If its rate is outside 8000 to 192000 Hz.
+    ConfigError
+        If `output` does not fit the model.
+    """
+    output = output or Output()
+    [(_, result)] = separate_files(plan([path], model, output), model, output, progress=progress)
+    if isinstance(result, UnmaskError):
+        raise result
+    return result
+
+
+def separate_files(
+    jobs: Iterable[Job],
+    model: Model,
+    output: Output,
+    *,
+    n_jobs: int = 1,
+    progress: Progress | None = None,
+) -> Iterator[tuple[Job, dict[str, Any] | UnmaskError]]:
+    """Yield every job with its run record, or with the error that a bad file met.
+
+    Nothing half-written is left, whatever ends the run.
+
+    Parameters
+    ----------
+    jobs : iterable of Job
+        From :func:`plan`.
+    n_jobs : int >= 1
+        Files that are separated at a time, each in its own process.
+    """
+    with _staging(output.out) as staging:
+        tasks = [(job, model, output, staging / str(k)) for k, job in enumerate(jobs)]
+        if n_jobs == 1 or len(tasks) == 1:
+            for task in tasks:
+                yield task[0], _attempt(*task, progress=progress)
+            return
+        with _processes(min(n_jobs, len(tasks))) as pool:
+            futures = {pool.submit(_attempt, *task): task[0] for task in tasks}
+            for future in as_completed(futures):
+                job = futures[future]
+                if progress:
+                    progress(job.source, 1.0)
+                yield job, future.result()
+
+
+@contextmanager
+def _staging(out: Path) -> Iterator[Path]:
+    """Make a hidden folder in `out`, which goes at the end, as do folders that are left empty."""
+    missing = [folder for folder in (out, *out.parents) if not folder.exists()]
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        staging = Path(tempfile.mkdtemp(prefix=".unmask-", dir=out))
+    except OSError as error:
+        raise AudioFileError(
+            f"{out}: is no folder that can be written to ({error.strerror}); choose another --out"
+        ) from error
+    try:
+        yield staging
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+        for folder in missing:
+            with suppress(OSError):  # it is not empty
+                folder.rmdir()
+
+
+@contextmanager
+def _processes(n_jobs: int) -> Iterator[ProcessPoolExecutor]:
+    """Start worker processes; whatever ends this early ends them too."""
+    before = set(multiprocessing.active_children())
+    pool = ProcessPoolExecutor(
+        n_jobs,
+        multiprocessing.get_context("spawn"),
+        initializer=_ignore_interrupt,
+    )
+    try:
+        yield pool
+        pool.shutdown()
+    except BaseException:
+        pool.shutdown(wait=False, cancel_futures=True)
+        for process in set(multiprocessing.active_children()) - before:
+            process.terminate()
+            process.join()
+        raise
+
+
+def _ignore_interrupt() -> None:
+    """Leave Ctrl-C to the process that started this one."""
+    import signal
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _attempt(
+    job: Job, model: Model, output: Output, folder: Path, *, progress: Progress | None = None
+) -> dict[str, Any] | UnmaskError:
+    try:
+        record = _separate(job, model, output, folder, progress)
+        _move({folder / path.relative_to(output.out): path for path in _files(job)})
+    except UnmaskError as error:
+        return type(error)(str(error).replace(str(folder), str(output.out)))
+    return record
+
+
+def _files(job: Job) -> list[Path]:
+    return [*job.targets.values(), job.record]
+
+
+def _move(files: Mapping[Path, Path]) -> None:
+    try:
+        for target in files.values():
+            target.parent.mkdir(parents=True, exist_ok=True)
+        for staged, target in files.items():
+            os.replace(staged, target)
+    except OSError as error:
+        raise AudioFileError(f"{target}: cannot be written: {error.strerror}") from error
+
+
+def _separate(
+    job: Job, model: Model, output: Output, folder: Path, progress: Progress | None
+) -> dict[str, Any]:
+    """Write the stems and the record of one file below `folder`."""
+    began = time.perf_counter()
+    info = audio.info(job.source)
+    _check(info)
+    staged = {stem: folder / path.relative_to(output.out) for stem, path in job.targets.items()}
+    for path in staged.values():
+        path.parent.mkdir(parents=True, exist_ok=True)
+    complete = output.residual or output.two_stems is not None
+    streamer = Streamer(
+        model, sample_rate=info.sample_rate, n_channels=info.n_channels, residual=complete
+    )
+    with ExitStack() as stack:
+        writers = [
+            stack.enter_context(
+                audio.Writer(
+                    path,
+                    info.sample_rate,
+                    info.n_channels,
+                    subtype=output.subtype or audio.fitting_subtype(path, info.subtype),
+                )
+            )
+            for path in staged.values()
+        ]
+        n_done = 0
+        for parts in _parts(streamer, job.source):
+            stems = np.stack(_chosen(parts, job, output))
+            if complete:  # what is written adds up to the mixture
+                stems = audio.round_together(stems, writers[0].subtype)
+            for writer, stem in zip(writers, stems, strict=True):
+                writer.write(stem)
+            n_done += stems.shape[-1]
+            if progress:
+                progress(job.source, n_done / info.n_samples)
+    seconds = time.perf_counter() - began
+    record = _record(job, info, model, output, [writer.report for writer in writers], seconds)
+    text = json.dumps(record, indent=2)
+    (folder / job.record.relative_to(output.out)).write_text(text + "\n", encoding="utf-8")
+    return record
+
+
+def _parts(streamer: Streamer, path: Path) -> Iterator[dict[str, Array]]:
+    for block in audio.read_blocks(path):
+        yield streamer.process(block)
+    yield streamer.flush()
+
+
+def _chosen(parts: dict[str, Array], job: Job, output: Output) -> list[Array]:
+    """Return the arrays that are written, in the order of the targets."""
+    if output.two_stems is None:
+        return list(parts.values())
+    wanted = next(iter(job.targets))
+    rest = [part for stem, part in parts.items() if stem != wanted]
+    return [parts[wanted], np.sum(rest, axis=0)]
+
+
+def _check(info: audio.AudioInfo) -> None:
+    low, high = SAMPLE_RATES
+    if not low <= info.sample_rate <= high:
+        raise SampleRateError(
+            f"{info.path}: sample rate is {info.sample_rate} Hz, expected {low} to {high} Hz; "
+            "resample it first"
+        )
+    if info.n_channels > MAX_CHANNELS:
+        raise AudioFileError(
+            f"{info.path}: has {info.n_channels} channels, at most {MAX_CHANNELS} can be "
+            "separated; split it into files of fewer channels first"
+        )
+    if info.duration_s < _SHORTEST_S:
+        raise AudioFileError(
+            f"{info.path}: is {info.n_samples} samples ({1000 * info.duration_s:.2g} ms) long, "
+            "expected at least 10 ms; is it the right file?"
+        )
+
+
+def _record(
+    job: Job,
+    info: audio.AudioInfo,
+    model: Model,
+    output: Output,
+    reports: list[audio.WriteReport],
+    seconds: float,
+) -> dict[str, Any]:
+    with job.source.open("rb") as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    packages = ("numpy", "scipy", "onnxruntime", "soundfile")
+    return {
+        "made": datetime.now(UTC).isoformat(timespec="seconds"),
+        "input": asdict(info) | {"path": str(info.path), "sha256": sha256},
+        "model": {"name": model.name, "version": model.version, "sha256": model.sha256},
+        "settings": asdict(output) | {"out": str(output.out)},
+        "outputs": [
+            {
+                "stem": stem,
+                "path": str(path),
+                "n_samples": report.n_samples,
+                "gain": 1.0,
+                "peak": report.peak,
+                "clipped": report.clipped,
+            }
+            for (stem, path), report in zip(job.targets.items(), reports, strict=True)
+        ],
+        "timings": {"seconds": seconds, "times_real_time": info.duration_s / seconds},
+        "versions": {"unmask": __version__, "python": platform.python_version()}
+        | {name: version(name) for name in packages},
+    }
