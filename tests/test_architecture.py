@@ -33,7 +33,7 @@ ONLY_IN = {
     "safetensors": TRAINING_WING,
     "tensorboard": TRAINING_WING,
     "onnx": TRAINING_WING,
-    "onnxruntime": {"model"},
+    "onnxruntime": {"model", "metrics"},
     "soundfile": {"audio"},
     "soxr": {"audio"},
     "av": {"audio"},
