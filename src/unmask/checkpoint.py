@@ -1,0 +1,58 @@
+"""Checkpoints: tensors and a JSON header in one safetensors file, written whole or not at all."""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from unmask.errors import ModelError
+
+FORMAT = 1
+
+
+def save(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> None:
+    """Write `tensors` and `header` (anything that JSON can say) to `path`.
+
+    The file appears under its name only when it is complete.
+    """
+    partial = path.with_name(path.name + ".partial")
+    text = json.dumps({"format": FORMAT, **header})
+    copies = {name: tensor.detach().contiguous().clone() for name, tensor in tensors.items()}
+    save_file(copies, partial, metadata={"unmask": text})
+    os.replace(partial, path)
+
+
+def load(path: Path, *, device: str = "cpu") -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Return the tensors and the header of a checkpoint. Nothing of the file is run as code.
+
+    Raises
+    ------
+    ModelError
+        If the file is missing, is no safetensors file, or was not written by :func:`save`.
+    """
+    try:
+        with safe_open(path, framework="pt", device=device) as file:
+            header = json.loads((file.metadata() or {}).get("unmask", "{}"))
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except FileNotFoundError:
+        raise ModelError(f"{path}: no such checkpoint; name the folder of a run") from None
+    except SafetensorError as error:
+        raise ModelError(
+            f"{path}: not a safetensors file ({error}); was it copied whole?"
+        ) from None
+    if header.get("format") != FORMAT:
+        raise ModelError(
+            f"{path}: checkpoint format is {header.get('format')!r}, this version reads {FORMAT}"
+        )
+    return tensors, header
+
+
+def select(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """Return the tensors whose names start with ``prefix.``, without it."""
+    start = prefix + "."
+    return {name[len(start) :]: t for name, t in tensors.items() if name.startswith(start)}

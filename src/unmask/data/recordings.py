@@ -1,0 +1,174 @@
+"""Recordings on disk: which may be trained on, decoded once, cut into excerpts."""
+
+import csv
+import hashlib
+import re
+import zlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from unmask import audio
+from unmask.errors import ConfigError
+
+ROLES = ("speech", "noise")
+
+#: Recordings that others measure on: training on them would make the published figures worthless.
+TEST_MATERIAL = {
+    "MUSDB18 (Falcon 69)": r"falcon[\s_-]*69",
+    "MUSDB18 (Music Delta - 80s Rock)": r"music[\s_-]*delta[\s_-]*80s[\s_-]*rock",
+    "VoiceBank-DEMAND test speakers": r"(?<![a-z0-9])p(232|257)(?!\d)",
+    "Everything is Free, song 7": r"(?<!\d)7[\s._-]*francium|(?<![a-z])francium",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recordings:
+    """Some recordings below the data root."""
+
+    role: str
+    """What they are used as: ``speech`` or ``noise``."""
+    glob: str
+    """Relative to the data root, as ``speech/*/*.ogg``."""
+    weight: float = 1.0
+    """How often they are taken, relative to others of the same role and length."""
+    valid_share: float = 0.0
+    """Share of the files that is never trained on but used for validation; 1 takes all."""
+
+    def __post_init__(self) -> None:
+        if self.role not in ROLES:
+            raise ConfigError(f"data: role {self.role!r} is unknown; there are {list(ROLES)}")
+        if Path(self.glob).is_absolute() or ".." in Path(self.glob).parts:
+            raise ConfigError(f"data: glob {self.glob!r} must be relative to the data root")
+        if not (self.weight > 0 and 0 <= self.valid_share <= 1):
+            raise ConfigError(f"data: {self.glob}: weight must be > 0, valid_share in [0, 1]")
+
+
+def refuse_test_material(path: Path) -> None:
+    """Refuse a recording that others measure on, by its name.
+
+    Raises
+    ------
+    ConfigError
+        If `path` is one of :data:`TEST_MATERIAL`.
+    """
+    for name, pattern in TEST_MATERIAL.items():
+        if re.search(pattern, str(path).lower()):
+            raise ConfigError(f"{path}: is test material of {name}; take it out of the data folder")
+
+
+def find(root: Path, recordings: Iterable[Recordings]) -> dict[str, list[tuple[Path, float]]]:
+    """Return the files of every part (``"train speech"``, ``"valid noise"``, …) and their weights.
+
+    A `manifest.csv` in `root` with the columns `path` and `split` is binding: what it marks
+    ``train`` may be used for both, ``valid`` only for validation, anything else is refused.
+
+    Raises
+    ------
+    ConfigError
+        If a glob finds nothing, or a file may not be used as the recipe wants.
+    """
+    splits = {name: row["split"] for name, row in read_manifest(root).items() if "split" in row}
+    found: dict[str, list[tuple[Path, float]]] = {}
+    for spec in recordings:
+        paths = sorted(path for path in root.glob(spec.glob) if path.is_file())
+        if not paths:
+            raise ConfigError(f"data: no file matches {spec.glob!r} below {root}")
+        for path in paths:
+            refuse_test_material(path.relative_to(root))
+            name = path.relative_to(root).as_posix()
+            # a hash of the name, so that a file that is added moves no other
+            valid = zlib.crc32(name.encode()) / 2**32 < spec.valid_share
+            part = "valid" if valid else "train"
+            split = splits.get(name, "unlisted") if splits else part
+            if split not in {"train", part}:
+                raise ConfigError(
+                    f"{name}: the manifest says {split!r}, the recipe wants to use it as {part!r}; "
+                    "change the glob or valid_share"
+                )
+            found.setdefault(f"{part} {spec.role}", []).append((path, spec.weight))
+    return found
+
+
+def read_manifest(root: Path) -> dict[str, dict[str, str]]:
+    """Read `manifest.csv`: file -> what is said about it; empty where there is no manifest."""
+    manifest = root / "manifest.csv"
+    if not manifest.is_file():
+        return {}
+    with manifest.open(newline="", encoding="utf-8") as file:
+        return {row["path"]: row for row in csv.DictReader(file)}
+
+
+class Cache:
+    """Recordings as mono 16-bit memory maps at one sample rate, each with peak 1."""
+
+    def __init__(self, folder: Path, sample_rate: int) -> None:
+        self.folder, self.sample_rate = folder, sample_rate
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def open(self, path: Path) -> Any:
+        """Return the samples of `path`, int16 of shape (sample,); decoded the first time."""
+        facts = path.stat()
+        key = f"{path.resolve()}|{facts.st_size}|{facts.st_mtime_ns}|{self.sample_rate}"
+        cached = self.folder / f"{hashlib.sha256(key.encode()).hexdigest()[:24]}.npy"
+        if not cached.is_file():
+            partial = cached.with_suffix(".partial.npy")
+            np.save(partial, self._decode(path))
+            partial.replace(cached)
+        return np.load(cached, mmap_mode="r")
+
+    def _decode(self, path: Path) -> Any:
+        waveform, found = audio.read(path)
+        mono = waveform.mean(axis=0, keepdims=True)
+        if found != self.sample_rate:
+            mono = audio.resample(mono, found, self.sample_rate)
+        peak = float(np.abs(mono).max(initial=0.0)) or 1.0
+        return np.round(mono[0] * (32767 / peak)).astype(np.int16)
+
+
+class Pool:
+    """Recordings to take excerpts from; a recording's chance is its length times its weight."""
+
+    def __init__(self, files: Sequence[tuple[Path, float]], cache: Cache) -> None:
+        self.waveforms = [cache.open(path) for path, _ in files]
+        self.levels = [rms(waveform.astype(np.float32)) for waveform in self.waveforms]
+        chance = [w * len(x) for x, (_, w) in zip(self.waveforms, files, strict=True)]
+        self.chance = np.array(chance, dtype=float) / sum(chance)
+
+    @property
+    def n_samples(self) -> int:
+        """Samples of all recordings together."""
+        return sum(len(waveform) for waveform in self.waveforms)
+
+    def excerpt(self, rng: np.random.Generator, n_samples: int) -> Any:
+        """Return `n_samples` of float32 from one recording, from several where one is too short."""
+        parts: list[Any] = []
+        missing = n_samples
+        while missing:
+            parts.append(self._part(rng, missing))
+            missing -= len(parts[-1])
+        return np.concatenate(parts)
+
+    def _part(self, rng: np.random.Generator, n_samples: int) -> Any:
+        """At most `n_samples` of a recording, not silent if eight tries find that."""
+        for _ in range(8):
+            k = int(rng.choice(len(self.chance), p=self.chance))
+            waveform = self.waveforms[k]
+            start = int(rng.integers(max(1, len(waveform) - n_samples + 1)))
+            part = waveform[start : start + n_samples].astype(np.float32)
+            if rms(part) > 0.2 * self.levels[k] > 0:
+                break
+        return part / max(self.levels[k], 1.0)
+
+
+def rms(x: Any) -> float:
+    """Return the root of the mean square, 0 for nothing."""
+    return float(np.sqrt(np.mean(np.square(x, dtype=np.float32)))) if len(x) else 0.0
+
+
+def ratio(num: float, den: float) -> float:
+    """Return a gain, 0 for what is silent."""
+    return num / den if den > 0 else 0.0

@@ -1,0 +1,147 @@
+"""Training losses: ``(estimate, target, mixture) -> scalar``, smaller is better, by name.
+
+All three are waveforms; `estimate` and `target` are ``(..., source, channel, sample)``, `mixture`
+is ``(..., channel, sample)``. A silent target or estimate gives a finite value and a finite
+gradient. Losses are means over everything but samples, so that no batch size is special.
+"""
+
+import math
+import re
+from collections.abc import Callable, Mapping
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from unmask._arrays import check_same_shape, safe_divide
+from unmask.errors import ConfigError
+from unmask.stft import STFT
+
+Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
+
+#: Magnitude (a full-scale sine is 1) below which compression is linear.
+_FLOOR = 1e-4
+
+
+def correlation(estimate: Tensor, target: Tensor) -> Tensor:
+    """Return the cosine between two signals, in [-1, 1] along the last axis; 0 for silence."""
+    norms = torch.linalg.vector_norm(estimate, dim=-1) * torch.linalg.vector_norm(target, dim=-1)
+    cosine: Tensor = safe_divide((estimate * target).sum(-1), norms, fill=0.0)
+    return cosine
+
+
+def si_sdr_db(estimate: Tensor, target: Tensor, *, limit_db: float = math.inf) -> Tensor:
+    """Return the scale-invariant SDR in dB along the last axis (Le Roux et al., 2019).
+
+    `limit_db` bends the curve so that it never exceeds that value (Wisdom et al., 2020); a target
+    or estimate that is silent gives 0 dB and no gradient.
+    """
+    energy = target.square().sum(-1, keepdim=True)
+    image = safe_divide((estimate * target).sum(-1, keepdim=True), energy, fill=0.0) * target
+    wanted = image.square().sum(-1)
+    unwanted = (estimate - image).square().sum(-1) + 10 ** (-limit_db / 10) * wanted
+    silent = (wanted <= torch.finfo(wanted.dtype).tiny) | (unwanted == 0)
+    one = torch.ones_like(wanted)
+    ratio = torch.where(silent, one, wanted) / torch.where(silent, one, unwanted)
+    ratio_db: Tensor = 10 * torch.log10(ratio)
+    return ratio_db
+
+
+def sdr_loss(estimate: Tensor, target: Tensor, mixture: Tensor) -> Tensor:
+    """Return the negative correlation, in [-1, 1] (Choi et al., 2019, unweighted)."""
+    check_same_shape(estimate=estimate, target=target)
+    return -correlation(estimate, target).mean()
+
+
+def weighted_sdr_loss(estimate: Tensor, target: Tensor, mixture: Tensor) -> Tensor:
+    """Return the weighted SDR loss of Choi et al. (2019), in [-1, 1].
+
+    Estimate and residual are both compared with the truth, weighted by the energies of the true
+    two; so silence in the target still teaches what to remove.
+    """
+    check_same_shape(estimate=estimate, target=target)
+    noise, residual = mixture.unsqueeze(-3) - target, mixture.unsqueeze(-3) - estimate
+    target_energy, noise_energy = target.square().sum(-1), noise.square().sum(-1)
+    share: Tensor = safe_divide(target_energy, target_energy + noise_energy, fill=0.0)
+    return -(
+        share * correlation(estimate, target) + (1 - share) * correlation(residual, noise)
+    ).mean()
+
+
+def si_sdr_loss(estimate: Tensor, target: Tensor, mixture: Tensor, *, limit_db: float) -> Tensor:
+    """Return the negative SI-SDR in dB, at least ``-limit_db``."""
+    check_same_shape(estimate=estimate, target=target)
+    return -si_sdr_db(estimate, target, limit_db=limit_db).mean()
+
+
+def waveform_loss(estimate: Tensor, target: Tensor, mixture: Tensor) -> Tensor:
+    """Return the mean absolute difference of the samples."""
+    check_same_shape(estimate=estimate, target=target)
+    return (estimate - target).abs().mean()
+
+
+def magnitude_loss(estimate: Tensor, target: Tensor, mixture: Tensor, *, stft: STFT) -> Tensor:
+    """Return the mean absolute difference of the magnitudes (a full-scale sine is 1)."""
+    check_same_shape(estimate=estimate, target=target)
+    return (_spectrum(estimate, stft).abs() - _spectrum(target, stft).abs()).abs().mean()
+
+
+def complex_loss(
+    estimate: Tensor, target: Tensor, mixture: Tensor, *, stft: STFT, power: float = 0.3
+) -> Tensor:
+    """Return the mean squared difference of compressed spectra (Ephrat et al., 2018).
+
+    The magnitude is raised to `power`; 0.3 of the loss compares complex values and 0.7 magnitudes
+    alone (Braun and Tashev, 2021).
+    """
+    check_same_shape(estimate=estimate, target=target)
+    pair = _spectrum(estimate, stft), _spectrum(target, stft)
+    mags = [spectrum.abs() for spectrum in pair]
+    gains = [mag.clamp_min(_FLOOR) ** (power - 1) for mag in mags]
+    rotated = torch.view_as_real(pair[0] * gains[0] - pair[1] * gains[1]).square().sum(-1)
+    straight = (mags[0] * gains[0] - mags[1] * gains[1]).square()
+    return (0.3 * rotated + 0.7 * straight).mean()
+
+
+def _spectrum(waveform: Tensor, stft: STFT) -> Tensor:
+    """Return the spectrum in units in which a full-scale sine has magnitude 1."""
+    spectrum: Tensor = stft.analyze(waveform) * (2.0 / float(stft.window_values.sum()))
+    return spectrum
+
+
+def losses(stft: STFT) -> dict[str, Loss]:
+    """Return every loss by name; the spectral ones see the signal through `stft`."""
+    return {
+        "complex": partial(complex_loss, stft=stft),
+        "magnitude": partial(magnitude_loss, stft=stft),
+        "sdr": sdr_loss,
+        "si_sdr": partial(si_sdr_loss, limit_db=30.0),
+        "waveform": waveform_loss,
+        "weighted_sdr": weighted_sdr_loss,
+    }
+
+
+NAMES = tuple(sorted(losses(STFT(512, 256, "sqrt_hann"))))
+
+
+def parse(kind: str | Mapping[str, float]) -> dict[str, float]:
+    """Return the weight of every named loss in a sum such as ``"si_sdr + 0.5*complex"``.
+
+    Raises
+    ------
+    ConfigError
+        If a name is unknown or the sum cannot be read.
+
+    Examples
+    --------
+    >>> parse("si_sdr + 0.5*complex")
+    {'si_sdr': 1.0, 'complex': 0.5}
+    """
+    if isinstance(kind, str):
+        terms = [re.fullmatch(r"(?:([0-9.e-]+)\*)?(\w+)", t.strip()) for t in kind.split("+")]
+        if not all(terms):
+            raise ConfigError(f"loss: cannot read {kind!r}; write it as 'si_sdr + 0.5*complex'")
+        kind = {t[2]: float(t[1] or 1.0) for t in terms if t}
+    if unknown := kind.keys() - set(NAMES):
+        raise ConfigError(f"loss: no loss named {sorted(unknown)}; there are {list(NAMES)}")
+    return dict(kind)

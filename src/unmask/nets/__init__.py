@@ -1,0 +1,38 @@
+"""Networks that estimate masks, by name.
+
+A network is called as ``raw, state = net(spectrum, state)`` (see :class:`unmask.nets.crn.CRN`) for
+training, files and streams alike; ``net.initial_state(batch)`` starts it, ``net.config`` is what
+it was built from, and ``net.lookahead_frames`` says how many frames its masks come late.
+"""
+
+from typing import Any
+
+from torch import nn
+
+from unmask.errors import ConfigError
+from unmask.nets.crn import CRN, CRNConfig
+
+#: name -> (settings, network). A new architecture is one file and one line here.
+NETS: dict[str, tuple[Any, Any]] = {"crn": (CRNConfig, CRN)}
+
+__all__ = ["CRN", "NETS", "CRNConfig", "build"]
+
+
+def build(name: str, **settings: Any) -> nn.Module:
+    """Return a freshly initialised network; see ``NETS[name][0]`` for its settings.
+
+    Raises
+    ------
+    ConfigError
+        If there is no network `name`, or a setting is unknown or impossible.
+    """
+    if name not in NETS:
+        raise ConfigError(f"backbone: no network named {name!r}; there are {sorted(NETS)}")
+    config, net = NETS[name]
+    if unknown := settings.keys() - config.__dataclass_fields__.keys():
+        raise ConfigError(
+            f"backbone {name!r}: unknown settings {sorted(unknown)}; "
+            f"there are {sorted(config.__dataclass_fields__)}"
+        )
+    module: nn.Module = net(config(**settings))
+    return module

@@ -1,0 +1,280 @@
+"""Training: one loop over seeded examples that can be stopped and taken up to the same numbers."""
+
+import json
+import math
+import platform
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from unmask import checkpoint, losses
+from unmask.data import DATA
+from unmask.errors import ConfigError
+from unmask.losses import si_sdr_db
+from unmask.recipe import Recipe, Train
+
+LAST, BEST, RECORDS = "last.safetensors", "best.safetensors", "records.jsonl"
+
+
+def run(
+    recipe: Recipe,
+    out: Path,
+    *,
+    data_root: Path,
+    cache: Path | None = None,
+    resume: bool = False,
+    accelerator: str = "cpu",
+) -> Path:
+    """Train what `recipe` describes and return the run folder `out`.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        What to train, on what, how.
+    out : Path
+        Run folder: resolved recipe, versions, seed, records (JSON lines), checkpoints.
+    data_root : Path
+        Folder that the globs of the recipe are relative to.
+    cache : Path, optional
+        Folder of decoded recordings; ``out / "cache"`` if not given. Several runs can share one.
+    resume : bool
+        Take up a run from its last checkpoint. The numbers are those of a run that was never
+        stopped, if the recipe is the same.
+    accelerator : str
+        Of Lightning Fabric: ``cpu``, ``cuda``, ``auto``.
+
+    Raises
+    ------
+    ConfigError
+        If `out` already holds a run and `resume` is false, or there is nothing to resume.
+    """
+    if resume != (out / LAST).is_file():
+        raise ConfigError(
+            f"{out}: no checkpoint to resume from; start without resume"
+            if resume
+            else f"{out}: holds a run already; resume it or choose another folder"
+        )
+    settings = recipe.train
+    fabric = Fabric(accelerator=accelerator, devices=1, precision=settings.precision)  # type: ignore[arg-type]
+    fabric.launch()
+    make = DATA[recipe.data_kind][1]
+    train_set, valid_set, facts = make(
+        recipe.data,
+        data_root,
+        cache or out / "cache",
+        seed=settings.seed,
+        n_examples=settings.steps * settings.batch,
+    )
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "recipe.toml").write_text(recipe.to_toml(), encoding="utf-8")
+    trainer = Trainer(fabric, recipe, out)
+    if resume:
+        trainer.restore()
+    _write_json(out / "run.json", {"seed": settings.seed, "data": facts, "versions": _versions()})
+    trainer.fit(train_set, valid_set)
+    return out
+
+
+def learning_rate(step: int, settings: Train) -> float:
+    """Return the rate of a step: a rise, a plateau, a straight fall to zero at the end.
+
+    The plateau makes the planned number of steps a late decision: a run can be resumed with
+    another `steps` until its fall begins (Hägele et al., 2024).
+    """
+    rise = (step + 1) / max(1, settings.warmup_steps)
+    fall = (settings.steps - step) / max(1.0, settings.decay_share * settings.steps)
+    return settings.learning_rate * min(1.0, rise, fall)
+
+
+@dataclass
+class Progressed:
+    """How far a run has come."""
+
+    step: int = 0
+    best: float = -math.inf
+
+
+class Trainer:
+    """A system, its optimiser and where it writes; remembers how far it has come."""
+
+    def __init__(self, fabric: Fabric, recipe: Recipe, out: Path) -> None:
+        self.fabric, self.recipe, self.out = fabric, recipe, out
+        self.settings, self.at = recipe.train, Progressed()
+        self.weights = losses.parse(recipe.loss.kind)
+        self.losses = losses.losses(recipe.loss.stft)
+        torch.manual_seed(self.settings.seed)
+        system = recipe.system()
+        self.bare = system
+        optimizer = torch.optim.AdamW(
+            system.parameters(),
+            self.settings.learning_rate,
+            weight_decay=self.settings.weight_decay,
+        )
+        self.system, self.optimizer = fabric.setup(system, optimizer)
+        self.mean = {k: v.detach().clone() for k, v in system.net.state_dict().items()}
+
+    def fit(self, train_set: Any, valid_set: Any) -> None:
+        """Train to the last step; validate and write a checkpoint now and then."""
+        settings = self.settings
+        started, waited = time.monotonic(), 0.0
+        batches = self._batches(train_set)
+        with _progress() as bar:
+            task = bar.add_task(
+                "train", total=settings.steps, completed=self.at.step, loss=math.nan
+            )
+            while self.at.step < settings.steps:
+                before = time.monotonic()
+                batch = next(batches)
+                waited += time.monotonic() - before
+                values = self._step(batch)
+                self.at.step += 1
+                if self.at.step % settings.log_every == 0:
+                    speed = {"seconds": time.monotonic() - started, "data_seconds": waited}
+                    self._record({**values, **speed})
+                    bar.update(task, completed=self.at.step, loss=values["loss"])
+                if self.at.step % settings.valid_every == 0 or self.at.step == settings.steps:
+                    self._validate(valid_set)
+                    self._save()
+
+    def restore(self) -> None:
+        """Go back to where the last checkpoint was written."""
+        tensors, header = checkpoint.load(self.out / LAST, device=str(self.fabric.device))
+        self.bare.net.load_state_dict(checkpoint.select(tensors, "net"))
+        self.mean = checkpoint.select(tensors, "mean")
+        state = self.optimizer.state_dict()
+        state["state"] = {}
+        for name, tensor in checkpoint.select(tensors, "optimizer").items():
+            index, _, key = name.partition(".")
+            state["state"].setdefault(int(index), {})[key] = tensor
+        self.optimizer.load_state_dict(state)
+        torch.set_rng_state(tensors["rng"].cpu())
+        self.at = Progressed(header["step"], header["best"])
+        records = [json.loads(line) for line in (self.out / RECORDS).read_text().splitlines()]
+        kept = [record for record in records if record["step"] <= self.at.step]
+        (self.out / RECORDS).write_text("".join(json.dumps(record) + "\n" for record in kept))
+
+    def _batches(self, examples: Any) -> Iterator[Mapping[str, Tensor]]:
+        """Yield the batches that are still to come."""
+        first = self.at.step * self.settings.batch
+        loader = DataLoader(
+            examples,
+            batch_size=self.settings.batch,
+            sampler=range(first, self.settings.steps * self.settings.batch),
+            num_workers=self.settings.workers,
+        )
+        batches: Any = self.fabric.setup_dataloaders(loader, use_distributed_sampler=False)
+        yield from batches
+
+    def _step(self, batch: Mapping[str, Tensor]) -> dict[str, float]:
+        """Make one step of the optimiser; return what it saw."""
+        self.system.train()
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(self.at.step, self.settings)
+        parts = self._losses(batch)
+        total = sum(
+            (weight * parts[name] for name, weight in self.weights.items()), torch.zeros(())
+        )
+        self.optimizer.zero_grad()
+        self.fabric.backward(total)
+        norm = self.fabric.clip_gradients(
+            self.system, self.optimizer, max_norm=self.settings.max_grad_norm
+        )
+        self.optimizer.step()
+        self._update_mean()
+        values = {"loss": total, "grad_norm": norm, **parts}
+        return {name: float(value.detach()) for name, value in values.items() if value is not None}
+
+    def _losses(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return every loss of the recipe, with each example at equal loudness."""
+        mixture, targets = batch["mixture"], batch["targets"]
+        estimates = self.system(mixture)
+        level = mixture.square().mean((-2, -1), keepdim=True).sqrt()
+        gain = 1 / torch.where(level > 0, level, torch.ones_like(level))
+        mixture, gain = mixture * gain, gain.unsqueeze(1)
+        signals = estimates * gain, targets * gain, mixture
+        return {name: self.losses[name](*signals) for name in self.weights}
+
+    @torch.no_grad()
+    def _update_mean(self) -> None:
+        """Move the running mean of the weights towards the weights."""
+        decay = min(self.settings.ema, (1 + self.at.step) / (10 + self.at.step))
+        for name, value in self.bare.net.state_dict().items():
+            if value.is_floating_point():
+                self.mean[name].lerp_(value, 1 - decay)
+            else:
+                self.mean[name].copy_(value)
+
+    @torch.no_grad()
+    def _validate(self, valid_set: Any) -> None:
+        """Record the SI-SDR of the mean weights; keep them if they are the best so far."""
+        trained = {k: v.clone() for k, v in self.bare.net.state_dict().items()}
+        self.bare.net.load_state_dict(self.mean)
+        self.bare.eval()
+        before, after = [], []
+        loader = DataLoader(valid_set, batch_size=self.settings.batch)
+        batches: Any = self.fabric.setup_dataloaders(loader)
+        for batch in batches:
+            targets, mixture = batch["targets"], batch["mixture"]
+            after.append(si_sdr_db(self.system(mixture), targets).flatten())
+            before.append(si_sdr_db(mixture.unsqueeze(1).expand_as(targets), targets).flatten())
+        self.bare.net.load_state_dict(trained)
+        gain_db = torch.cat(after) - torch.cat(before)
+        scores = {
+            "si_sdr_db": float(torch.cat(after).mean()),
+            "si_sdr_improvement_db": float(gain_db.mean()),
+            "median_improvement_db": float(gain_db.median()),
+        }
+        self._record({"valid": scores})
+        if scores["si_sdr_improvement_db"] > self.at.best:
+            self.at.best = scores["si_sdr_improvement_db"]
+            self._write(BEST, {f"mean.{k}": v for k, v in self.mean.items()}, scores)
+
+    def _save(self) -> None:
+        """Write everything that is needed to go on."""
+        tensors = {f"net.{k}": v for k, v in self.bare.net.state_dict().items()}
+        tensors |= {f"mean.{k}": v for k, v in self.mean.items()}
+        for index, entry in self.optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer.{index}.{k}": torch.as_tensor(v) for k, v in entry.items()}
+        tensors["rng"] = torch.get_rng_state()
+        self._write(LAST, tensors, {})
+
+    def _write(self, name: str, tensors: Mapping[str, Tensor], scores: Mapping[str, float]) -> None:
+        header = {"step": self.at.step, "best": self.at.best, "recipe": self.recipe.to_dict()}
+        checkpoint.save(self.out / name, tensors, {**header, "scores": dict(scores)})
+
+    def _record(self, values: Mapping[str, Any]) -> None:
+        """Append one line to the records."""
+        with (self.out / RECORDS).open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"step": self.at.step, **values}) + "\n")
+
+
+def _progress() -> Progress:
+    """Return a progress bar on standard error."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("loss {task.fields[loss]:.3f}"),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+    )
+
+
+def _versions() -> dict[str, str]:
+    """Return the versions that decide the numbers."""
+    packages = ("unmask", "torch", "lightning-fabric", "numpy")
+    return {"python": platform.python_version(), **{name: version(name) for name in packages}}
+
+
+def _write_json(path: Path, value: Any) -> None:
+    path.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
