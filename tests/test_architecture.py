@@ -23,7 +23,7 @@ def rows(page):
 
 RANK = rows(PAGE.read_text("utf-8"))
 #: The front door shows what there is below the command line, and only a program stands above that.
-RANK |= {"__init__": RANK["cli"] - 1, "__main__": RANK["cli"] + 1}
+RANK |= {"__init__": RANK["cli"] - 0.5, "__main__": RANK["cli"] + 1}
 
 TRAINING_WING = {"nets", "losses", "recipe", "data", "checkpoint", "train", "export"}
 #: library -> rooms that may import it
