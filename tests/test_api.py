@@ -1,0 +1,99 @@
+"""The front door: light to open, complete, and every command explains itself."""
+
+import builtins
+import importlib
+import inspect
+import json
+import subprocess
+import sys
+
+import pytest
+from click.testing import CliRunner
+
+import unmask
+from unmask import cli, errors
+from unmask.errors import UnmaskError
+
+ERRORS = [error for _, error in inspect.getmembers(errors, inspect.isclass)]
+
+PROBE = """
+import json, sys, time
+start = time.perf_counter()
+import unmask
+seconds = time.perf_counter() - start
+print(json.dumps([seconds, sorted(sys.modules)]))
+"""
+
+
+def commands(group, *path):
+    """Every command of a click group, as the words that one types."""
+    yield path
+    for name, command in getattr(group, "commands", {}).items():
+        yield from commands(command, *path, name)
+
+
+@pytest.fixture(scope="module")
+def imports():
+    """Three imports in fresh interpreters: seconds, and the modules that were loaded."""
+    return [
+        json.loads(
+            subprocess.run([sys.executable, "-c", PROBE], capture_output=True, check=True).stdout
+        )
+        for _ in range(3)
+    ]
+
+
+def test_import_takes_less_than_half_a_second(imports):
+    assert min(seconds for seconds, _ in imports) < 0.5
+
+
+def test_import_loads_nothing_heavy(imports):
+    heavy = {"torch", "onnxruntime", "soundfile", "soxr", "av", "matplotlib", "click", "rich"}
+    assert heavy & {name.split(".")[0] for name in imports[0][1]} == set()
+
+
+@pytest.mark.parametrize("name", ["STFT", "Streamer", "load_model", "masks", "metrics", "oracle"])
+def test_the_names_that_users_build_on_are_public(name):
+    assert name in unmask.__all__
+
+
+def by_case(name):
+    """CONSTANTS first, then Classes, then functions: the order that ruff keeps."""
+    return 0 if name.isupper() else 1 if name[0].isupper() else 2, name
+
+
+@pytest.mark.parametrize("package", ["unmask", "unmask.audio", "unmask.masks", "unmask.metrics"])
+def test_public_names_are_sorted_and_there(package):
+    module = importlib.import_module(package)
+    assert module.__all__ == sorted(set(module.__all__), key=by_case)
+    assert [name for name in module.__all__ if getattr(module, name, None) is None] == []
+    assert set(module.__all__) <= set(dir(module))
+
+
+def test_a_name_that_is_not_there_is_no_attribute():
+    with pytest.raises(AttributeError, match="module 'unmask' has no attribute 'unmix'"):
+        unmask.unmix  # noqa: B018
+
+
+@pytest.mark.parametrize("error", [error for error in ERRORS if error is not UnmaskError])
+def test_every_error_is_ours_and_a_builtin(error):
+    base, builtin = error.__bases__
+    assert base is UnmaskError
+    assert getattr(builtins, builtin.__name__) is builtin
+    assert builtin is not Exception
+
+
+@pytest.mark.parametrize("words", list(commands(cli.main)), ids=" ".join)
+def test_every_command_has_help_with_an_example(words):
+    result = CliRunner().invoke(cli.main, [*words, "--help"])
+    usage, *lines = result.output.splitlines()
+    assert result.exit_code == 0
+    assert usage.startswith("Usage: ")
+    typed = " ".join(["unmask", *words])
+    assert any(f"{line.strip()} ".startswith(f"{typed} ") for line in lines), "no example"
+
+
+def test_version_is_told():
+    result = CliRunner().invoke(cli.main, ["--version"])
+    assert result.exit_code == 0
+    assert unmask.__version__ in result.output
