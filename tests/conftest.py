@@ -1,4 +1,4 @@
-"""Fixtures that all tests share: a random generator, each array library, the folder of recordings."""
+"""Fixtures that all tests share: a generator, each array library, the folder of recordings."""
 
 import os
 from pathlib import Path
