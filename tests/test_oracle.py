@@ -6,7 +6,7 @@ import pytest
 from unmask import masks
 from unmask.errors import ConfigError, SampleRateError, ShapeError
 from unmask.metrics import sdr
-from unmask.oracle import Oracle, bounds, sum_of
+from unmask.oracle import Oracle, bounds, song_disjointness, sum_of
 from unmask.stems import read_stems
 from unmask.stft import STFT
 
@@ -104,3 +104,14 @@ def test_a_mixture_that_does_not_fit_is_refused(stems):
         Oracle(stems, 8000).separate(mixture[:, 1:], 8000)
     with pytest.raises(ConfigError, match="no mask family named 'best'"):
         Oracle(stems, 8000, "best").separate(mixture, 8000)
+
+
+def test_disjointness_of_a_song_is_that_of_its_spectrum(rng, monkeypatch):
+    stems = {"tone": np.sin(0.3 * np.arange(5000))[None], "noise": 0.1 * rng.normal(size=(1, 5000))}
+    whole = masks.disjointness(SMALL.analyze(np.stack(list(stems.values())))).wdo
+    monkeypatch.setattr(STFT, "pieces", functools.partialmethod(STFT.pieces, n_frames=7))
+    pieces = song_disjointness(stems, SMALL)
+    assert list(pieces) == ["tone", "noise"]
+    # the last frame, half of which lies beyond the end, counts only in the first
+    assert np.allclose(list(pieces.values()), whole, atol=2e-3)
+    assert pieces["tone"] > 0.95

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from unmask import masks, metrics
 from unmask._arrays import Array, namespace
 from unmask.errors import SampleRateError, ShapeError
+from unmask.masks.disjoint import energies, of_energies
 from unmask.stft import STFT
 
 # What stems leave of the mixture counts as one more source if it is above this, in dB below it.
@@ -145,11 +146,18 @@ def bounds(
     Bound
         NaN for a silent stem.
     """
+    for name in ("mixture", *(masks.names() if families is None else families)):
+        yield from scores(name, estimates(stems, sample_rate, name, stft or STFT()), stems)
+
+
+def estimates(
+    stems: Mapping[str, Array], sample_rate: int, mask: str, stft: STFT
+) -> dict[str, Array]:
+    """Return what the ideal masks of a family make of ``sum(stems)``; of ``"mixture"``, itself."""
     mixture = sum_of(stems)
-    yield from _scores("mixture", dict.fromkeys(stems, mixture), stems)
-    for name in masks.names() if families is None else families:
-        oracle = Oracle(stems, sample_rate, name, stft or STFT())
-        yield from _scores(name, oracle.separate(mixture, sample_rate), stems)
+    if mask == "mixture":
+        return dict.fromkeys(stems, mixture)
+    return Oracle(stems, sample_rate, mask, stft).separate(mixture, sample_rate)
 
 
 def sum_of(stems: Mapping[str, Array]) -> Array:
@@ -158,9 +166,22 @@ def sum_of(stems: Mapping[str, Array]) -> Array:
     return namespace(*waveforms).sum(namespace(*waveforms).stack(waveforms), axis=0)
 
 
-def _scores(
+def song_disjointness(stems: Mapping[str, Array], stft: STFT) -> dict[str, float]:
+    """Return the W-disjoint orthogonality of every stem of a whole song, in constant memory."""
+    xp, waveforms = namespace(*stems.values()), list(stems.values())
+    total: Array = 0
+    for outer, inner in stft.pieces(waveforms[0].shape[-1]):
+        frames = slice(inner.start // stft.hop, -(-inner.stop // stft.hop))
+        targets = stft.analyze(xp.stack([x[..., outer] for x in waveforms]))[..., frames]
+        total = total + energies(targets)
+    wdo = of_energies(total).wdo
+    return {name: float(wdo[k]) for k, name in enumerate(stems)}
+
+
+def scores(
     mask: str, estimates: Mapping[str, Array], stems: Mapping[str, Array]
 ) -> Iterator[Bound]:
+    """Yield the scores of the estimates under the name of their mask."""
     for name, target in stems.items():
         yield Bound(
             mask=mask,

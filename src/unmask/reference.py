@@ -47,7 +47,7 @@ def score(job: Job, model: Model, folder: str | Path) -> list[Score]:
     truth, sample_rate = read_stems(own if own.is_dir() else folder)
     mixture, _ = audio.read(job.source)
     stft = model.stft.scaled(sample_rate / model.sample_rate)
-    oracle = Oracle(truth, sample_rate, model.family.name, stft)
+    oracle = Oracle(truth, sample_rate, model.family, stft)
     ideal = oracle.separate(mixture, sample_rate)
     scores = []
     for stem, path in job.targets.items():

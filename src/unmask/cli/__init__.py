@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from unmask._version import __version__
-from unmask.cli import environment, models, separating, training
+from unmask.cli import environment, measuring, models, separating, training
 from unmask.errors import UnmaskError
 
 
@@ -37,6 +37,7 @@ def main() -> None:
     Examples:
       unmask denoise noisy.wav
       unmask separate -m MODEL.onnx song.flac --two-stems vocals
+      unmask oracle FOLDER_OF_STEMS
       unmask models list
     """
 
@@ -44,6 +45,8 @@ def main() -> None:
 for command in (
     separating.separate,
     separating.denoise,
+    measuring.oracle,
+    measuring.gap,
     models.models,
     training.train,
     training.export,

@@ -6,9 +6,12 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 json_option = click.option(
     "--json",
@@ -62,12 +65,8 @@ def _finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-@contextmanager
-def progress(paths: Sequence[Path], *, quiet: bool) -> Iterator[Callable[[Path, float], None]]:
-    """Show a bar with the time left on standard error, if that is a terminal.
-
-    Yields a function of a file and the share of it that is done; files weigh by their size.
-    """
+def _bar(*, quiet: bool) -> "Progress":
+    """Return a bar with the time left on standard error, shown if that is a terminal."""
     from rich.console import Console
     from rich.progress import (
         BarColumn,
@@ -77,9 +76,7 @@ def progress(paths: Sequence[Path], *, quiet: bool) -> Iterator[Callable[[Path, 
         TimeRemainingColumn,
     )
 
-    weights = {path: path.stat().st_size if path.is_file() else 0 for path in paths}
-    done: dict[Path, float] = {}
-    bar = Progress(
+    return Progress(
         TextColumn("{task.description}", markup=False),
         BarColumn(),
         TaskProgressColumn(),
@@ -88,7 +85,30 @@ def progress(paths: Sequence[Path], *, quiet: bool) -> Iterator[Callable[[Path, 
         redirect_stdout=False,
         disable=quiet or not sys.stderr.isatty(),
     )
-    with bar:
+
+
+@contextmanager
+def steps(n_steps: int, *, quiet: bool) -> Iterator[Callable[[str], None]]:
+    """Show the progress of `n_steps` steps; yields a function to call with each one's name."""
+    with _bar(quiet=quiet) as bar:
+        task = bar.add_task("", total=n_steps, completed=-1)
+
+        def advance(name: str) -> None:
+            bar.update(task, description=name, advance=1)
+
+        yield advance
+        bar.update(task, completed=n_steps)
+
+
+@contextmanager
+def progress(paths: Sequence[Path], *, quiet: bool) -> Iterator[Callable[[Path, float], None]]:
+    """Show the progress of work on files, which weigh by their size.
+
+    Yields a function of a file and the share of it that is done.
+    """
+    weights = {path: path.stat().st_size if path.is_file() else 0 for path in paths}
+    done: dict[Path, float] = {}
+    with _bar(quiet=quiet) as bar:
         task = bar.add_task("", total=sum(weights.values()))
 
         def advance(path: Path, share: float) -> None:

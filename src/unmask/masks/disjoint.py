@@ -42,20 +42,36 @@ def disjointness(targets: Array, *, margin_db: float = 0.0) -> Disjointness:
     >>> disjointness(targets).wdo
     array([1., 1.])
     """
+    return of_energies(energies(targets, margin_db=margin_db))
+
+
+def energies(targets: Array, *, margin_db: float = 0.0) -> Array:
+    """Return what :func:`disjointness` is made of; over pieces of a signal it adds up.
+
+    Parameters
+    ----------
+    targets : array [shape=(..., source, channel, freq, frame)], complex
+    margin_db : float
+
+    Returns
+    -------
+    array [shape=(..., source, 3)], float64
+        Energy of the source, energy that its mask keeps of it, and of the others together.
+    """
     check_axes("source, channel, freq, frame", targets=targets)
     xp = namespace(targets)
-    mags = xp.abs(targets)
-    peak = xp.max(mags, axis=(-4, -3, -2, -1), keepdims=True)
-    mags = safe_divide(mags, peak, fill=0.0)  # squares neither overflow nor vanish
-    others = xp.abs(xp.sum(targets, axis=SOURCE_AXIS, keepdims=True) - targets)
-    others = safe_divide(others, peak, fill=0.0)
-    mask = mags > others * 10 ** (margin_db / 20)
+    others = xp.sum(targets, axis=SOURCE_AXIS, keepdims=True) - targets
+    mags, rest = (xp.astype(xp.abs(x), xp.float64) for x in (targets, others))
+    mask = mags > rest * 10 ** (margin_db / 20)
+    parts = (mags, xp.where(mask, mags, 0 * mags), xp.where(mask, rest, 0 * rest))
+    return xp.stack([xp.sum(x**2, axis=(-3, -2, -1)) for x in parts], axis=-1)
 
-    def energy(x: Array) -> Array:
-        return xp.sum(xp.where(mask, x**2, 0 * x), axis=(-3, -2, -1))
 
-    kept = energy(mags)
-    preserved = safe_divide(kept, xp.sum(mags**2, axis=(-3, -2, -1)), fill=float("nan"))
-    interference = safe_divide(kept, energy(others), fill=float("inf"))
+def of_energies(sums: Array) -> Disjointness:
+    """Return the measures of the summed :func:`energies`."""
+    xp = namespace(sums)
+    whole, kept, interfering = (sums[..., k] for k in range(3))
+    preserved = safe_divide(kept, whole, fill=float("nan"))
+    interference = safe_divide(kept, interfering, fill=float("inf"))
     wdo = preserved - xp.where(interference > 0, preserved / interference, 0 * preserved)
     return Disjointness(preserved, interference, wdo)

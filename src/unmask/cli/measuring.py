@@ -1,0 +1,199 @@
+"""``unmask oracle`` and ``unmask gap``: what masks could do, and what a model does with them."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from statistics import fmean
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from unmask.cli import show
+
+if TYPE_CHECKING:
+    from unmask._arrays import Array
+    from unmask.gap import Loss, Score
+    from unmask.oracle import Bound
+    from unmask.stft import STFT
+
+
+def _stft_options(command: Callable[..., None]) -> Callable[..., None]:
+    for option in (
+        click.option("--window", default="hann", help="Window of the STFT."),
+        click.option("--hop", default=512, help="Step between frames in samples."),
+        click.option("--n-fft", default=2048, help="Length of a frame in samples."),
+    ):
+        command = option(command)
+    return command
+
+
+@click.command()
+@click.argument("folder", type=click.Path(), metavar="FOLDER_OF_STEMS")
+@click.option(
+    "-m",
+    "--mask",
+    "families",
+    multiple=True,
+    metavar="NAME",
+    help="Mask family, may be repeated; hybrid:LOW:HZ:HIGH for two in one. "
+    "[default: all families and the multichannel Wiener filter]",
+)
+@_stft_options
+@click.option("-o", "--out", type=click.Path(), help="Also write the audio: MASK/STEM.wav.")
+@show.json_option
+@show.quiet_option
+def oracle(
+    folder: str,
+    families: Sequence[str],
+    n_fft: int,
+    hop: int,
+    window: str,
+    out: str | None,
+    json_file: str | None,
+    quiet: bool,
+) -> None:
+    """Show how good any mask of every family could be, on the true stems of a song.
+
+    The mixture is the sum of the stems. Scores are SDR of the whole song and, in brackets, SI-SDR,
+    both in dB over all channels; the best bound comes last.
+
+    \b
+    Examples:
+      unmask oracle assets/music
+      unmask oracle song/ -m irm1 -m complex_tanh -m hybrid:complex_tanh:6000:irm1
+      unmask oracle song/ --n-fft 4096 --hop 1024 --out bounds --json bounds.json
+    """
+    from unmask import masks
+    from unmask.oracle import song_disjointness
+    from unmask.stems import read_stems
+    from unmask.stft import STFT
+
+    stft = STFT(n_fft, hop, window)
+    stems, sample_rate = read_stems(folder)
+    chosen = list(families) or [*masks.names(), "multichannel_wiener"]
+    rows = []
+    with show.steps(len(chosen) + 1, quiet=quiet) as advance:
+        for name in ("mixture", *chosen):
+            advance(name)
+            rows += _bounds(stems, sample_rate, name, stft, out)
+    _print_bounds(rows, list(stems), f"{folder}: {stft}, {sample_rate} Hz, SDR (SI-SDR) in dB")
+    wdo = song_disjointness(stems, stft)
+    values = ", ".join(f"{stem} {value:.2f}" for stem, value in wdo.items())
+    click.echo(f"W-disjoint orthogonality (1: binary masks suffice): {values}")
+    show.write_json(
+        json_file,
+        {
+            "folder": folder,
+            "sample_rate": sample_rate,
+            "stft": asdict(stft),
+            "bounds": [asdict(row) for row in rows],
+            "w_disjoint_orthogonality": wdo,
+        },
+    )
+
+
+def _bounds(
+    stems: "Mapping[str, Array]", sample_rate: int, name: str, stft: "STFT", out: str | None
+) -> "list[Bound]":
+    from unmask import audio
+    from unmask.oracle import estimates, scores
+
+    found = estimates(stems, sample_rate, name, stft)
+    if out is not None:
+        for stem, estimate in found.items():
+            path = Path(out) / name.replace(":", "_") / f"{stem}.wav"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            audio.write(path, estimate, sample_rate, subtype="FLOAT")
+    return list(scores(name, found, stems))
+
+
+def _print_bounds(rows: "Sequence[Bound]", stems: Sequence[str], title: str) -> None:
+    families = list(dict.fromkeys(row.mask for row in rows))
+    cells = {(row.mask, row.stem): f"{row.sdr:.2f} ({row.si_sdr:.2f})" for row in rows}
+    means = {name: fmean(row.sdr for row in rows if row.mask == name) for name in families}
+    families.sort(key=lambda name: (name != "mixture", means[name]))
+    show.table(
+        [
+            {"mask": name, "mean": means[name], **{stem: cells[name, stem] for stem in stems}}
+            for name in families
+        ],
+        {"mask": "mask", **dict(zip(stems, stems, strict=True)), "mean": "mean SDR"},
+        title=title,
+    )
+
+
+@click.command()
+@click.argument("folder", type=click.Path(), metavar="FOLDER_OF_STEMS")
+@click.option("-m", "--model", required=True, help="Bundled name or .onnx file.")
+@click.option("--octaves/--no-octaves", default=True, help="Also per octave band.")
+@click.option("--threads", type=click.IntRange(1), default=1, help="Threads of the network.")
+@show.json_option
+def gap(folder: str, model: str, octaves: bool, threads: int, json_file: str | None) -> None:
+    """Show where a model's decibels go: to magnitude, to phase, to its family of masks.
+
+    The mixture is the sum of the stems. Prints SDR in dB of the whole band for the mixture, the
+    model, the model with true magnitude or true phase, and the oracles; then the losses per octave.
+
+    \b
+    Examples:
+      unmask gap -m denoise-16k assets/demo
+      unmask gap -m MODEL.onnx song/ --json gap.json
+    """
+    from unmask.gap import gap as report
+    from unmask.gap import losses
+    from unmask.model import load_model
+    from unmask.stems import read_stems
+
+    loaded = load_model(model, threads=threads)
+    stems, sample_rate = read_stems(folder)
+    scores = list(report(loaded, stems, sample_rate, octaves=octaves))
+    lost = losses(scores)
+    _print_cases(scores, f"{folder}: {loaded.name}, mask {loaded.family.name}, SDR in dB")
+    _print_losses(lost, sample_rate)
+    show.write_json(
+        json_file,
+        {
+            "folder": folder,
+            "model": loaded.name,
+            "mask": loaded.family.name,
+            "scores": [asdict(score) for score in scores],
+            "losses": [
+                {"stem": stem, "low_hz": low, "high_hz": high, **loss._asdict()}
+                for (stem, low, high), loss in lost.items()
+            ],
+        },
+    )
+
+
+def _print_cases(scores: "Sequence[Score]", title: str) -> None:
+    whole = max(score.high_hz - score.low_hz for score in scores)
+    rows: dict[str, dict[str, Any]] = {}
+    for score in scores:
+        if score.high_hz - score.low_hz == whole:
+            rows.setdefault(score.case, {"case": score.case})[score.stem] = score.sdr
+    stems = list(dict.fromkeys(score.stem for score in scores))
+    columns = {"case": "", **dict(zip(stems, stems, strict=True))}
+    show.table(list(rows.values()), columns, title=title)
+
+
+def _print_losses(lost: "Mapping[tuple[str, float, float], Loss]", sample_rate: int) -> None:
+    rows = [
+        {
+            "stem": stem,
+            "band": "all" if high - low == sample_rate / 2 else f"{low:g}-{high:g} Hz",
+            **loss._asdict(),
+            "share": f"{100 * loss.share:.0f} %" if loss.share == loss.share else "",
+        }
+        for (stem, low, high), loss in lost.items()
+    ]
+    columns = {
+        "stem": "stem",
+        "band": "band",
+        "gained": "gained",
+        "share": "of the way",
+        "to_magnitude": "lost to magnitude",
+        "to_phase": "lost to phase",
+        "to_family": "to family's best",
+        "beyond": "beyond it",
+    }
+    show.table(rows, columns, title="Where the decibels are")
