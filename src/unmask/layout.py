@@ -1,8 +1,7 @@
 """Where stems go: the names of all files of a run, settled before it begins."""
 
-import string
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -43,12 +42,13 @@ class Output:
     """Also write what the stems leave of the mixture."""
 
     def __post_init__(self) -> None:
-        fields = [field for _, field, _, _ in string.Formatter().parse(self.filename) if field]
-        if wrong := [field for field in fields if field not in _FIELDS]:
+        try:
+            self.filename.format(**dict.fromkeys(_FIELDS, "x"))
+        except (AttributeError, IndexError, KeyError, ValueError) as error:
             raise ConfigError(
-                f"file name {self.filename!r} has the unknown field {{{wrong[0]}}}, expected "
-                f"{' '.join(f'{{{field}}}' for field in _FIELDS)}"
-            )
+                f"file name {self.filename!r}: {error} cannot be filled in, the fields are "
+                f"{' '.join(f'{{{name}}}' for name in _FIELDS)}"
+            ) from None
         if self.format not in (None, *FORMATS):
             raise ConfigError(f"format: {self.format!r}, expected one of {', '.join(FORMATS)}")
 
@@ -67,7 +67,7 @@ class Job:
     source: Path
     track: str
     """Name of the recording: its path in the folder that was given, without suffix."""
-    targets: Mapping[str, Path]
+    targets: Mapping[str, Path] = field(hash=False)
     """Stem -> file."""
     record: Path
     """Where the run record goes."""
@@ -86,14 +86,12 @@ def plan(paths: Iterable[str | Path], model: Names, output: Output) -> list[Job]
     ConfigError
         If two files would be written to the same place, or one over an input.
     """
-    jobs = [
-        _job(source, track, model, output)
-        for path in map(Path, paths)
-        for source, track in _sources(path, output.out)
-    ]
-    sources = {job.source.resolve() for job in jobs}
+    sources: dict[Path, Job] = {}  # what is named twice is done once
+    for path in map(Path, paths):
+        for source, track in _sources(path, output.out):
+            sources.setdefault(source.resolve(), _job(source, track, model, output))
     taken: dict[Path, Path] = {}
-    for job in jobs:
+    for job in sources.values():
         for target in (*job.targets.values(), job.record):
             if target.resolve() in sources:
                 raise ConfigError(f"{target}: is an input, it would be overwritten; choose --out")
@@ -104,7 +102,7 @@ def plan(paths: Iterable[str | Path], model: Names, output: Output) -> list[Job]
                 )
         if len(set(job.targets.values())) < len(job.targets):
             raise ConfigError(f"file name {output.filename!r}: all stems have it; add {{stem}}")
-    return jobs
+    return list(sources.values())
 
 
 def _sources(path: Path, out: Path) -> Iterator[tuple[Path, str]]:

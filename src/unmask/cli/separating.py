@@ -13,7 +13,6 @@ from unmask.errors import UnmaskError
 if TYPE_CHECKING:
     from unmask.layout import Job, Output
     from unmask.model import Model
-    from unmask.reference import Score
 
 _DENOISER = "denoise-16k"
 
@@ -52,7 +51,7 @@ _OPTIONS: Sequence[Callable[[Any], Any]] = (
     click.option("--residual", is_flag=True, help="Also write what the stems leave."),
     click.option(
         "--reference",
-        type=click.Path(),
+        type=click.Path(exists=True, file_okay=False),
         metavar="FOLDER",
         help="True stems (STEM.wav, or TRACK/STEM.wav): print scores beside the best possible.",
     ),
@@ -120,25 +119,24 @@ def _run(
     loaded = load_model(model, threads=threads)
     settings = Output(**output | {"out": Path(output["out"])})
     planned = plan(paths, loaded, settings)
-    done, n_failed = _separate_all(planned, loaded, settings, n_jobs=jobs, quiet=quiet)
-    scores: dict[Path, list[Score]] = {}
+    done = _separate_all(planned, loaded, settings, n_jobs=jobs, quiet=quiet)
+    n_failed = len(planned) - len(done)
     for job, record in done:
         _report(job, record)
-        if reference is not None:
-            scores[job.source] = _scored(job, loaded, reference)
-    records = [
-        record | {"reference": [asdict(score) for score in scores.get(job.source, [])]}
-        for job, record in done
-    ]
-    show.write_json(json_file, records)
+        try:
+            record["reference"] = [] if reference is None else _scored(job, loaded, reference)
+        except UnmaskError as error:
+            n_failed += 1
+            click.echo(f"unmask: error: {error}", err=True)
+    show.write_json(json_file, [record for _, record in done])
     if n_failed:
         click.get_current_context().exit(1)
 
 
 def _separate_all(
     planned: Sequence["Job"], model: "Model", output: "Output", *, n_jobs: int, quiet: bool
-) -> tuple[list[tuple["Job", dict[str, Any]]], int]:
-    """Return what was done, and the number of files that failed, each with a line on stderr."""
+) -> list[tuple["Job", dict[str, Any]]]:
+    """Return what was done; every file that failed gets a line on standard error."""
     from unmask.separate import separate_files
 
     done = []
@@ -148,7 +146,7 @@ def _separate_all(
                 click.echo(f"unmask: error: {result}", err=True)
             else:
                 done.append((job, result))
-    return done, len(planned) - len(done)
+    return done
 
 
 def _report(job: "Job", record: dict[str, Any]) -> None:
@@ -164,11 +162,11 @@ def _report(job: "Job", record: dict[str, Any]) -> None:
             )
 
 
-def _scored(job: "Job", model: "Model", folder: str) -> list["Score"]:
+def _scored(job: "Job", model: "Model", folder: str) -> list[dict[str, Any]]:
     """Print and return the scores against true stems."""
     from unmask.reference import score
 
-    scores = score(job, model, folder)
+    scores = [asdict(row) for row in score(job, model, folder)]
     columns = {
         "stem": "stem",
         "mixture": "mixture",
@@ -176,12 +174,9 @@ def _scored(job: "Job", model: "Model", folder: str) -> list["Score"]:
         "improvement": "improvement",
         "oracle": f"oracle {model.family.name}",
     }
-    show.table(
-        [asdict(row) for row in scores if not row.missing],
-        columns,
-        title=f"{job.track}: SI-SDR in dB",
-    )
+    known = [row for row in scores if not row["missing"]]
+    show.table(known, columns, title=f"{job.track}: SI-SDR in dB")
     for row in scores:
-        if row.missing:
-            click.echo(f"{folder}: has no stem {row.stem}, it is not scored", err=True)
+        if row["missing"]:
+            click.echo(f"{folder}: has no stem {row['stem']}, it is not scored", err=True)
     return scores

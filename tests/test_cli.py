@@ -1,0 +1,256 @@
+"""The command line: every refusal is one line that names the file, and leaves nothing behind."""
+
+import json
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import onnx
+import pytest
+import soundfile
+from click.testing import CliRunner
+
+import onnx_models
+from unmask import __version__, audio
+from unmask.cli import main
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    path = tmp_path_factory.mktemp("models") / "tiny.onnx"
+    return onnx_models.recurrent(path, n_maps=2, name="tiny")
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    """Run `unmask` with arguments in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    return lambda *arguments: CliRunner().invoke(main, [str(word) for word in arguments])
+
+
+@pytest.fixture
+def noisy(tmp_path, rng):
+    path = tmp_path / "noisy.wav"
+    audio.write(path, 0.1 * rng.standard_normal((2, 8000)), 16000)
+    return path
+
+
+def waveform(*shape):
+    return np.random.default_rng(0).uniform(-0.5, 0.5, shape)
+
+
+def not_finite(path, value):
+    samples = waveform(8000)
+    samples[1234] = value
+    soundfile.write(path, samples, 16000, subtype="FLOAT")
+
+
+def truncated(path, whole):
+    soundfile.write(whole, waveform(100000, 2), 44100)
+    content = whole.read_bytes()
+    path.write_bytes(content[: len(content) * 6 // 10])
+
+
+# What is wrong with the file -> how to make it, and words of the line that it gets.
+BAD = {
+    "missing.wav": (lambda path: None, "no such file"),
+    "empty.wav": (lambda path: path.write_bytes(b""), "is empty"),
+    "no_samples.wav": (lambda path: soundfile.write(path, np.zeros((0, 2)), 16000), "0 samples"),
+    "one_sample.wav": (lambda path: soundfile.write(path, [0.5], 16000), "at least 10 ms"),
+    "short.wav": (lambda path: soundfile.write(path, np.zeros(159), 16000), "at least 10 ms"),
+    "nan.wav": (lambda path: not_finite(path, np.nan), "is nan"),
+    "inf.wav": (lambda path: not_finite(path, -np.inf), "is -inf"),
+    "text.wav": (lambda path: path.write_text("Dear all,\n"), "is damaged, truncated or no"),
+    "eleven.wav": (lambda path: soundfile.write(path, waveform(8000, 11), 16000), "11 channels"),
+    "slow.wav": (lambda path: soundfile.write(path, waveform(8000), 7999), "7999 Hz"),
+    "fast.wav": (lambda path: soundfile.write(path, waveform(80000), 192001), "192001 Hz"),
+    "cut.wav": (lambda path: truncated(path, path.with_name("w.wav")), "is truncated"),
+    "cut.flac": (lambda path: truncated(path, path.with_name("w.flac")), "truncated"),
+    "cut.ogg": (lambda path: truncated(path, path.with_name("w.ogg")), "truncated"),
+}
+
+
+def refused(result, *words):
+    """Check for exit code 1 and one line on standard error that holds `words`."""
+    assert result.exit_code == 1, result.output
+    [line] = result.stderr.splitlines()
+    assert line.startswith("unmask: error: ")
+    for word in words:
+        assert word in line
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_bad_file_gets_one_line_and_leaves_nothing(run, tmp_path, model, name):
+    make, words = BAD[name]
+    folder = tmp_path / "in"
+    folder.mkdir()
+    make(folder / name)
+    result = run("separate", "-m", model, folder / name)
+    refused(result, f"{folder / name}: ", words)
+    assert result.stdout == ""
+    assert [path.name for path in tmp_path.iterdir()] == ["in"]
+
+
+@pytest.mark.parametrize("name", ["text.wav", "nan.wav"])
+def test_one_bad_file_in_a_folder_of_good_ones(run, tmp_path, model, name):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for good in ("a.wav", "z.wav"):
+        soundfile.write(folder / good, waveform(8000), 16000)
+    BAD[name][0](folder / name)
+    result = run("separate", "-m", model, folder)
+    refused(result, f"{folder / name}: ", BAD[name][1])
+    expected = [f"separated/tiny/{track}/speech.wav" for track in "az"]
+    assert result.stdout.splitlines() == expected
+    assert sorted(path.name for path in (tmp_path / "separated/tiny").iterdir()) == ["a", "z"]
+
+
+def test_a_folder_without_sound(run, tmp_path, model):
+    (tmp_path / "in").mkdir()
+    refused(run("separate", "-m", model, tmp_path / "in"), f"{tmp_path / 'in'}: no sound file")
+
+
+@pytest.mark.parametrize("out", ["blocked", "blocked/below"])
+def test_a_file_in_place_of_the_output_folder(run, tmp_path, model, noisy, out):
+    (tmp_path / "blocked").write_text("mine")
+    refused(run("separate", "-m", model, noisy, "-o", out), f"{out}: is no folder", "--out")
+    assert (tmp_path / "blocked").read_text() == "mine"
+
+
+def test_a_file_in_place_of_a_folder_below(run, tmp_path, model, noisy):
+    (tmp_path / "separated").mkdir()
+    (tmp_path / "separated/tiny").write_text("mine")
+    refused(run("separate", "-m", model, noisy), "separated/tiny/noisy", "cannot be written")
+    assert [path.name for path in (tmp_path / "separated").iterdir()] == ["tiny"]
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"not a model at all"])
+def test_a_model_file_of_another_kind(run, tmp_path, noisy, content):
+    (tmp_path / "bad.onnx").write_bytes(content)
+    refused(run("separate", "-m", "bad.onnx", noisy), "bad.onnx: ")
+    assert not (tmp_path / "separated").exists()
+
+
+def test_a_foreign_onnx_file(run, tmp_path, model, noisy):
+    foreign = onnx.load(model)
+    del foreign.metadata_props[:]
+    onnx.save(foreign, tmp_path / "foreign.onnx")
+    refused(run("separate", "-m", "foreign.onnx", noisy), "foreign.onnx: ", "unmask export")
+
+
+def test_a_model_that_is_not_there(run, noisy):
+    refused(run("separate", "-m", "none", noisy), "no model named 'none'")
+    refused(run("separate", "-m", "none.onnx", noisy), "none.onnx: no such file")
+    refused(run("models", "info", "none"), "no model named 'none'")
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--filename", "{song}/{stem}.wav"), "'song'"),
+        (("--filename", "../{stem}.wav"), "leads out"),
+        (("--two-stems", "guitar"), "'guitar': model tiny has speech, noise"),
+        (("--subtype", "PCM_17"), "PCM_17"),
+    ],
+)
+def test_options_that_cannot_work(run, tmp_path, model, noisy, options, words):
+    refused(run("separate", "-m", model, noisy, *options), words)
+
+
+@pytest.mark.parametrize(
+    "options", [("-f", "m4a"), ("-j", "0"), ("--threads", "0"), ("--reference", "no"), ()]
+)
+def test_wrong_usage_is_exit_code_2(run, model, noisy, options):
+    files = [noisy] if options else []
+    assert run("separate", "-m", model, *files, *options).exit_code == 2
+
+
+def test_the_files_that_were_written_are_printed(run, tmp_path, model, noisy):
+    result = run("denoise", "-m", model, noisy, "--residual", "-o", "clean", "-q")
+    assert (result.exit_code, result.stderr) == (0, "")
+    written = result.stdout.split()
+    assert written == ["clean/tiny/noisy/speech.wav", "clean/tiny/noisy/noise.wav"]
+    parts = [audio.read(tmp_path / path)[0] for path in written]
+    np.testing.assert_allclose(sum(parts), audio.read(noisy)[0], rtol=0, atol=1e-6)
+
+
+def test_a_second_run_replaces_the_first(run, tmp_path, model, noisy):
+    for _ in range(2):
+        assert run("separate", "-m", model, noisy).exit_code == 0
+    names = sorted(path.name for path in (tmp_path / "separated/tiny/noisy").iterdir())
+    assert names == ["job.json", "speech.wav"]
+
+
+def test_clipping_is_said(run, tmp_path):
+    mask = {"family": "complex", "options": {}}
+    loud = onnx_models.constant(tmp_path / "loud.onnx", [[20, 0]], mask=mask, name="loud")
+    soundfile.write(tmp_path / "a.wav", waveform(8000), 16000)
+    result = run("separate", "-m", loud, "a.wav")
+    assert result.exit_code == 0
+    assert "samples beyond full scale were clipped" in result.stderr
+    assert "separated/loud/a/speech.wav" in result.stderr
+
+
+def test_scores_are_printed_and_written(run, tmp_path, model):
+    stems = {"speech": waveform(16000), "noise": 0.1 * waveform(16000)[::-1]}
+    for name, samples in {**stems, "mixture": sum(stems.values())}.items():
+        soundfile.write(tmp_path / f"{name}.wav", samples, 16000)
+    arguments = ("denoise", "-m", model, "mixture.wav", "--json", "scores.json")
+    result = run(*arguments, "--reference", tmp_path, "--residual")
+    assert result.exit_code == 0
+    for word in ("SI-SDR in dB", "speech", "noise", "improvement", "oracle complex_tanh"):
+        assert word in result.stdout
+    [record] = json.loads((tmp_path / "scores.json").read_text())
+    assert record["outputs"][0]["stem"] == "speech"
+    speech, noise = record["reference"]
+    assert speech["mixture"] == pytest.approx(20, abs=1)
+    assert speech["oracle"] > 25 > speech["estimate"]
+    assert noise["improvement"] == pytest.approx(noise["estimate"] - noise["mixture"])
+    (tmp_path / "noise.wav").unlink()
+    soundfile.write(tmp_path / "speech.wav", waveform(16001), 16000)
+    refused(run(*arguments, "--reference", tmp_path), "16001")
+    soundfile.write(tmp_path / "speech.wav", stems["speech"], 16000)
+    result = run(*arguments, "--reference", tmp_path, "--residual")
+    assert "no stem noise" in result.stderr
+    [record] = json.loads((tmp_path / "scores.json").read_text())
+    assert record["reference"][1]["estimate"] is None
+
+
+def test_models_say_what_they_are(run, tmp_path, model):
+    result = run("models", "info", model, "--json", "-")
+    assert result.exit_code == 0
+    assert "complex_tanh" in result.stdout
+    said = json.loads(result.stdout[result.stdout.index("\n{") :])
+    assert said["frontend"]["n_fft"] == 64
+    result = run("models", "list", "--json", tmp_path / "list.json")
+    assert result.exit_code == 0
+    assert isinstance(json.loads((tmp_path / "list.json").read_text()), list)
+
+
+def test_info_names_versions(run, tmp_path):
+    result = run("info", "--json", tmp_path / "info.json")
+    assert result.exit_code == 0
+    found = json.loads((tmp_path / "info.json").read_text())
+    assert found["unmask"] == __version__
+    assert {"python", "numpy", "onnxruntime", "torch", "models"} <= found.keys()
+
+
+def test_the_version_is_printed(run):
+    assert run("--version").output == f"unmask, version {__version__}\n"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no SIGINT there")
+def test_ctrl_c_leaves_nothing_half_written(tmp_path, model):
+    """The process is interrupted as soon as its hidden folder appears."""
+    soundfile.write(tmp_path / "long.wav", np.zeros((16000 * 600, 2)), 16000)
+    command = [sys.executable, "-c", "from unmask.cli import main; main()"]
+    command += ["separate", "-m", str(model), "long.wav"]
+    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    while process.poll() is None and not list(tmp_path.glob("separated/.unmask-*/*/tiny/*/*")):
+        pass
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == 130, said
+    assert said == "unmask: stopped; nothing half-written is left\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["long.wav"]

@@ -1,0 +1,352 @@
+"""Files in, files out: what is written is what the array call returns, whole or not at all."""
+
+import hashlib
+import json
+import tracemalloc
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+import onnx_models
+from unmask import audio
+from unmask.errors import AudioFileError, ConfigError, UnmaskError
+from unmask.layout import Output, plan
+from unmask.model import load_model
+from unmask.reference import score
+from unmask.separate import separate_file, separate_files
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    """A random model of two stems that remembers."""
+    path = tmp_path_factory.mktemp("models") / "duo.onnx"
+    return load_model(
+        onnx_models.recurrent(
+            path,
+            n_maps=1,
+            name="duo",
+            stems=["vocals", "drums"],
+            mask={"family": "irm1", "options": {}},
+        )
+    )
+
+
+@pytest.fixture(scope="module")
+def identity(tmp_path_factory):
+    path = tmp_path_factory.mktemp("models") / "identity.onnx"
+    mask = {"family": "complex", "options": {}}
+    return load_model(onnx_models.constant(path, [[1, 0]], name="identity", mask=mask))
+
+
+@pytest.fixture
+def record_file(tmp_path, rng):
+    """Write noise to a file: name -> path."""
+
+    def record_file(name="song.wav", *, n_samples=20000, n_channels=2, rate=16000, **options):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        waveform = 0.1 * rng.standard_normal((n_channels, n_samples)).astype(np.float32)
+        audio.write(path, waveform, rate, **options)
+        return path
+
+    return record_file
+
+
+def files_below(folder):
+    return sorted(
+        path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()
+    )
+
+
+def test_a_file_gives_the_samples_of_the_array_call(record_file, tmp_path, model):
+    path = record_file(subtype="FLOAT", n_samples=3 * 65536 + 17, rate=22050)
+    record = separate_file(path, model, Output(out=tmp_path / "out", residual=True))
+    mixture, rate = audio.read(path)
+    expected = model.separate(mixture, rate, residual=True)
+    assert [written["stem"] for written in record["outputs"]] == ["vocals", "drums", "noise"]
+    for stem, samples in expected.items():
+        written, written_rate = audio.read(tmp_path / "out" / "duo" / "song" / f"{stem}.wav")
+        assert written_rate == rate
+        np.testing.assert_allclose(written, samples, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("n_samples", [160, 65535, 65536, 65537, 132317])
+def test_no_sample_is_added_or_lost(record_file, tmp_path, identity, n_samples):
+    """Peers lose or add up to 50 samples a file, or drop all after ten minutes."""
+    path = record_file(n_samples=n_samples, n_channels=1)
+    separate_file(path, identity, Output(out=tmp_path / "out"))
+    written, _ = audio.read(tmp_path / "out/identity/song/speech.wav")
+    np.testing.assert_array_equal(written, audio.read(path)[0])
+
+
+@pytest.mark.parametrize(
+    ("name", "subtype"),
+    [
+        ("a.wav", "PCM_16"),
+        ("a.wav", "PCM_24"),
+        ("a.wav", "FLOAT"),
+        ("a.flac", "PCM_24"),
+        ("a.aiff", "PCM_16"),
+    ],
+)
+@pytest.mark.parametrize(("n_channels", "rate"), [(1, 8000), (2, 44100), (6, 48000), (8, 192000)])
+def test_format_rate_and_channels_are_kept(
+    record_file, tmp_path, identity, name, subtype, n_channels, rate
+):
+    path = record_file(name, subtype=subtype, n_channels=n_channels, rate=rate, n_samples=4321)
+    separate_file(path, identity, Output(out=tmp_path / "out"))
+    before, after = (
+        soundfile.info(file)
+        for file in (path, tmp_path / "out/identity/a" / f"speech{path.suffix}")
+    )
+    for field in ("format", "subtype", "samplerate", "channels", "frames"):
+        assert getattr(after, field) == getattr(before, field)
+
+
+@pytest.mark.parametrize("name", ["a.mp3", "a.ogg"])
+def test_a_lossy_input_gives_wav(record_file, tmp_path, identity, name):
+    path = record_file(name, rate=44100)
+    separate_file(path, identity, Output(out=tmp_path / "out"))
+    written = soundfile.info(tmp_path / "out/identity/a/speech.wav")
+    assert (written.subtype, written.frames) == ("PCM_16", audio.info(path).n_samples)
+
+
+@pytest.mark.parametrize("format", ["wav", "flac", "ogg", "mp3"])
+def test_the_format_can_be_chosen(record_file, tmp_path, identity, format):
+    separate_file(record_file(rate=44100), identity, Output(out=tmp_path / "out", format=format))
+    written = audio.info(tmp_path / f"out/identity/song/speech.{format}")
+    assert written.format == format.upper()
+    assert abs(written.n_samples - 20000) <= 1152 * (format == "mp3")
+
+
+def test_the_subtype_can_be_chosen(record_file, tmp_path, identity):
+    separate_file(record_file(), identity, Output(out=tmp_path / "out", subtype="PCM_24"))
+    assert soundfile.info(tmp_path / "out/identity/song/speech.wav").subtype == "PCM_24"
+
+
+def test_integer_stems_add_up_to_the_mixture_to_the_last_bit(record_file, tmp_path, model):
+    path = record_file()
+    separate_file(path, model, Output(out=tmp_path / "out", residual=True))
+    parts = [
+        soundfile.read(file, dtype="int16")[0].astype(int)
+        for file in (tmp_path / "out").rglob("*.wav")
+    ]
+    assert len(parts) == 3
+    np.testing.assert_array_equal(sum(parts), soundfile.read(path, dtype="int16")[0])
+
+
+@pytest.mark.parametrize(
+    ("asked", "kept"),
+    [("vocals", "vocals"), ("Voice", "vocals"), ("drum", "drums"), ("noise", "noise")],
+)
+def test_two_stems_are_one_and_all_else(record_file, tmp_path, model, asked, kept):
+    path = record_file(subtype="FLOAT")
+    separate_file(path, model, Output(out=tmp_path / "out", two_stems=asked))
+    folder = tmp_path / "out/duo/song"
+    assert files_below(folder) == sorted(["job.json", f"{kept}.wav", f"no_{kept}.wav"])
+    mixture, rate = audio.read(path)
+    one, rest = (audio.read(folder / f"{stem}.wav")[0] for stem in (kept, f"no_{kept}"))
+    np.testing.assert_allclose(one, model.separate(mixture, rate, residual=True)[kept], atol=1e-6)
+    np.testing.assert_allclose(one + rest, mixture, rtol=0, atol=1e-6)
+
+
+def test_an_unknown_stem_is_refused_with_what_there_is(record_file, tmp_path, model):
+    with pytest.raises(ConfigError, match="'guitar': model duo has vocals, drums, noise"):
+        separate_file(record_file(), model, Output(out=tmp_path / "out", two_stems="guitar"))
+
+
+def test_clipped_samples_are_counted(tmp_path, identity):
+    path = tmp_path / "loud.wav"
+    waveform = np.zeros((1, 8000), np.float32)
+    waveform[0, 100:140] = 1.5
+    audio.write(path, waveform, 16000, subtype="FLOAT")
+    output = Output(out=tmp_path / "out", subtype="PCM_16")
+    [written] = separate_file(path, identity, output)["outputs"]
+    assert written["clipped"] == 40
+    assert written["peak"] == pytest.approx(1.5, abs=1e-5)
+    [kept] = separate_file(path, identity, Output(out=tmp_path / "out"))["outputs"]
+    assert kept["clipped"] == 0
+
+
+def test_the_run_record_says_how_it_was_made(record_file, tmp_path, model):
+    path = record_file()
+    record = separate_file(path, model, Output(out=tmp_path / "out"))
+    text = (tmp_path / "out/duo/song/job.json").read_text("utf-8")
+    assert json.loads(text) == record
+    assert record["input"]["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert record["input"]["n_samples"] == 20000
+    assert record["model"]["sha256"] == model.sha256
+    assert record["settings"]["filename"] == "{model}/{track}/{stem}.{ext}"
+    assert {written["gain"] for written in record["outputs"]} == {1.0}
+    assert record["timings"]["seconds"] > 0
+    assert {"unmask", "python", "onnxruntime"} <= record["versions"].keys()
+
+
+def test_a_folder_keeps_its_structure_and_its_output_is_no_input(record_file, tmp_path, identity):
+    album = tmp_path / "album"
+    for name in ("album/one.wav", "album/disc 2/one.flac", "album/.hidden/x.wav"):
+        record_file(name)
+    output = Output(out=album / "separated")
+    for _ in range(2):
+        jobs = plan([album], identity, output)
+        assert [job.track for job in jobs] == ["disc 2/one", "one"]
+        results = [result for _, result in separate_files(jobs, identity, output)]
+    assert not any(isinstance(result, UnmaskError) for result in results)
+    assert files_below(album / "separated/identity") == [
+        "disc 2/one/job.json",
+        "disc 2/one/speech.flac",
+        "one/job.json",
+        "one/speech.wav",
+    ]
+
+
+def test_file_names_follow_the_template(record_file, tmp_path, model):
+    output = Output(out=tmp_path / "out", filename="{track}_{stem}-{model}.{ext}")
+    separate_file(record_file(), model, output)
+    names = ["song_drums-duo.wav", "song_job-duo.json", "song_vocals-duo.wav"]
+    assert files_below(tmp_path / "out") == names
+
+
+@pytest.mark.parametrize(
+    "name", ["{stems}.wav", "{track.parent}", "{0}", "{", "{stem!r:q}", "{model"]
+)
+def test_a_template_with_an_unknown_field_is_refused(name):
+    with pytest.raises(ConfigError, match=r"file name"):
+        Output(filename=name)
+
+
+@pytest.mark.parametrize("name", ["../{stem}.{ext}", "/tmp/{stem}.{ext}", "{track}/../../{stem}"])
+def test_a_template_that_leads_out_of_the_folder_is_refused(record_file, tmp_path, model, name):
+    with pytest.raises(ConfigError, match="leads out of the folder"):
+        plan([record_file()], model, Output(out=tmp_path / "out", filename=name))
+
+
+def test_two_inputs_for_one_output_are_refused_before_any_work(record_file, tmp_path, model):
+    first, second = record_file("a/song.wav"), record_file("b/song.wav")
+    with pytest.raises(ConfigError, match=r"b/song.wav: would be written to .* as would .*a/song"):
+        plan([first, second], model, Output(out=tmp_path / "out"))
+    with pytest.raises(ConfigError, match=r"all stems have it; add \{stem\}"):
+        plan([first], model, Output(out=tmp_path / "out", filename="{track}.{ext}"))
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_file_that_is_named_twice_is_separated_once(record_file, tmp_path, model):
+    path = record_file("a/song.wav")
+    assert len(plan([path, path, path.parent], model, Output(out=tmp_path / "out"))) == 1
+
+
+def test_an_input_is_never_overwritten(record_file, tmp_path, identity):
+    path = record_file("speech.wav")
+    output = Output(out=tmp_path, filename="{stem}.{ext}")
+    with pytest.raises(ConfigError, match="is an input"):
+        separate_file(path, identity, output)
+
+
+def test_nothing_is_left_when_a_file_breaks_in_the_middle(record_file, tmp_path, model):
+    path = record_file("long.flac", n_samples=400000)
+    path.write_bytes(path.read_bytes()[:-200000])
+    seen = []
+    with pytest.raises(AudioFileError, match=r"long\.flac: is .*truncated"):
+        separate_file(
+            path, model, Output(out=tmp_path / "a/b"), progress=lambda _, done: seen.append(done)
+        )
+    assert seen, "it broke before anything was written"
+    assert not (tmp_path / "a").exists()
+
+
+def test_nothing_is_left_and_nothing_is_lost_after_ctrl_c(record_file, tmp_path, model):
+    path = record_file(n_samples=300000)
+    output = Output(out=tmp_path / "out")
+    separate_file(path, model, output)
+    before = {file: file.read_bytes() for file in (tmp_path / "out").rglob("*.*")}
+
+    def interrupt(_path, share):
+        if share > 0.5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        separate_file(path, model, output, progress=interrupt)
+    after = {file: file.read_bytes() for file in (tmp_path / "out").rglob("*.*")}
+    assert after == before
+
+
+def test_a_bad_file_does_not_stop_the_others(record_file, tmp_path, model):
+    for name in ("in/a.wav", "in/c.wav"):
+        record_file(name)
+    (tmp_path / "in/b.wav").write_text("no sound")
+    output = Output(out=tmp_path / "out")
+    jobs = plan([tmp_path / "in"], model, output)
+    results = {job.track: result for job, result in separate_files(jobs, model, output)}
+    assert [track for track in results if isinstance(results[track], UnmaskError)] == ["b"]
+    assert files_below(tmp_path / "out/duo") == [
+        f"{track}/{name}" for track in "ac" for name in ("drums.wav", "job.json", "vocals.wav")
+    ]
+
+
+def test_several_processes_write_what_one_does(record_file, tmp_path, model):
+    for name in ("in/a.wav", "in/b.wav"):
+        record_file(name)
+    (tmp_path / "in/c.wav").write_text("no sound")
+    for n_jobs in (1, 2):
+        output = Output(out=tmp_path / str(n_jobs))
+        jobs = plan([tmp_path / "in"], model, output)
+        results = dict(separate_files(jobs, model, output, n_jobs=n_jobs))
+        [error] = [result for result in results.values() if isinstance(result, UnmaskError)]
+        assert str(error).startswith(f"{tmp_path}/in/c.wav: ")
+    names = [name for name in files_below(tmp_path / "1") if not name.endswith("json")]
+    assert len(names) == 4
+    assert files_below(tmp_path / "2") == files_below(tmp_path / "1")
+    for name in names:
+        assert (tmp_path / "2" / name).read_bytes() == (tmp_path / "1" / name).read_bytes()
+
+
+def test_memory_does_not_grow_with_the_file(record_file, tmp_path, model):
+    def peak(n_samples):
+        path = record_file(f"{n_samples}.wav", n_samples=n_samples)
+        tracemalloc.start()
+        try:
+            separate_file(path, model, Output(out=tmp_path / "out", residual=True))
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    assert peak(3_000_000) < 1.05 * peak(300_000)
+
+
+def test_scores_stand_beside_the_mixture_and_the_oracle(tmp_path, rng):
+    """A constant mask of one half does not change SI-SDR; of orthogonal stems it is known."""
+    time = np.arange(16000) / 16000
+    speech, noise = (
+        np.sin(2 * np.pi * 440 * time)[None],
+        0.1 * np.sin(2 * np.pi * 3000 * time)[None],
+    )
+    for name, waveform in {"mixture": speech + noise, "clean": speech, "noise": noise}.items():
+        audio.write(tmp_path / f"{name}.wav", 0.5 * waveform, 16000, subtype="FLOAT")
+    mask = {"family": "complex", "options": {}}
+    model = load_model(onnx_models.constant(tmp_path / "half.onnx", [[0.5, 0]], mask=mask))
+    output = Output(out=tmp_path / "out", residual=True)
+    [job] = plan([tmp_path / "mixture.wav"], model, output)
+    list(separate_files([job], model, output))
+    speech_row, noise_row = score(job, model, tmp_path)
+    assert (speech_row.stem, noise_row.stem) == ("speech", "noise")
+    assert speech_row.mixture == pytest.approx(20, abs=0.01)
+    assert noise_row.mixture == pytest.approx(-20, abs=0.01)
+    for row in (speech_row, noise_row):
+        assert row.improvement == pytest.approx(0, abs=0.01)
+        assert row.oracle > 80
+    (tmp_path / "noise.wav").unlink()
+    assert [row.missing for row in score(job, model, tmp_path)] == [False, True]
+
+
+@pytest.mark.parametrize("name", ["format", "two_stems"])
+def test_settings_that_do_not_fit_are_refused(record_file, tmp_path, model, name):
+    with pytest.raises(ConfigError, match="nonsense"):
+        separate_file(record_file(), model, Output(out=tmp_path, **{name: "nonsense"}))
+
+
+def test_a_path_may_be_text(record_file, tmp_path, model):
+    output = Output(out=tmp_path / "out")
+    record = separate_file(str(record_file()), model, output)
+    assert Path(record["outputs"][0]["path"]).is_file()
