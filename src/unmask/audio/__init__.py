@@ -11,8 +11,9 @@ Arrays are (channel, sample). Full scale is 1. Nothing is resampled, mixed, or s
 * *Clipping.* Samples beyond full scale are clamped in every subtype but FLOAT and DOUBLE, and the
   `WriteReport` says how many there were and how high the peak was.
 * *Truncated files.* WAV, AIFF, OGG, FLAC, MP3 and media that end before their header says are
-  refused. Not noticed: an OGG that lost whole pages, an MP3 without a length header, a WAV that was
-  written to a pipe (its header promises nothing), and media streams without a length.
+  refused. Not noticed: W64, CAF and AU (libsndfile shortens their length), an OGG that lost whole
+  pages, an MP3 without a length header, a WAV that was written to a pipe (its header promises
+  nothing), and media streams without a length.
 """
 
 from unmask.audio.formats import MEDIA_SUFFIXES, SUFFIXES, WRITABLE, AudioInfo, find

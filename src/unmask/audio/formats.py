@@ -100,7 +100,10 @@ def listed(names: Iterable[str]) -> str:
 
 def truncated(path: Path, where: str) -> AudioFileError:
     """Make the error for a file that ends too early."""
-    return AudioFileError(f"{path}: is truncated, it ends {where}; copy or download it again")
+    return AudioFileError(
+        f"{path}: is truncated, it ends {where}; "
+        "copy or download it again, or convert it to WAV to use what is there"
+    )
 
 
 def check_finite(x: NDArray[Any], path: Path, position: int, rate: int) -> None:

@@ -26,7 +26,7 @@ def _container(path: Path, stream: int) -> Iterator[tuple[Any, Any]]:
             'pip install "unmask[media]"'
         ) from None
     try:
-        with av.open(str(path)) as container:
+        with av.open(f"file:{path}") as container:
             streams = container.streams.audio
             if not 0 <= stream < len(streams):
                 raise AudioFileError(
@@ -92,7 +92,8 @@ def blocks(
         for frame in _frames(path, container, source):
             part = frame[:, max(0, start - position) : max(0, stop - position)]
             position += frame.shape[-1]
-            held.append(part)
+            if part.shape[-1]:  # A view of nothing would keep its frame in memory.
+                held.append(part)
             n_held += part.shape[-1]
             while n_held >= block:
                 joined = np.concatenate(held, axis=-1)
