@@ -93,3 +93,13 @@ def test_bad_input_is_one_line(arguments, message, folder):
     assert message in result.stderr
     assert result.stderr.count("\n") == 1
     assert result.stderr.startswith("unmask: error: ")
+
+
+def test_masks_lists_the_registry(tmp_path):
+    from unmask.masks import names
+
+    result = run("masks", "--json", tmp_path / "m.json")
+    assert result.exit_code == 0, result.output
+    said = json.loads((tmp_path / "m.json").read_text())
+    assert [row["name"] for row in said] == names()
+    assert all(f" {name} " in result.stdout for name in names())

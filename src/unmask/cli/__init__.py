@@ -45,6 +45,7 @@ def main() -> None:
 for command in (
     separating.separate,
     separating.denoise,
+    measuring.masks,
     measuring.oracle,
     measuring.gap,
     models.models,

@@ -1,4 +1,4 @@
-"""``unmask oracle`` and ``unmask gap``: what masks could do, and what a model does with them."""
+"""What masks there are, what they could do, and what a model does with them."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
@@ -25,6 +25,36 @@ def _stft_options(command: Callable[..., None]) -> Callable[..., None]:
     ):
         command = option(command)
     return command
+
+
+@click.command()
+@show.json_option
+def masks(json_file: str | None) -> None:
+    """List the mask families: range, kind, maps that a network puts out, settings, source.
+
+    \b
+    Example:
+      unmask masks --json masks.json
+    """
+    from unmask.masks import FAMILIES
+
+    said = [family.describe() for family in FAMILIES.values()]
+    columns = {
+        "name": "name",
+        "values": "values",
+        "complex": "complex",
+        "sums_to_one": "sums to one",
+        "n_maps": "maps",
+        "paper": "source",
+    }
+    rows = [{key: _yes(row[key]) for key in columns} for row in said]
+    title = f"{len(rows)} families, from the most restricted; and hybrid:LOW:HZ:HIGH of any two"
+    show.table(rows, columns, title=title)
+    show.write_json(json_file, said)
+
+
+def _yes(value: Any) -> Any:
+    return ("yes" if value else "") if isinstance(value, bool) else value
 
 
 @click.command()
@@ -63,14 +93,14 @@ def oracle(
       unmask oracle song/ -m irm1 -m complex_tanh -m hybrid:complex_tanh:6000:irm1
       unmask oracle song/ --n-fft 4096 --hop 1024 --out bounds --json bounds.json
     """
-    from unmask import masks
+    from unmask.masks import names
     from unmask.oracle import song_disjointness
     from unmask.stems import read_stems
     from unmask.stft import STFT
 
     stft = STFT(n_fft, hop, window)
     stems, sample_rate = read_stems(folder)
-    chosen = list(families) or [*masks.names(), "multichannel_wiener"]
+    chosen = list(families) or [*names(), "multichannel_wiener"]
     rows = []
     with show.steps(len(chosen) + 1, quiet=quiet) as advance:
         for name in ("mixture", *chosen):

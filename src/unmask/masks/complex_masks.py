@@ -38,7 +38,7 @@ class Unbounded(Family):
 class TanhMagnitude(Family):
     """``limit * tanh(|O|) * O / |O|``: bounded in magnitude, free in phase."""
 
-    values: ClassVar[str] = "|M| < limit"
+    values: ClassVar[str] = "|M| < {self.limit:g}"
     is_complex: ClassVar[bool] = True
     limit: float = 1.0
 
@@ -109,7 +109,7 @@ class Compressed(Family):
     others use ``K tanh(C m)``, which is slope 1. Mixing them up doubles every mask.
     """
 
-    values: ClassVar[str] = "parts within 5 / (slope C)"
+    values: ClassVar[str] = "parts in +-{self.limit:g}"
     is_complex: ClassVar[bool] = True
     K: float = 10.0
     C: float = 0.1

@@ -28,7 +28,7 @@ class Family(ABC):
     """Where it is defined."""
 
     values: ClassVar[str]
-    """Range of the masks, for people."""
+    """Range of the masks, for people; a format string of the family."""
     is_complex: ClassVar[bool]
     """Whether masks turn the phase."""
     sums_to_one: ClassVar[bool] = False
@@ -67,7 +67,7 @@ class Family(ABC):
         options = {f.name: getattr(self, f.name) for f in fields(self)}
         return {
             "name": options.pop("name"),
-            "values": self.values,
+            "values": self.values.format(self=self),
             "complex": self.is_complex,
             "sums_to_one": self.sums_to_one,
             "n_maps": self.n_maps,

@@ -17,7 +17,7 @@ class Hybrid(Family):
     half the cost (the design of HANCE, 2023, and of DeepFilterNet, 2022).
     """
 
-    values: ClassVar[str] = "as the two families"
+    values: ClassVar[str] = "{self.low.name} below {self.crossover_hz:g} Hz, {self.high.name} above"
     low: Family
     high: Family
     crossover_hz: float

@@ -14,7 +14,7 @@ from unmask.masks.family import Family, check_targets, one_map, quotient, sigmoi
 class BinaryArgmax(Family):
     """1 for the loudest source of a bin, 0 for the others; ties go to the first source."""
 
-    values: ClassVar[str] = "{0, 1}"
+    values: ClassVar[str] = "{{0, 1}}"
     is_complex: ClassVar[bool] = False
     sums_to_one: ClassVar[bool] = True
 
@@ -40,7 +40,7 @@ def _one_hot(score: Array) -> Array:
 class BinaryThreshold(Family):
     """1 where ``|S| >= level * |X|``; several sources, or none, may own a bin."""
 
-    values: ClassVar[str] = "{0, 1}"
+    values: ClassVar[str] = "{{0, 1}}"
     is_complex: ClassVar[bool] = False
     level: float = 0.5
 
@@ -87,7 +87,7 @@ class Ratio(Family):
 class Amplitude(Family):
     """``|S| / |X|``, clipped to `limit`; more than 1 where sources cancel each other."""
 
-    values: ClassVar[str] = "[0, limit]"
+    values: ClassVar[str] = "[0, {self.limit:g}]"
     is_complex: ClassVar[bool] = False
     limit: float = math.inf
 
@@ -112,7 +112,7 @@ class PhaseSensitive(Family):
     The least-squares real mask: no real mask within the same range has a higher SDR.
     """
 
-    values: ClassVar[str] = "[low, high]"
+    values: ClassVar[str] = "[{self.low:g}, {self.high:g}]"
     is_complex: ClassVar[bool] = False
     low: float = -math.inf
     high: float = math.inf

@@ -44,7 +44,7 @@ FAMILIES: Mapping[str, Family] = MappingProxyType(
             Amplitude(name="iam_clip1", paper=_IAM, limit=1.0),
             Amplitude(name="iam_clip2", paper=_IAM, limit=2.0),
             Amplitude(name="iam", paper=_IAM),
-            Softmax(name="softmax", paper="Kolbaek et al. (2017), softmax over sources"),
+            Softmax(name="softmax", paper="softmax over sources, as in RT-STT (2025)"),
             PhaseSensitive(name="psm_unit", paper=_PSM, low=0, high=1),
             PhaseSensitive(name="psm_signed", paper=_PSM, low=-1, high=1),
             PhaseSensitive(name="psm", paper=_PSM),
