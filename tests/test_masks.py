@@ -1,6 +1,7 @@
 """Laws that hold for every family of the registry, and what sets the families apart."""
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -521,3 +522,8 @@ def test_wrong_shapes_are_refused():
         masks.upsample(np.ones((3, 1)), 7)
     with pytest.raises(ShapeError, match="with a source axis at -3"):
         masks.project_on_mixture(np.ones((2, 1, 9)), np.ones((1, 8)))
+
+
+def test_every_family_is_on_the_page():
+    page = (Path(__file__).parents[1] / "docs" / "masks.md").read_text("utf-8")
+    assert [name for name in masks.names() if f"`{name}`" not in page] == []
