@@ -96,12 +96,14 @@ class Streamer:
         self._residual = residual
         self._stft = stft = model.stft.scaled(rate / model.sample_rate)
         window = stft.window_values
-        # The network sees a full-scale sine as 1.
-        self._analysis_window = (window * 2 / window.sum()).astype(np.float32)
-        self._synthesis_window = (window / 2 * window.sum()).astype(np.float32)
         self._overlap = stft.n_fft // stft.hop
         # Row b: sum of the squared windows of the b + 1 latest frames over one hop.
         self._envelope = np.cumsum((window**2).reshape(self._overlap, stft.hop), axis=0)
+        # The network sees a full-scale sine as 1.
+        scale = 2 / window.sum()
+        self._analysis_window = (window * scale).astype(np.float32)
+        steady = np.tile(self._envelope[-1], self._overlap)
+        self._synthesis_window = (window / steady / scale).astype(np.float32)
         n_frames = _SAMPLES_PER_CALL // (stft.n_fft * n_channels * len(model.stems))
         self._piece = stft.hop * min(max(n_frames, _FRAMES_PER_CALL[0]), _FRAMES_PER_CALL[1])
         self.reset()
@@ -238,9 +240,11 @@ class Streamer:
             return np.zeros((len(self.stems), self.n_channels, 0), np.float32)
         frames = scipy.fft.irfft(spectra.swapaxes(-1, -2), n=self._stft.n_fft)
         frames *= self._synthesis_window
-        rows = np.zeros((*self._shape, n_frames + self._overlap - 1, hop), np.float32)
-        rows[:, :, : self._overlap - 1] = self._tail
-        for k in range(self._overlap):
+        rows = np.empty((*self._shape, n_frames + self._overlap - 1, hop), np.float32)
+        rows[:, :, :n_frames] = frames[..., :hop]
+        rows[:, :, n_frames:] = 0
+        rows[:, :, : self._overlap - 1] += self._tail
+        for k in range(1, self._overlap):
             rows[:, :, k : k + n_frames] += frames[..., k * hop : (k + 1) * hop]
         self._tail = rows[:, :, n_frames:].copy()
         return self._finish(rows[:, :, :n_frames], last=False)
@@ -248,12 +252,9 @@ class Streamer:
     def _finish(self, rows: Array, *, last: bool) -> Array:
         """Return the next samples (stem, channel, sample) from `rows` that all frames are in."""
         n_rows, hop, first = rows.shape[2], self._stft.hop, self._n_rows
-        envelope = self._envelope[np.minimum(first + np.arange(n_rows), self._overlap - 1)]
-        if last:
-            envelope -= self._envelope[:n_rows]  # the frames that would follow do not exist
-        # Zero only where the window is, before the first sample or after the last.
-        envelope = np.where(envelope > 0, envelope, 1).astype(np.float32)
-        stems = (rows / envelope).reshape(*self._shape, n_rows * hop)
+        if last or first < self._overlap - 1:
+            rows = rows * self._edge(first, n_rows, last=last)
+        stems = rows.reshape(*self._shape, n_rows * hop)
         mixture, self._held = np.split(self._held, [n_rows * hop], axis=1)
         if self._residual:
             stems = np.concatenate([stems, (mixture - stems.sum(axis=0))[None]])
@@ -261,6 +262,15 @@ class Streamer:
         stems = stems[..., max(0, self._stft.n_fft // 2 - first * hop) :]
         self._n_out += stems.shape[-1]
         return stems
+
+    def _edge(self, first: int, n_rows: int, *, last: bool) -> Array:
+        """Return what makes up for the frames that rows at either end of the stream lack."""
+        envelope = self._envelope[np.minimum(first + np.arange(n_rows), self._overlap - 1)]
+        if last:
+            envelope -= self._envelope[:n_rows]
+        # Zero only where the window is, before the first sample or after the last.
+        envelope = np.where(envelope > 0, envelope, self._envelope[-1])
+        return (self._envelope[-1] / envelope).astype(np.float32)
 
 
 def check_sample_rate(sample_rate: int) -> None:
