@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader
 
 from unmask import checkpoint, losses
 from unmask.data import DATA
-from unmask.errors import ConfigError
+from unmask.errors import ConfigError, ModelError
 from unmask.losses import si_sdr_db
 from unmask.recipe import Recipe, Train
 
@@ -148,7 +148,11 @@ class Trainer:
 
     def restore(self) -> None:
         """Go back to where the last checkpoint was written."""
-        tensors, header = checkpoint.load(self.out / LAST, device=str(self.fabric.device))
+        path = self.out / LAST
+        tensors, header = checkpoint.load(path, device=str(self.fabric.device))
+        saved, ours = header["recipe"], self.recipe.to_dict()
+        if any(saved[part] != ours[part] for part in ("frontend", "backbone", "head")):
+            raise ModelError(f"{path}: was made by another recipe; resume with the one beside it")
         self.bare.net.load_state_dict(checkpoint.select(tensors, "net"))
         self.mean = checkpoint.select(tensors, "mean")
         state = self.optimizer.state_dict()
@@ -171,6 +175,7 @@ class Trainer:
             batch_size=self.settings.batch,
             sampler=range(first, self.settings.steps * self.settings.batch),
             num_workers=self.settings.workers,
+            generator=torch.Generator(),  # leaves the generator of the network alone
         )
         batches: Any = self.fabric.setup_dataloaders(loader, use_distributed_sampler=False)
         yield from batches
@@ -221,7 +226,7 @@ class Trainer:
         self.bare.net.load_state_dict(self.mean)
         self.bare.eval()
         before, after = [], []
-        loader = DataLoader(valid_set, batch_size=self.settings.batch)
+        loader = DataLoader(valid_set, batch_size=self.settings.batch, generator=torch.Generator())
         batches: Any = self.fabric.setup_dataloaders(loader)
         for batch in batches:
             targets, mixture = batch["targets"], batch["mixture"]

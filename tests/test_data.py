@@ -1,0 +1,264 @@
+"""Training data: seeded by index, refused by name, cached once."""
+
+import csv
+
+import numpy as np
+import pytest
+import soundfile
+
+from unmask.data import Recordings, SpeechInNoiseConfig, augment
+from unmask.data.recordings import Cache, Pool, find, refuse_test_material, rms
+from unmask.data.speech_in_noise import SpeechInNoise, make
+from unmask.errors import ConfigError
+
+RATE = 8000
+SPECS = (
+    Recordings(role="speech", glob="speech/*.wav", valid_share=0.4),
+    Recordings(role="noise", glob="noise/1-*.wav"),
+    Recordings(role="noise", glob="noise/4-*.wav", valid_share=1.0),
+)
+CONFIG = SpeechInNoiseConfig(sample_rate=RATE, seconds=0.5, recordings=SPECS, valid_examples=4)
+
+
+@pytest.fixture
+def root(tmp_path, rng):
+    """Ten recordings of speech, two of noise to train on, one to validate with."""
+    files = [f"speech/{k}.wav" for k in range(10)]
+    for name in [*files, "noise/1-a.wav", "noise/1-b.wav", "noise/4-a.wav"]:
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        soundfile.write(path, 0.1 * rng.standard_normal(6000), RATE)
+    return tmp_path
+
+
+@pytest.fixture
+def sets(root):
+    return make(CONFIG, root, root / "cache", seed=3, n_examples=60)[:2]
+
+
+def write_manifest(root, splits):
+    with (root / "manifest.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([("path", "licence", "split"), *splits])
+
+
+def snr_db(example):
+    target = example["targets"][0]
+    noise = example["mixture"] - target
+    return 20 * np.log10(rms(target) / rms(noise)) if rms(target) and rms(noise) else np.nan
+
+
+def test_an_example_depends_on_seed_and_index_alone(root, sets):
+    again, _, _ = make(CONFIG, root, root / "other cache", seed=3, n_examples=60)
+    for index in (7, 0, 31):
+        for name in ("mixture", "targets"):
+            assert np.array_equal(sets[0][index][name], again[index][name])
+    other, _, _ = make(CONFIG, root, root / "cache", seed=4, n_examples=60)
+    assert not np.array_equal(sets[0][0]["mixture"], sets[0][1]["mixture"])
+    assert not np.array_equal(sets[0][0]["mixture"], other[0]["mixture"])
+
+
+def test_examples_have_the_axes_of_the_house(sets):
+    example = sets[0][0]
+    assert example["mixture"].shape == (1, 4000)
+    assert example["targets"].shape == (1, 1, 4000)
+    assert example["mixture"].dtype == example["targets"].dtype == np.float32
+    assert len(sets[0]) == 60
+
+
+def test_ratios_and_levels_stay_in_their_ranges_and_use_them(sets):
+    examples = [sets[0][k] for k in range(60)]
+    ratios = np.array([snr_db(example) for example in examples])
+    levels = np.array([20 * np.log10(rms(example["mixture"])) for example in examples])
+    for values, (low, high) in ((ratios, CONFIG.snr_db), (levels, CONFIG.level_db)):
+        values = values[np.isfinite(values)]
+        assert ((low - 0.01 <= values) & (values <= high + 0.01)).all()
+        assert np.ptp(values) > 0.6 * (high - low)
+
+
+def test_some_examples_have_no_noise_and_some_no_speech(root):
+    config = SpeechInNoiseConfig(
+        sample_rate=RATE, seconds=0.5, recordings=SPECS, clean_share=0.3, noise_share=0.3
+    )
+    examples = make(config, root, root / "cache", seed=0, n_examples=100)[0]
+    clean = sum(
+        not np.any(e["mixture"] - e["targets"][0]) for e in map(examples.__getitem__, range(100))
+    )
+    noise = sum(not np.any(e["targets"]) for e in map(examples.__getitem__, range(100)))
+    assert 15 <= clean <= 45
+    assert 15 <= noise <= 45
+
+
+def test_validation_is_plain_speech_in_plain_noise(sets):
+    ratios = [snr_db(sets[1][k]) for k in range(4)]
+    assert all(-0.01 <= ratio <= 5.01 for ratio in ratios)
+
+
+def test_speech_that_validates_is_never_trained_on(root):
+    found = find(root, SPECS)
+    speech = [{path.name for path, _ in found[f"{part} speech"]} for part in ("train", "valid")]
+    assert speech[0] | speech[1] == {f"{k}.wav" for k in range(10)}
+    assert not speech[0] & speech[1]
+    assert all(speech)
+    assert [path.name for path, _ in found["valid noise"]] == ["4-a.wav"]
+
+
+def test_a_file_that_is_added_moves_no_other(root):
+    before = find(root, SPECS[:1])
+    soundfile.write(root / "speech" / "00.wav", np.ones(10), RATE)
+    after = find(root, SPECS[:1])
+    assert all(set(before[part]) <= set(after[part]) for part in before)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "musdb/Falcon 69 - Sober/mixture.wav",
+        "FALCON_69.wav",
+        "Music Delta - 80s Rock/vocals.wav",
+        "music_delta_80s_rock.wav",
+        "noisy/p232_001.wav",
+        "p257/p257_434.wav",
+        "ev3/7.Francium/drums.ogg",
+    ],
+)
+def test_material_that_others_measure_on_is_refused_by_name(root, name):
+    path = root / "noise" / "1-x" / name
+    path.parent.mkdir(parents=True)
+    soundfile.write(root / "noise" / "ok.wav", np.ones(10), RATE)
+    path.write_bytes((root / "noise" / "ok.wav").read_bytes())
+    glob = f"noise/1-x/{name.rsplit('/', 1)[0] if '/' in name else ''}/*".replace("//", "/")
+    with pytest.raises(ConfigError, match="is test material of"):
+        find(root, [Recordings(role="noise", glob=glob)])
+
+
+@pytest.mark.parametrize("name", ["p2321.wav", "p225_001.wav", "falcon 70.wav", "17.francesca.ogg"])
+def test_other_names_are_not_refused(tmp_path, name):
+    refuse_test_material(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("split", "valid_share", "allowed"),
+    [
+        ("train", 0.0, True),
+        ("train", 1.0, True),
+        ("valid", 1.0, True),
+        ("valid", 0.0, False),
+        ("test", 0.0, False),
+        ("test", 1.0, False),
+        ("reference", 0.0, False),
+    ],
+)
+def test_the_split_of_a_manifest_is_binding(root, split, valid_share, allowed):
+    write_manifest(root, [("noise/4-a.wav", "CC0", split)])
+    spec = Recordings(role="noise", glob="noise/4-*.wav", valid_share=valid_share)
+    if allowed:
+        assert find(root, [spec])
+    else:
+        with pytest.raises(ConfigError, match=rf"noise/4-a\.wav: the manifest says '{split}'"):
+            find(root, [spec])
+
+
+def test_what_a_manifest_does_not_list_is_refused(root):
+    write_manifest(root, [("noise/1-a.wav", "CC0", "train")])
+    with pytest.raises(ConfigError, match=r"1-b\.wav: the manifest says 'unlisted'"):
+        find(root, [Recordings(role="noise", glob="noise/1-*.wav")])
+
+
+def test_the_facts_count_files_minutes_and_licences(root):
+    write_manifest(
+        root,
+        [(f"speech/{k}.wav", "Apache-2.0", "train") for k in range(10)]
+        + [("noise/1-a.wav", "CC0", "train"), ("noise/1-b.wav", "CC-BY", "train")]
+        + [("noise/4-a.wav", "CC0", "valid")],
+    )
+    facts = make(CONFIG, root, root / "cache", seed=0, n_examples=1)[2]
+    assert facts["train noise"]["licences"] == ["CC-BY", "CC0"]
+    assert facts["train speech"]["files"] + facts["valid speech"]["files"] == 10
+
+
+def test_a_glob_without_files_and_a_missing_part_are_refused(root):
+    with pytest.raises(ConfigError, match=r"no file matches 'song/\*' below"):
+        find(root, [Recordings(role="speech", glob="song/*")])
+    config = SpeechInNoiseConfig(sample_rate=RATE, recordings=SPECS[:2])
+    with pytest.raises(ConfigError, match=r"no recordings for \['valid noise'\]"):
+        make(config, root, root / "cache", seed=0, n_examples=1)
+
+
+def test_a_recording_is_decoded_once_and_keeps_its_shape(root, rng, monkeypatch):
+    wave = np.stack([rng.standard_normal(4000), np.zeros(4000)], axis=1)
+    path = root / "stereo.wav"
+    soundfile.write(path, 0.1 * wave / np.abs(wave).max(), RATE, subtype="FLOAT")
+    cache = Cache(root / "cache", RATE)
+    first = cache.open(path)
+    monkeypatch.setattr(cache, "_decode", None)
+    assert np.array_equal(first, cache.open(path))
+    expected = wave[:, 0] / np.abs(wave[:, 0]).max()
+    assert np.abs(first / 32767 - expected).max() <= 1 / 32767
+    assert [path.suffix for path in (root / "cache").iterdir()] == [".npy"]
+
+
+def test_a_recording_of_another_rate_is_resampled(root):
+    time = np.arange(16000) / 16000
+    soundfile.write(root / "tone.wav", 0.5 * np.sin(2 * np.pi * 1000 * time), 16000)
+    samples = Cache(root / "cache", RATE).open(root / "tone.wav")
+    assert len(samples) == 8000
+    expected = np.sin(2 * np.pi * 1000 * np.arange(8000) / RATE)
+    assert np.abs(samples[200:-200] / 32767 - expected[200:-200]).max() < 0.01
+
+
+def test_excerpts_avoid_silence_and_fill_up_from_several_recordings(root, rng):
+    wave = np.zeros(40_000)
+    wave[30_000:] = rng.standard_normal(10_000)
+    soundfile.write(root / "late.wav", 0.1 * wave, RATE)
+    soundfile.write(root / "short.wav", 0.1 * rng.standard_normal(500), RATE)
+    cache = Cache(root / "cache", RATE)
+    late = Pool([(root / "late.wav", 1.0)], cache)
+    heard = [rms(late.excerpt(np.random.default_rng(k), 4000)) > 0.1 for k in range(20)]
+    assert sum(heard) >= 17  # without a second look it is every third
+    filled = Pool([(root / "short.wav", 1.0)], cache).excerpt(rng, 1700)
+    assert len(filled) == 1700
+    assert (np.abs(filled.reshape(17, 100)).max(axis=1) > 0).all()
+
+
+def test_silent_recordings_give_silence_and_no_nan(root):
+    soundfile.write(root / "silent.wav", np.zeros(9000), RATE)
+    silent = Pool([(root / "silent.wav", 1.0)], Cache(root / "cache", RATE))
+    example = SpeechInNoise(CONFIG, silent, silent, seed=0, n_examples=1, plain=True)[0]
+    assert not np.any(example["mixture"])
+
+
+def test_the_weight_of_a_recording_decides_how_often_it_is_taken(root):
+    files = [(root / "noise" / "1-a.wav", 1.0), (root / "noise" / "1-b.wav", 3.0)]
+    assert Pool(files, Cache(root / "cache", RATE)).chance == pytest.approx([0.25, 0.75])
+
+
+def test_a_change_of_speed_moves_a_tone_and_keeps_its_level(rng):
+    x = np.sin(2 * np.pi * 50 * np.arange(1000) / 1000).astype(np.float32)
+    faster = augment.smooth_filter(rng, x, 0.0, n_samples=800)
+    assert faster == pytest.approx(np.sin(2 * np.pi * 50 * np.arange(800) / 800), abs=1e-5)
+
+
+@pytest.mark.parametrize("range_db", [0.0, 6.0])
+def test_a_random_filter_stays_in_its_range(rng, range_db):
+    x = np.zeros(1024, np.float32)
+    x[0] = 1
+    gain_db = 20 * np.log10(
+        np.abs(np.fft.rfft(augment.smooth_filter(rng, x, range_db, n_samples=1024)))
+    )
+    assert np.abs(gain_db).max() <= range_db + 1e-4
+    assert np.ptp(gain_db) >= range_db
+
+
+def test_a_room_keeps_the_direct_sound_and_adds_a_tail(rng):
+    x = np.zeros(8000, np.float32)
+    x[100] = 1
+    wet = augment.reverberate(rng, x, RATE)
+    assert not np.abs(wet[:100]).max() > 1e-6
+    assert wet[100] == pytest.approx(1, abs=1e-5)
+    assert 0.05 < np.linalg.norm(wet[101:]) < 0.8
+
+
+def test_synthetic_noise_is_finite_loud_and_never_the_same(rng):
+    noises = [augment.synthetic_noise(rng, 4000, RATE) for _ in range(20)]
+    assert all(np.isfinite(noise).all() and rms(noise) > 0 for noise in noises)
+    assert len({noise.tobytes() for noise in noises}) == 20

@@ -1,0 +1,161 @@
+"""Losses: the facts of the papers, and silence."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+torch = pytest.importorskip("torch")
+
+from unmask import losses  # noqa: E402
+from unmask.errors import ConfigError, ShapeError  # noqa: E402
+from unmask.stft import STFT  # noqa: E402
+
+LOSSES = losses.losses(STFT(64, 32, "hann"))
+SHAPE = (2, 1, 1, 400)
+
+
+@pytest.fixture
+def signals():
+    """Estimate, target (batch, source, channel, sample) and mixture, none of them silent."""
+    generator = torch.Generator().manual_seed(0)
+    target, noise, error = (torch.randn(SHAPE, generator=generator) for _ in range(3))
+    return target + 0.3 * error, target, (target + noise)[:, 0]
+
+
+def orthogonal(seed):
+    """Two orthogonal signals of norm 1."""
+    columns = np.linalg.qr(np.random.default_rng(seed).standard_normal((400, 2)))[0].T
+    return torch.from_numpy(columns.copy()).reshape(2, 1, 1, 400)
+
+
+@given(st.integers(0, 1000), st.floats(-3, 3), st.floats(-3, 3))
+def test_the_sdr_losses_lie_between_minus_one_and_one(seed, a, b):
+    target, other = orthogonal(seed)
+    estimate, mixture = a * target + b * other, (target + 2 * other)
+    for name in ("sdr", "weighted_sdr"):
+        assert -1 - 1e-12 <= LOSSES[name](estimate, target, mixture) <= 1 + 1e-12
+
+
+@pytest.mark.parametrize("gain", [1e-6, 0.5, 1.0, 1e6])
+def test_the_sdr_loss_of_the_scaled_target_is_minus_one(signals, gain):
+    _, target, mixture = signals
+    assert LOSSES["sdr"](gain * target, target, mixture) == pytest.approx(-1, abs=1e-6)
+    assert LOSSES["sdr"](-gain * target, target, mixture) == pytest.approx(1, abs=1e-6)
+
+
+@pytest.mark.parametrize(("rho", "si_sdr"), [(0.7, -0.2), (0.8, 2.5), (0.9, 6.3), (0.99, 16.9)])
+def test_si_sdr_and_correlation_are_one_function_of_each_other(rho, si_sdr):
+    target, other = orthogonal(0)
+    estimate = 7 * (rho * target + math.sqrt(1 - rho**2) * other)
+    assert losses.correlation(estimate, target).item() == pytest.approx(rho, abs=1e-9)
+    found = losses.si_sdr_db(estimate, target).item()
+    assert found == pytest.approx(10 * math.log10(rho**2 / (1 - rho**2)), abs=1e-3)
+    assert found == pytest.approx(si_sdr, abs=0.051)
+
+
+def test_the_weighted_sdr_loss_is_its_formula(signals):
+    expected = 0.0
+    for estimate, target, mixture in zip(
+        *(s.flatten(1).double().numpy() for s in signals), strict=True
+    ):
+        noise, residual = mixture - target, mixture - estimate
+        share = (target @ target) / (target @ target + noise @ noise)
+        parts = [
+            -(a @ b) / (np.linalg.norm(a) * np.linalg.norm(b))
+            for a, b in ((estimate, target), (residual, noise))
+        ]
+        expected += (share * parts[0] + (1 - share) * parts[1]) / 2
+    assert LOSSES["weighted_sdr"](*signals).item() == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize("ratio_db", [-20.0, 0.0, 20.0])
+def test_si_sdr_of_orthogonal_noise_is_the_ratio_of_the_gains(ratio_db):
+    target, other = orthogonal(3)
+    estimate = 5 * (10 ** (ratio_db / 20) * target + other)
+    assert losses.si_sdr_db(estimate, target).item() == pytest.approx(ratio_db, abs=1e-6)
+
+
+def test_the_limit_bends_si_sdr_and_bounds_it():
+    target, other = orthogonal(3)
+    at_limit = losses.si_sdr_db(target + 10**-1.5 * other, target, limit_db=30.0)
+    assert at_limit.item() == pytest.approx(30 - 10 * math.log10(2), abs=1e-6)
+    assert losses.si_sdr_db(target, target, limit_db=30.0).item() == pytest.approx(30, abs=1e-6)
+
+
+@pytest.mark.parametrize("name", ["waveform", "magnitude", "complex"])
+def test_losses_that_know_the_level_are_zero_for_the_target_alone(signals, name):
+    estimate, target, mixture = signals
+    assert LOSSES[name](target, target, mixture) == 0
+    assert LOSSES[name](1.1 * target, target, mixture) > 1e-4
+    assert LOSSES[name](estimate, target, mixture) > LOSSES[name](1.01 * target, target, mixture)
+
+
+def test_the_magnitude_loss_is_deaf_to_phase_and_the_complex_loss_is_not(signals):
+    _, target, mixture = signals
+    assert LOSSES["magnitude"](-target, target, mixture) == 0
+    stft = STFT(64, 32, "hann")
+    mag = np.abs(stft.analyze(target.numpy())) * 2 / stft.window_values.sum()
+    # only the complex part differs, by twice the compressed magnitude
+    expected = 0.3 * np.mean((2 * mag**0.3) ** 2)
+    assert LOSSES["complex"](-target, target, mixture).item() == pytest.approx(expected, rel=1e-3)
+
+
+@pytest.mark.parametrize("name", losses.NAMES)
+def test_less_error_is_less_loss(signals, name):
+    estimate, target, mixture = signals
+    values = [
+        LOSSES[name](target + k * (estimate - target), target, mixture) for k in (0.1, 0.5, 1)
+    ]
+    assert values[0] < values[1] < values[2]
+
+
+@pytest.mark.parametrize("name", losses.NAMES)
+@pytest.mark.parametrize("silent", ["estimate", "target", "mixture", "all"])
+@pytest.mark.parametrize("level", [0.0, 1e-30])
+def test_silence_gives_no_nan_neither_in_value_nor_in_gradient(signals, name, silent, level):
+    names = ("estimate", "target", "mixture")
+    estimate, target, mixture = (
+        signal * level if silent in (which, "all") else signal
+        for which, signal in zip(names, signals, strict=True)
+    )
+    estimate = estimate.clone().requires_grad_()
+    loss = LOSSES[name](estimate, target, mixture)
+    loss.backward()
+    assert torch.isfinite(loss)
+    assert torch.isfinite(estimate.grad).all()
+
+
+def test_weighted_sdr_teaches_silence_where_plain_sdr_is_mute(signals):
+    estimate, target, mixture = signals
+    estimate = estimate.clone().requires_grad_()
+    silence = 0 * target
+    assert LOSSES["weighted_sdr"](estimate, silence, mixture) > LOSSES["weighted_sdr"](
+        0.1 * estimate, silence, mixture
+    )
+    assert LOSSES["sdr"](estimate, silence, mixture) == 0
+
+
+def test_signals_of_different_shape_are_refused(signals):
+    estimate, target, mixture = signals
+    for name in losses.NAMES:
+        with pytest.raises(ShapeError, match="shapes must agree"):
+            LOSSES[name](estimate[..., 1:], target, mixture)
+
+
+def test_a_sum_is_read_from_a_string_or_a_table():
+    assert losses.parse("0.1*si_sdr+10*complex") == {"si_sdr": 0.1, "complex": 10}
+    assert losses.parse({"sdr": 1, "magnitude": 2}) == {"sdr": 1, "magnitude": 2}
+
+
+@pytest.mark.parametrize("kind", ["si_sdr - complex", "", "2 si_sdr", "*sdr"])
+def test_a_sum_that_cannot_be_read_is_refused(kind):
+    with pytest.raises(ConfigError, match="loss: "):
+        losses.parse(kind)
+
+
+def test_an_unknown_loss_is_refused_by_name():
+    with pytest.raises(ConfigError, match=r"no loss named \['pesq'\]; there are \['complex'"):
+        losses.parse("sdr + pesq")
