@@ -1,0 +1,114 @@
+"""Correlation and filtering of long signals by blocks, so that memory does not grow with length.
+
+Signals are NumPy arrays (channel, sample) of any real type, as many as there are sources; blocks of
+them are float64.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import fft
+
+Real = NDArray[np.float64]
+Complex = NDArray[np.complex128]
+Signals = Sequence[NDArray[Any]]
+
+#: so many blocks are worked on together that they fit into a processor's cache
+_BATCH = 4
+
+
+def block_length(n_samples: int, n_taps: int) -> int:
+    """FFT length for a signal of `n_samples` in equal blocks that overlap by ``n_taps - 1``."""
+    longest = max(8 * n_taps, 1024) - n_taps + 1
+    n_blocks = math.ceil(n_samples / longest)
+    if n_blocks > _BATCH:
+        n_blocks = _BATCH * round(n_blocks / _BATCH)
+    return int(fft.next_fast_len(math.ceil(n_samples / n_blocks) + n_taps - 1, real=True))
+
+
+def batches(starts: range) -> Iterator[range]:
+    """Few block starts at a time."""
+    for first in range(0, len(starts), _BATCH):
+        yield starts[first : first + _BATCH]
+
+
+def cut(
+    signals: Signals,
+    starts: Sequence[int],
+    n_samples: int,
+    *,
+    within: slice,
+) -> Real:
+    """Copy blocks that begin at `starts`, silent outside `within`: (signal, block, sample).
+
+    The channels of all `signals`, each (channel, sample), follow one another.
+    """
+    low, high = within.start, within.stop
+    n_channels = len(signals[0])
+    blocks = np.zeros((len(signals) * n_channels, len(starts), n_samples))
+    for i, start in enumerate(starts):
+        first, last = max(start, low), min(start + n_samples, high)
+        if first < last:
+            for j, signal in enumerate(signals):
+                own = slice(j * n_channels, (j + 1) * n_channels)
+                blocks[own, i, first - start : last - start] = signal[:, first:last]
+    return blocks
+
+
+def correlate(
+    targets: Signals, estimates: Signals, n_lags: int, *, within: slice
+) -> tuple[Real, Real]:
+    """Correlations of the targets with each other and with the estimates.
+
+    Parameters
+    ----------
+    targets, estimates : sequences of array [shape=(channel, sample)]
+        Their channels are counted through: signals i and j below.
+    n_lags : int
+    within : slice
+        The samples that count; outside is silence.
+
+    Returns
+    -------
+    auto, cross : array [shape=(lag, i, j)]
+        ``auto[k, i, j] = sum_n targets[i, n] targets[j, n + k]`` for ``0 <= k < n_lags``, and
+        ``cross`` the same with ``estimates[j]``.
+    """
+    low, high = within.start, within.stop
+    n_fft = block_length(high - low + n_lags - 1, n_lags)
+    step = n_fft - n_lags + 1
+    n_targets, n_estimates = (len(x) * len(x[0]) for x in (targets, estimates))
+    total = np.zeros((n_fft // 2 + 1, n_targets, n_targets + n_estimates), np.complex128)
+    for starts in batches(range(low, high, step)):
+        ahead = np.concatenate([cut(x, starts, n_fft, within=within) for x in (targets, estimates)])
+        here = _frequency_first(fft.rfft(ahead[:n_targets, :, :step], n_fft))
+        total += here.conj() @ _frequency_first(fft.rfft(ahead)).swapaxes(-1, -2)
+    both = fft.irfft(total, n_fft, axis=0)[:n_lags]
+    return both[..., :n_targets].copy(), both[..., n_targets:].copy()
+
+
+def _frequency_first(spectra: Complex) -> Complex:
+    """From (channel, block, freq) to contiguous (freq, channel, block), for products by bin."""
+    return np.ascontiguousarray(spectra.transpose(2, 0, 1))
+
+
+def apply_filters(response: Complex, spectra: Complex) -> Complex:
+    """Filter spectra with a matrix of filters.
+
+    Parameters
+    ----------
+    response : array [shape=(output, input, freq)]
+    spectra : array [shape=(input, block, freq)]
+
+    Returns
+    -------
+    array [shape=(output, block, freq)]
+    """
+    output: Complex = response[:, 0, None] * spectra[0]
+    term = np.empty_like(output)
+    for i in range(1, len(spectra)):
+        output += np.multiply(response[:, i, None], spectra[i], out=term)
+    return output
