@@ -29,4 +29,6 @@ $(VENV)/core.stamp: pyproject.toml constraints.txt
 $(VENV)/dev.stamp: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) --editable '.[dev]'
+	@# PESQ is compiled on installation.
+	$(PIP) --editable '.[speech]' 2>/dev/null || echo 'no PESQ (it needs a C compiler): its tests skip'
 	touch $(VENV)/core.stamp $@
