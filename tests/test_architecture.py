@@ -1,6 +1,7 @@
 """The arrows of docs/architecture.md: imports point down, heavy libraries stay in their rooms."""
 
 import ast
+import math
 import re
 from pathlib import Path
 
@@ -41,12 +42,14 @@ ONLY_IN = {
     "click": {"cli"},
 }
 
-FILES = sorted(ROOT.rglob("*.py"))
-
 
 def room(path):
     """The room that a file belongs to: its folder in the package, or itself."""
     return path.relative_to(ROOT).with_suffix("").parts[0]
+
+
+FILES = sorted(ROOT.rglob("*.py"))
+ROOMS = {room(path) for path in FILES}
 
 
 def imports(source):
@@ -65,15 +68,15 @@ def rooms_entered(source):
         first, *rest = name.split(".")
         if first == "unmask":
             inner = rest[0] if rest else "__init__"
-            yield inner if inner in RANK else "__init__"
+            yield inner if inner in RANK.keys() | ROOMS else "__init__"
 
 
 def crossings(own, source):
     """Arrows from room `own` that do not point down."""
     return [
-        f"{own} (row {RANK[own]}) imports {other} (row {RANK[other]})"
+        f"{own} (row {RANK.get(own)}) imports {other} (row {RANK.get(other)})"
         for other in rooms_entered(source)
-        if other != own and RANK[other] >= RANK[own]
+        if other != own and not RANK.get(other, math.inf) < RANK.get(own, math.inf)
     ]
 
 
