@@ -11,7 +11,6 @@ from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
-from scipy.signal import get_window
 
 from unmask._arrays import Array, check_axes, is_complex, namespace, real_dtype
 from unmask.errors import ConfigError, ShapeError
@@ -20,18 +19,28 @@ from unmask.errors import ConfigError, ShapeError
 # synthesis would amplify rounding by more than about 14.
 _LEAST_ENVELOPE = 5e-3
 
+# Windows that are sums of cosines, (-1)**k a_k cos(2 pi k n / N): SciPy knows them too, and many
+# more, but takes a second to import.
+_COSINES = {"hann": (0.5, 0.5), "hamming": (0.54, 0.46), "blackman": (0.42, 0.5, 0.08)}
+
 
 @lru_cache(maxsize=64)
 def _window(name: str, n_fft: int) -> Any:
     """Return the periodic window `name` in float64; ``sqrt_`` before a name takes its root."""
     base = name.removeprefix("sqrt_")
-    try:
-        window = get_window(base, n_fft, fftbins=True)
-    except ValueError:
-        raise ConfigError(
-            f"window: {name!r} is unknown or needs a parameter, expected a name that "
-            "scipy.signal.get_window takes alone, as 'hann', or 'sqrt_' and such a name"
-        ) from None
+    if base in _COSINES:
+        phase = 2 * np.pi * np.arange(n_fft) / n_fft
+        window = sum((-1) ** k * a * np.cos(k * phase) for k, a in enumerate(_COSINES[base]))
+    else:
+        from scipy.signal import get_window
+
+        try:
+            window = get_window(base, n_fft, fftbins=True)
+        except ValueError:
+            raise ConfigError(
+                f"window: {name!r} is unknown or needs a parameter, expected a name that "
+                "scipy.signal.get_window takes alone, as 'hann', or 'sqrt_' and such a name"
+            ) from None
     return np.sqrt(np.maximum(window, 0.0)) if base != name else window
 
 
