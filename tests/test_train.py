@@ -78,17 +78,19 @@ class StoppedError(Exception):
 def test_a_run_that_was_stopped_and_resumed_gives_the_same_numbers(
     root, straight, tmp_path, monkeypatch
 ):
-    step = train.Trainer._step
+    step = train.Trainer._train
 
     def stop_at_13(self, batch):
-        if self.at.step == 13:
+        if self.step == 13:
             raise StoppedError
         return step(self, batch)
 
     with monkeypatch.context() as patch:
-        patch.setattr(train.Trainer, "_step", stop_at_13)
+        patch.setattr(train.Trainer, "_train", stop_at_13)
         with pytest.raises(StoppedError):
             train.run(configure(ema=0.9), tmp_path / "run", data_root=root)
+    with (tmp_path / "run" / train.RECORDS).open("a") as file:
+        file.write('{"step": 13, "lo')  # the plug was pulled while it wrote
     train.run(configure(ema=0.9), tmp_path / "run", data_root=root, resume=True)
     assert records(tmp_path / "run") == records(straight)
     for name in (train.LAST, train.BEST):
@@ -164,6 +166,7 @@ def test_a_checkpoint_of_another_network_is_refused(root, straight, tmp_path):
     (tmp_path / train.LAST).write_bytes((straight / train.LAST).read_bytes())
     with pytest.raises(ModelError, match="was made by another recipe"):
         train.run(other, tmp_path, data_root=root, resume=True)
+    assert [path.name for path in tmp_path.iterdir() if path.is_file()] == [train.LAST]
 
 
 def test_the_rate_rises_stays_and_falls_to_zero():

@@ -5,7 +5,6 @@ import math
 import platform
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -76,11 +75,12 @@ def run(
         n_examples=settings.steps * settings.batch,
     )
     out.mkdir(parents=True, exist_ok=True)
-    (out / "recipe.toml").write_text(recipe.to_toml(), encoding="utf-8")
     trainer = Trainer(fabric, recipe, out)
     if resume:
         trainer.restore()
-    _write_json(out / "run.json", {"seed": settings.seed, "data": facts, "versions": _versions()})
+    (out / "recipe.toml").write_text(recipe.to_toml(), encoding="utf-8")
+    about = {"seed": settings.seed, "data": facts, "versions": _versions()}
+    (out / "run.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
     trainer.fit(train_set, valid_set)
     return out
 
@@ -96,20 +96,12 @@ def learning_rate(step: int, settings: Train) -> float:
     return settings.learning_rate * min(1.0, rise, fall)
 
 
-@dataclass
-class Progressed:
-    """How far a run has come."""
-
-    step: int = 0
-    best: float = -math.inf
-
-
 class Trainer:
     """A system, its optimiser and where it writes; remembers how far it has come."""
 
     def __init__(self, fabric: Fabric, recipe: Recipe, out: Path) -> None:
         self.fabric, self.recipe, self.out = fabric, recipe, out
-        self.settings, self.at = recipe.train, Progressed()
+        self.settings, self.step, self.best = recipe.train, 0, -math.inf
         self.weights = losses.parse(recipe.loss.kind)
         self.losses = losses.losses(recipe.loss.stft)
         torch.manual_seed(self.settings.seed)
@@ -125,24 +117,21 @@ class Trainer:
 
     def fit(self, train_set: Any, valid_set: Any) -> None:
         """Train to the last step; validate and write a checkpoint now and then."""
-        settings = self.settings
-        started, waited = time.monotonic(), 0.0
+        steps, started, waited = self.settings.steps, time.monotonic(), 0.0
         batches = self._batches(train_set)
         with _progress() as bar:
-            task = bar.add_task(
-                "train", total=settings.steps, completed=self.at.step, loss=math.nan
-            )
-            while self.at.step < settings.steps:
+            task = bar.add_task("train", total=steps, completed=self.step, loss=math.nan)
+            while self.step < steps:
                 before = time.monotonic()
                 batch = next(batches)
                 waited += time.monotonic() - before
-                values = self._step(batch)
-                self.at.step += 1
-                if self.at.step % settings.log_every == 0:
-                    speed = {"seconds": time.monotonic() - started, "data_seconds": waited}
-                    self._record({**values, **speed})
-                    bar.update(task, completed=self.at.step, loss=values["loss"])
-                if self.at.step % settings.valid_every == 0 or self.at.step == settings.steps:
+                values = self._train(batch)
+                self.step += 1
+                if self.step % self.settings.log_every == 0:
+                    values |= {"seconds": time.monotonic() - started, "data_seconds": waited}
+                    self._record(values)
+                    bar.update(task, completed=self.step, loss=values["loss"])
+                if self.step % self.settings.valid_every == 0 or self.step == steps:
                     self._validate(valid_set)
                     self._save()
 
@@ -162,14 +151,20 @@ class Trainer:
             state["state"].setdefault(int(index), {})[key] = tensor
         self.optimizer.load_state_dict(state)
         torch.set_rng_state(tensors["rng"].cpu())
-        self.at = Progressed(header["step"], header["best"])
-        records = [json.loads(line) for line in (self.out / RECORDS).read_text().splitlines()]
-        kept = [record for record in records if record["step"] <= self.at.step]
-        (self.out / RECORDS).write_text("".join(json.dumps(record) + "\n" for record in kept))
+        self.step, self.best = header["step"], header["best"]
+        self._forget_later_records()
+
+    def _forget_later_records(self) -> None:
+        """Drop what was recorded after the checkpoint, and a last line that is not whole."""
+        path = self.out / RECORDS
+        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+        whole = (line for line in lines if line.endswith("\n"))
+        kept = [line for line in whole if json.loads(line)["step"] <= self.step]
+        path.write_text("".join(kept), encoding="utf-8")
 
     def _batches(self, examples: Any) -> Iterator[Mapping[str, Tensor]]:
         """Yield the batches that are still to come."""
-        first = self.at.step * self.settings.batch
+        first = self.step * self.settings.batch
         loader = DataLoader(
             examples,
             batch_size=self.settings.batch,
@@ -180,11 +175,11 @@ class Trainer:
         batches: Any = self.fabric.setup_dataloaders(loader, use_distributed_sampler=False)
         yield from batches
 
-    def _step(self, batch: Mapping[str, Tensor]) -> dict[str, float]:
+    def _train(self, batch: Mapping[str, Tensor]) -> dict[str, float]:
         """Make one step of the optimiser; return what it saw."""
         self.system.train()
         for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(self.at.step, self.settings)
+            group["lr"] = learning_rate(self.step, self.settings)
         parts = self._losses(batch)
         total = sum(
             (weight * parts[name] for name, weight in self.weights.items()), torch.zeros(())
@@ -212,7 +207,7 @@ class Trainer:
     @torch.no_grad()
     def _update_mean(self) -> None:
         """Move the running mean of the weights towards the weights."""
-        decay = min(self.settings.ema, (1 + self.at.step) / (10 + self.at.step))
+        decay = min(self.settings.ema, (1 + self.step) / (10 + self.step))
         for name, value in self.bare.net.state_dict().items():
             if value.is_floating_point():
                 self.mean[name].lerp_(value, 1 - decay)
@@ -240,8 +235,8 @@ class Trainer:
             "median_improvement_db": float(gain_db.median()),
         }
         self._record({"valid": scores})
-        if scores["si_sdr_improvement_db"] > self.at.best:
-            self.at.best = scores["si_sdr_improvement_db"]
+        if scores["si_sdr_improvement_db"] > self.best:
+            self.best = scores["si_sdr_improvement_db"]
             self._write(BEST, {f"mean.{k}": v for k, v in self.mean.items()}, scores)
 
     def _save(self) -> None:
@@ -254,13 +249,13 @@ class Trainer:
         self._write(LAST, tensors, {})
 
     def _write(self, name: str, tensors: Mapping[str, Tensor], scores: Mapping[str, float]) -> None:
-        header = {"step": self.at.step, "best": self.at.best, "recipe": self.recipe.to_dict()}
+        header = {"step": self.step, "best": self.best, "recipe": self.recipe.to_dict()}
         checkpoint.save(self.out / name, tensors, {**header, "scores": dict(scores)})
 
     def _record(self, values: Mapping[str, Any]) -> None:
         """Append one line to the records."""
         with (self.out / RECORDS).open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"step": self.at.step, **values}) + "\n")
+            file.write(json.dumps({"step": self.step, **values}) + "\n")
 
 
 def _progress() -> Progress:
@@ -279,7 +274,3 @@ def _versions() -> dict[str, str]:
     """Return the versions that decide the numbers."""
     packages = ("unmask", "torch", "lightning-fabric", "numpy")
     return {"python": platform.python_version(), **{name: version(name) for name in packages}}
-
-
-def _write_json(path: Path, value: Any) -> None:
-    path.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
