@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from unmask._version import __version__
-from unmask.cli import environment, measuring, models, separating, training
+from unmask.cli import environment, evaluating, measuring, models, separating, training
 from unmask.errors import UnmaskError
 
 
@@ -48,6 +48,8 @@ for command in (
     measuring.masks,
     measuring.oracle,
     measuring.gap,
+    evaluating.evaluate,
+    evaluating.scores,
     models.models,
     training.train,
     training.export,

@@ -1,0 +1,278 @@
+"""``unmask evaluate`` and ``unmask scores``: measure collections, put results side by side."""
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from unmask.cli import show
+
+if TYPE_CHECKING:
+    from unmask.evaluate import Aggregate, Comparison, Files, Result, Table
+
+_FIGURES = (".pdf", ".png", ".svg")
+
+
+def _figure(_context: click.Context, _option: click.Parameter, file: Path | None) -> Path | None:
+    if file is not None and file.suffix.lower() not in _FIGURES:
+        raise click.BadParameter(f"{file} should end in one of {' '.join(_FIGURES)}")
+    return file
+
+
+def _names(_context: click.Context, _option: click.Parameter, text: str | None) -> Sequence[str]:
+    return tuple(name.strip() for name in text.split(",")) if text else ()
+
+
+_REPORT: Sequence[Callable[[Any], Any]] = (
+    click.option(
+        "--aggregate",
+        type=click.Choice(["median", "mean", "both"]),
+        default="median",
+        help="Over the frames of a track, then over tracks.",
+    ),
+    click.option(
+        "--plot",
+        type=click.Path(dir_okay=False, path_type=Path),
+        callback=_figure,
+        metavar="FILE",
+        help="Also draw box plots over tracks: .png, .svg or .pdf.",
+    ),
+    show.json_option,
+)
+
+
+def _with_report(command: Callable[..., None]) -> Callable[..., None]:
+    for option in reversed(_REPORT):
+        command = option(command)
+    return command
+
+
+@click.command()
+@click.argument("estimates", type=click.Path(path_type=Path))
+@click.argument("targets", type=click.Path(path_type=Path))
+@click.option(
+    "-o",
+    "--out",
+    type=click.Path(path_type=Path),
+    help="Folder for one JSON file a track and scores.csv; its name is the system's. Finished "
+    "tracks in it are not scored again.  [default: scores/NAME OF ESTIMATES]",
+)
+@click.option(
+    "--metric",
+    "metrics",
+    multiple=True,
+    metavar="NAME",
+    help="May be repeated; a wrong name lists them.  [default: sdr, si_sdr, "
+    "and bsseval if there are several stems]",
+)
+@click.option(
+    "--stems",
+    callback=_names,
+    metavar="NAMES",
+    help="Score only these, as vocals,drums; other targets still count as interferers.",
+)
+@click.option(
+    "--files",
+    type=click.Choice(["auto", "stems", "tracks"]),
+    default="auto",
+    help="What files directly in a folder are: stems of one track, or a track each.",
+)
+@click.option("--stem", default="speech", help="Name of the stem where a file is a track.")
+@click.option("--allow-missing", is_flag=True, help="Leave out tracks that only one side has.")
+@click.option("--window", default=1.0, help="Window of BSSEval in seconds.")
+@click.option("--hop", default=1.0, help="Step between windows in seconds.")
+@click.option("--regularisation", default=0.0, help="Of BSSEval; 1e-7 for lossy stems.")
+@click.option("-j", "--jobs", type=click.IntRange(1), help="Tracks at a time.  [default: cores]")
+@click.option("--museval", is_flag=True, help="Write NaN as museval does, which is no JSON.")
+@_with_report
+@show.quiet_option
+def evaluate(
+    estimates: Path,
+    targets: Path,
+    out: Path | None,
+    metrics: tuple[str, ...],
+    stems: Sequence[str],
+    files: "Files",
+    stem: str,
+    allow_missing: bool,
+    window: float,
+    hop: float,
+    regularisation: float,
+    jobs: int | None,
+    museval: bool,
+    aggregate: str,
+    plot: Path | None,
+    json_file: str | None,
+    quiet: bool,
+) -> None:
+    """Score separated recordings against the true ones.
+
+    Both folders hold TRACK/STEM.wav at any depth, the stems of one track, or (speech) one file a
+    track. Files are paired by name; mixtures are left out; rates and lengths must agree.
+
+    \b
+    Examples:
+      unmask evaluate separated/mine musdb18hq/test
+      unmask evaluate denoised clean --metric si_sdr --metric pesq
+      unmask evaluate separated/mine musdb18hq/test --stems vocals --plot vocals.png
+    """
+    from unmask import evaluate as evaluation
+
+    how = evaluation.Pairing(
+        files=files, stem=stem, stems=tuple(stems) or None, allow_missing=allow_missing
+    )
+    pairs = evaluation.pair(estimates, targets, how=how)
+    settings = evaluation.Settings(
+        metrics=metrics or evaluation.default_metrics(pairs.tracks),
+        window_s=window,
+        hop_s=hop,
+        regularisation=regularisation,
+    )
+    out = out or Path("scores") / estimates.resolve().name
+    results = evaluation.evaluate(
+        pairs.tracks, out=out, settings=settings, jobs=jobs or os.cpu_count() or 1, museval=museval
+    )
+    found = {}
+    with show.steps(len(pairs.tracks), quiet=quiet) as advance:
+        advance("")
+        for result in results:
+            found[result.track] = result
+            advance(result.track)
+    table = {key: value for name in sorted(found) for key, value in found[name].table.items()}
+    _report(table, aggregate, plot, json_file)
+    _say_about([found[name] for name in sorted(found)], pairs.skipped)
+    click.echo(f"scores of each track and frame: {evaluation.write_rows(table, out)[0].parent}")
+
+
+def _say_about(results: "Sequence[Result]", skipped: Sequence[str]) -> None:
+    """Tell on standard error what the numbers do not."""
+    warned: dict[str, list[tuple[str, str]]] = {}
+    for track, _, sentences, _ in results:
+        for sentence in sentences:
+            warned.setdefault(sentence.partition(":")[0], []).append((track, sentence))
+    for (track, sentence), *more in warned.values():
+        others = f" (and {len(more)} other tracks)" if more else ""
+        click.echo(f"unmask: warning: {track}{others}: {sentence}", err=True)
+    if skipped:
+        click.echo(f"left out, as only one side has them: {', '.join(skipped)}", err=True)
+    if n_reused := sum(one.reused for one in results):
+        click.echo(f"{n_reused} of {len(results)} tracks were finished before", err=True)
+
+
+@click.command()
+@click.argument("results", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--metrics", callback=_names, metavar="NAMES", help="Only these, as SDR,SIR.")
+@click.option("--stems", callback=_names, metavar="NAMES", help="Only these, as vocals,drums.")
+@click.option("--compare", is_flag=True, help="Test the first system against each of the others.")
+@_with_report
+def scores(
+    results: Sequence[Path],
+    metrics: Sequence[str],
+    stems: Sequence[str],
+    compare: bool,
+    aggregate: str,
+    plot: Path | None,
+    json_file: str | None,
+) -> None:
+    """Put the results of systems side by side.
+
+    RESULTS are folders or .zip files with one museval JSON file a track, made by this program or
+    any other; a system goes by the name of its folder.
+
+    \b
+    Examples:
+      unmask scores scores/mine published/TAK2.zip published/UHL2 --metrics SDR
+      unmask scores scores/mine scores/before --compare --stems vocals
+      unmask scores scores/* --plot figure.svg
+    """
+    from unmask.evaluate import read_systems, select
+
+    if compare and len(results) < 2:
+        raise click.UsageError("--compare needs the results of two systems or more")
+    table = select(read_systems(results), metrics=metrics, targets=stems)
+    _report(table, aggregate, plot, json_file, compared=compare)
+
+
+def _report(
+    table: "Table",
+    aggregate: str,
+    plot: Path | None,
+    json_file: str | None,
+    *,
+    compared: bool = False,
+) -> None:
+    """Print, draw and write what a table says."""
+    from unmask.evaluate import AGGREGATIONS, compare, panels
+    from unmask.evaluate import aggregate as aggregated
+
+    said: dict[str, Any] = {}
+    first, *others = dict.fromkeys(key.method for key in table)
+    for how in AGGREGATIONS if aggregate == "both" else (aggregate,):
+        rows = aggregated(table, how)
+        _print_aggregates(rows, how)
+        pairs = [row for b in others for row in compare(table, first, b, how)] if compared else []
+        if pairs:
+            _print_comparisons(pairs, how)
+        said[how] = {
+            "over_frames": AGGREGATIONS[how][0],
+            "over_tracks": AGGREGATIONS[how][1],
+            "scores": [row._asdict() for row in rows],
+            "comparisons": [row._asdict() for row in pairs],
+        }
+    show.write_json(json_file, said)
+    if plot:
+        from unmask.plots import box_plots
+
+        box_plots(panels(table)).savefig(plot)
+
+
+def _print_aggregates(rows: "Sequence[Aggregate]", how: str) -> None:
+    from unmask.evaluate import AGGREGATIONS
+
+    frames, tracks = AGGREGATIONS[how]
+    columns = {
+        "metric": "metric",
+        "target": "stem",
+        "method": "system",
+        "value": "score",
+        "low": "from",
+        "high": "to",
+        "n_tracks": "tracks",
+        "n_tracks_nan": "left out",
+        "n_frames": "frames",
+        "n_frames_nan": "left out",
+        "n_inf": "infinite",
+    }
+    title = (
+        f"{tracks} over tracks of the {frames} over frames; from, to: 95 % bootstrap interval over "
+        "tracks; left out: undefined"
+    )
+    show.table([row._asdict() for row in rows], columns, title=title)
+
+
+def _print_comparisons(rows: "Sequence[Comparison]", how: str) -> None:
+    from unmask.evaluate import AGGREGATIONS
+
+    frames, tracks = AGGREGATIONS[how]
+    columns = {
+        "metric": "metric",
+        "target": "stem",
+        "a": "system",
+        "b": "minus",
+        "difference": "difference",
+        "low": "from",
+        "high": "to",
+        "p": "Wilcoxon p",
+        "rank_biserial": "rank-biserial r",
+        "cohens_dz": "Cohen's dz",
+        "n_pairs": "tracks",
+        "n_left_out": "left out",
+    }
+    title = (
+        f"{tracks} over tracks of the difference between {frames}s over frames; from, to: 95 % "
+        f"bootstrap interval; p two-sided, not corrected for {len(rows)} tests"
+    )
+    printed = [row._asdict() | {"p": f"{row.p:.2g}"} for row in rows]
+    show.table(printed, columns, title=title)

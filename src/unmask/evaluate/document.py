@@ -1,0 +1,185 @@
+"""One JSON file per track, in the shape of museval; written, and read whoever wrote it."""
+
+import json
+import math
+import os
+import re
+import zipfile
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from unmask.errors import ConfigError
+from unmask.evaluate.scoring import Scores, Settings
+from unmask.evaluate.table import Key, Series, Table
+
+#: The version of museval whose files ours look like.
+MUSEVAL_VERSION = "0.4.1"
+
+_DECIMALS = 5
+_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|-?Infinity|NaN')
+# JSON has no word for these; every reader takes a number that is too large as infinite.
+_OURS = {"NaN": "null", "Infinity": "1e999", "-Infinity": "-1e999"}
+# museval rounds infinity to NaN, and writes that.
+_MUSEVALS = {"Infinity": "NaN", "-Infinity": "NaN"}
+
+
+def document(scores: Scores, settings: Settings, origin: Mapping[str, Any]) -> dict[str, Any]:
+    """Return scores in museval's shape, with two more entries, which its readers pass over.
+
+    A target has ``frames`` (a list of ``{"time", "duration", "metrics"}``, in seconds and dB, five
+    decimals) and ``whole`` (scores of the whole track). The entry ``unmask`` is `origin`.
+    """
+    return {
+        "museval_version": MUSEVAL_VERSION,
+        "targets": [
+            {
+                "name": stem,
+                "frames": _frames({k: v for k, v in found.items() if v.ndim}, settings),
+                "whole": {k: round(float(v), _DECIMALS) for k, v in found.items() if not v.ndim},
+            }
+            for stem, found in scores.values.items()
+        ],
+        "unmask": dict(origin),
+    }
+
+
+def _frames(columns: Mapping[str, Any], settings: Settings) -> list[dict[str, Any]]:
+    return [
+        {
+            "time": k * settings.hop_s,
+            "duration": settings.window_s,
+            "metrics": {
+                name: round(score, _DECIMALS) for name, score in zip(columns, frame, strict=True)
+            },
+        }
+        for k, frame in enumerate(
+            zip(*(column.tolist() for column in columns.values()), strict=True)
+        )
+    ]
+
+
+def dumps(value: Any, *, museval: bool = False) -> str:
+    """Return JSON in which NaN is null and infinity 1e999; or, with `museval`, both a bare NaN."""
+    words = _MUSEVALS if museval else _OURS
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    return _TOKEN.sub(lambda match: words.get(match[0], match[0]), text) + "\n"
+
+
+def write(path: Path, value: Any, *, museval: bool = False) -> None:
+    """Write a JSON file, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.part")
+    partial.write_text(dumps(value, museval=museval), encoding="utf-8")
+    os.replace(partial, path)
+
+
+def table_of(found: Any, *, method: str, track: str, file: str | Path) -> dict[Key, Series]:
+    """Return the scores of a museval document, by this package or others.
+
+    Null, NaN and metrics that a frame lacks are NaN; metrics of any name are taken.
+
+    Raises
+    ------
+    ConfigError
+        If `found` is no such document; the message names `file`.
+    """
+    table: dict[Key, Series] = {}
+    try:
+        for target in found["targets"]:
+            for metric, points in _series(target).items():
+                times, scores = np.array(points, dtype=np.float64).T
+                table[Key(method, track, target["name"], metric)] = Series(times, scores)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ConfigError(
+            f"{file}: is no museval JSON ({type(error).__name__}: {error}); expected "
+            "targets with name and frames of time and metrics"
+        ) from error
+    return table
+
+
+def _series(target: Mapping[str, Any]) -> dict[str, list[tuple[float, float]]]:
+    """Metric -> (time, score) of each frame; those of the whole track have the time NaN."""
+    frames = target["frames"]
+    names = dict.fromkeys(name for frame in frames for name in frame["metrics"])
+    found = {
+        name: [(_number(frame["time"]), _number(frame["metrics"].get(name))) for frame in frames]
+        for name in names
+    }
+    for name, score in target.get("whole", {}).items():
+        found[name] = [(math.nan, _number(score))]
+    return found
+
+
+def _number(value: float | None) -> float:
+    return math.nan if value is None else float(value)
+
+
+def read_results(path: str | Path) -> dict[Key, Series]:
+    """Read the scores of one system: a folder, or .zip, of museval JSON files, one per track.
+
+    The system goes by the name of the folder, a track by that of its file; where two files of
+    different folders have one name, all go by their path.
+
+    Raises
+    ------
+    ConfigError
+        If there are no such files, or one is something else.
+    """
+    path = Path(path)
+    files = dict(_files(path))
+    if not files:
+        raise ConfigError(f"{path}: no JSON file in it; expected a folder of museval's, or a .zip")
+    names = {name: name.rpartition("/")[2] for name in files}
+    if len(set(names.values())) < len(names):
+        names = {name: name for name in files}
+    table: dict[Key, Series] = {}
+    for name, text in files.items():
+        file = path / f"{name}.json"
+        try:
+            found = json.loads(text)
+        except ValueError as error:
+            raise ConfigError(f"{file}: is no JSON ({error}); make it again") from error
+        table |= table_of(found, method=method_of(path), track=names[name], file=file)
+    return table
+
+
+def method_of(path: Path) -> str:
+    """Return the name of the system whose results lie in `path`."""
+    return path.stem if path.suffix == ".zip" else Path(os.path.abspath(path)).name
+
+
+def _files(path: Path) -> Iterator[tuple[str, str]]:
+    """Relative name without suffix, and text, of all JSON files."""
+    if path.is_file() and zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            for name in sorted(archive.namelist()):
+                if _is_result(name):
+                    yield name.removesuffix(".json"), archive.read(name).decode("utf-8")
+    elif path.is_dir():
+        for file in sorted(path.rglob("*.json")):
+            name = file.relative_to(path).as_posix()
+            if _is_result(name):
+                yield name.removesuffix(".json"), file.read_text("utf-8")
+    else:
+        raise ConfigError(f"{path}: no folder and no .zip; give one of museval's JSON files")
+
+
+def _is_result(name: str) -> bool:
+    """Hidden files, as those that macOS puts into archives, are none."""
+    return name.endswith(".json") and not any(
+        part.startswith((".", "__MACOSX")) for part in name.split("/")
+    )
+
+
+def read_systems(paths: Iterable[str | Path]) -> Table:
+    """`read_results` of several systems, in one table; two of one name are refused."""
+    table: dict[Key, Series] = {}
+    taken: dict[str, Path] = {}
+    for path in map(Path, paths):
+        if (other := taken.setdefault(method_of(path), path)) is not path:
+            raise ConfigError(f"{path}: has the name of {other}; rename one")
+        table |= read_results(path)
+    return table

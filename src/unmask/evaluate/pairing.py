@@ -1,0 +1,213 @@
+"""Which file is compared with which: by names alone, never by position."""
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from unmask import audio
+from unmask.errors import AudioFileError, ConfigError, SampleRateError, ShapeError
+from unmask.stems import MIXTURES, SYNONYMS, canonical, find_stems
+
+#: Files of these names that lie directly in the folder that was given are stems of one track.
+STEM_NAMES = frozenset(SYNONYMS.values()) | {
+    *("bass", "effects", "guitar", "music", "noise", "other", "piano", "residual"),
+    *("s1", "s2", "s3", "vocals"),
+}
+
+#: What the sound files directly in a folder are: stems of one track, or a track each.
+Files = Literal["auto", "stems", "tracks"]
+
+_Stems = Mapping[str, Path]
+_MAX_LISTED = 20
+
+
+class Track(NamedTuple):
+    """One recording: estimates, each with its target, and the targets of other stems."""
+
+    name: str
+    estimates: _Stems
+    """Stem -> file, sorted; what is scored."""
+    targets: _Stems
+    """Stem -> file, sorted; those without an estimate count as interferers only."""
+
+
+class Pairs(NamedTuple):
+    """The tracks that both sides have, and the names of those that only one has."""
+
+    tracks: list[Track]
+    skipped: list[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pairing:
+    """How files are found and paired."""
+
+    files: Files = "auto"
+    """What files directly in a folder are; by default stems if all have names of stems."""
+    stem: str = "speech"
+    """Name of the stem where every file is a track."""
+    stems: tuple[str, ...] | None = None
+    """The stems that are scored; by default all, and both sides must have the same."""
+    allow_missing: bool = False
+    """Leave out tracks that only one side has, instead of refusing them."""
+
+
+def pair(estimates: str | Path, targets: str | Path, *, how: Pairing | None = None) -> Pairs:
+    """Find the tracks below two folders and pair them.
+
+    Read are ``track/stem.wav`` at any depth (MUSDB18-HQ, and ``{model}/{track}/{stem}.wav`` as
+    ``unmask separate`` writes it), one track's folder of stems, and flat folders of speech with a
+    file per track; the two sides may differ in this. A track is called by its folder (a folder
+    ``song/mixture`` is the track ``song``); where two folders of a side have one name, all tracks
+    are called by their path below the folder that was given. Two folders of stems are one track,
+    whatever they are called. Stems go by `unmask.stems.canonical`; mixtures are left out.
+
+    Raises
+    ------
+    AudioFileError
+        If there is no such folder, or no sound in it.
+    ConfigError
+        If a track or stem is missing on one side; the message lists them.
+    """
+    how = how or Pairing()
+    roots = Path(estimates), Path(targets)
+    ours, theirs = _named(_find(roots[0], how), _find(roots[1], how), roots)
+    lonely = sorted(ours.keys() ^ theirs.keys())
+    common = sorted(ours.keys() & theirs.keys())
+    if lonely and not (how.allow_missing and common):
+        raise ConfigError(_missing_tracks(roots, ours, theirs))
+    tracks = [Track(name, ours[name], theirs[name]) for name in common]
+    return Pairs(_chosen(tracks, how.stems), lonely)
+
+
+def check_agree(track: Track) -> None:
+    """Refuse files of a track that differ in sample rate, channels or length; reads headers only.
+
+    Raises
+    ------
+    AudioFileError
+        If a file cannot be read.
+    SampleRateError, ShapeError
+        If two files do not agree; the message names them.
+    """
+    files = [*track.targets.values(), *track.estimates.values()]
+    first = audio.info(files[0])
+    for found in map(audio.info, files[1:]):
+        if found.sample_rate != first.sample_rate:
+            raise SampleRateError(
+                f"{found.path}: sample rate is {found.sample_rate} Hz, {first.path} has "
+                f"{first.sample_rate} Hz; resample one"
+            )
+        if (found.n_channels, found.n_samples) != (first.n_channels, first.n_samples):
+            raise ShapeError(
+                f"{found.path}: {found.n_channels} channels of {found.n_samples} samples, "
+                f"{first.path} has {first.n_channels} of {first.n_samples}; all files of a track "
+                "must be aligned and equally long"
+            )
+
+
+def _find(root: Path, how: Pairing) -> dict[Path, _Stems]:
+    """Track's path -> its stems; the only track of a folder of stems has the path ``root``."""
+    if not root.is_dir():
+        raise AudioFileError(f"{root}: not a folder; give the folder that holds the tracks")
+    found = [path for path in audio.find(root) if canonical(path.stem) not in MIXTURES]
+    direct = [path for path in found if path.parent == root]
+    if direct and len(direct) < len(found):
+        raise ConfigError(
+            f"{root}: holds {direct[0].name} and folders with sound; expected files or folders, "
+            "not both; move one of them"
+        )
+    if direct and _are_tracks(direct, how.files):
+        return _flat(root, direct, canonical(how.stem))
+    return {folder: find_stems(folder) for folder in sorted({path.parent for path in found})}
+
+
+def _are_tracks(files: Iterable[Path], meaning: Files) -> bool:
+    if meaning == "auto":
+        return not {canonical(path.stem) for path in files} <= STEM_NAMES
+    return meaning == "tracks"
+
+
+def _flat(root: Path, files: Iterable[Path], stem: str) -> dict[Path, _Stems]:
+    tracks: dict[Path, _Stems] = {}
+    for path in files:
+        if (name := root / path.stem) in tracks:
+            twice = tracks[name][stem].name
+            raise ConfigError(f"{root}: {twice} and {path.name} have one name; keep one")
+        tracks[name] = {stem: path}
+    return tracks
+
+
+def _named(
+    ours: dict[Path, _Stems], theirs: dict[Path, _Stems], roots: tuple[Path, Path]
+) -> tuple[dict[str, _Stems], dict[str, _Stems]]:
+    """Call the tracks of both sides by one rule."""
+    if (list(ours), list(theirs)) == ([roots[0]], [roots[1]]):
+        name = _name(roots[1])
+        return {name: ours[roots[0]]}, {name: theirs[roots[1]]}
+    sides = tuple(zip((ours, theirs), roots, strict=True))
+    by_folder = [{_name(path): stems for path, stems in side.items()} for side, _ in sides]
+    if all(len(named) == len(side) for named, (side, _) in zip(by_folder, sides, strict=True)):
+        return by_folder[0], by_folder[1]
+    by_path = [_by_path(side, root) for side, root in sides]
+    return by_path[0], by_path[1]
+
+
+def _by_path(side: dict[Path, _Stems], root: Path) -> dict[str, _Stems]:
+    named: dict[str, _Stems] = {}
+    for path, stems in side.items():
+        if (name := _folder(path).relative_to(root).as_posix()) in named:
+            raise ConfigError(f"{path}: a second track {name!r} below {root}; keep one")
+        named[name] = stems
+    return named
+
+
+def _name(path: Path) -> str:
+    return Path(os.path.abspath(_folder(path))).name
+
+
+def _folder(path: Path) -> Path:
+    """``song/mixture`` is what a separator makes of ``song/mixture.wav``."""
+    return path.parent if canonical(path.name) in MIXTURES else path
+
+
+def _missing_tracks(
+    roots: tuple[Path, Path], ours: Mapping[str, _Stems], theirs: Mapping[str, _Stems]
+) -> str:
+    sides = ((roots[0], theirs.keys() - ours.keys()), (roots[1], ours.keys() - theirs.keys()))
+    said = " and ".join(f"{root} lacks {listed(names)}" for root, names in sides if names)
+    return f"tracks must be the same on both sides: {said}; add them, or leave them out on purpose"
+
+
+def _chosen(tracks: list[Track], stems: tuple[str, ...] | None) -> list[Track]:
+    """Keep the stems that are scored; refuse tracks that lack one."""
+    wanted = None if stems is None else {canonical(stem) for stem in stems}
+    missing = []
+    for track in tracks:
+        needed = track.estimates.keys() | track.targets.keys() if wanted is None else wanted
+        for side, found in (("estimate", track.estimates), ("target", track.targets)):
+            missing += [f"{track.name}: {side} of {name}" for name in needed - found.keys()]
+    if missing:
+        raise ConfigError(
+            f"stems must be the same on both sides, missing are {listed(missing)}; add them, or "
+            "name the stems to score"
+        )
+    return [
+        track._replace(
+            estimates={
+                stem: path
+                for stem, path in track.estimates.items()
+                if wanted is None or stem in wanted
+            }
+        )
+        for track in tracks
+    ]
+
+
+def listed(names: Iterable[str]) -> str:
+    """Names in one line of a message, not more than can be read."""
+    names = sorted(names)
+    rest = len(names) - _MAX_LISTED
+    return ", ".join(names[:_MAX_LISTED]) + (f" and {rest} more" if rest > 0 else "")

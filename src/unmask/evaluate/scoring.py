@@ -1,0 +1,168 @@
+"""The scores of one track, by metrics that are chosen by name."""
+
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unmask import audio, metrics
+from unmask.errors import ConfigError, UnmaskError
+from unmask.evaluate.pairing import Track
+
+_Waves = NDArray[Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What is measured."""
+
+    metrics: tuple[str, ...] = ("bsseval", "sdr", "si_sdr")
+    """Names out of `METRICS`."""
+    window_s: float = 1.0
+    """Length of the windows that BSSEval scores, in seconds."""
+    hop_s: float = 1.0
+    """Step between windows, in seconds."""
+    regularisation: float = 0.0
+    """Of BSSEval's filters; 0 is museval's definition (`unmask.metrics.bss_eval`)."""
+
+    def __post_init__(self) -> None:
+        if unknown := [name for name in self.metrics if name not in METRICS]:
+            raise ConfigError(f"no metric named {unknown[0]!r}; there are {', '.join(METRICS)}")
+        if not self.metrics:
+            raise ConfigError(f"metrics: none, expected some of {', '.join(METRICS)}")
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A way to score estimates.
+
+    `score` takes estimates and targets (source, channel, sample), the sample rate in Hz and the
+    settings, and returns for each of `columns` an array (source,), or (source, frame).
+    """
+
+    columns: tuple[str, ...]
+    """What the scores are called in tables and files."""
+    score: Callable[[_Waves, _Waves, int, Settings], Sequence[_Waves]]
+    unit: str = "dB"
+
+
+def _bsseval(
+    estimates: _Waves, targets: _Waves, sample_rate: int, settings: Settings
+) -> Sequence[_Waves]:
+    scores = metrics.bss_eval(
+        estimates,
+        targets,
+        sample_rate=sample_rate,
+        window_s=settings.window_s,
+        hop_s=settings.hop_s,
+        regularisation=settings.regularisation,
+    )
+    return scores.sdr, scores.isr, scores.sir, scores.sar
+
+
+def _each(
+    score: Callable[[_Waves, _Waves, int], float],
+) -> Callable[[_Waves, _Waves, int, Settings], Sequence[_Waves]]:
+    """Score source by source, which takes less memory than all at once."""
+
+    def scores(
+        estimates: _Waves, targets: _Waves, sample_rate: int, _: Settings
+    ) -> Sequence[_Waves]:
+        pairs = zip(estimates, targets, strict=True)
+        return (np.array([float(score(*pair, sample_rate)) for pair in pairs]),)
+
+    return scores
+
+
+#: name -> metric. A new metric is one entry here.
+METRICS: Mapping[str, Metric] = {
+    "bsseval": Metric(("SDR", "ISR", "SIR", "SAR"), _bsseval),
+    "sdr": Metric(("uSDR",), _each(lambda e, t, _: metrics.sdr(e, t))),
+    "si_sdr": Metric(("SI-SDR",), _each(lambda e, t, _: metrics.si_sdr(e, t))),
+    "si_sir": Metric(("SI-SIR",), lambda e, t, *_: (metrics.si_sir(e, t),)),
+    "si_sar": Metric(("SI-SAR",), lambda e, t, *_: (metrics.si_sar(e, t),)),
+}
+
+
+def default_metrics(tracks: Iterable[Track]) -> tuple[str, ...]:
+    """Return what is measured unless asked: BSSEval too where there are sources to be confused."""
+    several = any(len(track.targets) > 1 for track in tracks)
+    return ("bsseval", "sdr", "si_sdr") if several else ("sdr", "si_sdr")
+
+
+class Scores(NamedTuple):
+    """What was found in one track."""
+
+    values: dict[str, dict[str, _Waves]]
+    """Stem -> column -> score, () for the whole track or (frame,)."""
+    warnings: list[str]
+    """What the metrics had to say about the numbers, each sentence once."""
+
+
+def score(track: Track, settings: Settings) -> Scores:
+    """Score the estimates of a track, which is read as a whole, against its targets.
+
+    Interferers are all targets, with or without an estimate. As in museval, accompaniment is the
+    sum of other stems, hence it and the vocals are scored as a recording of two sources.
+
+    Raises
+    ------
+    UnmaskError
+        If files cannot be read or do not agree, or a metric does not take such sound.
+    """
+    values: dict[str, dict[str, _Waves]] = {stem: {} for stem in track.estimates}
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for stems, scored in _scenarios(track):
+            for column, stem, found in _scored(track, stems, scored, settings):
+                values[stem][column] = found
+    return Scores(values, list(dict.fromkeys(str(warning.message) for warning in caught)))
+
+
+def _scenarios(track: Track) -> Iterator[tuple[list[str], list[str]]]:
+    """Stems that are sources of one mixture, and those of them that are scored so."""
+    stems, duo = list(track.targets), ["vocals", "accompaniment"]
+    scenarios = [(stems, stems)]
+    if len(stems) > 2 and set(duo) <= set(stems):
+        parts = [stem for stem in stems if stem != "accompaniment"]
+        scenarios = [(parts, [stem for stem in parts if stem != "vocals"]), (duo, duo)]
+    for sources, scored in scenarios:
+        if wanted := [stem for stem in scored if stem in track.estimates]:
+            yield sources, wanted
+
+
+def _scored(
+    track: Track, stems: list[str], scored: list[str], settings: Settings
+) -> Iterator[tuple[str, str, _Waves]]:
+    targets, sample_rate = _read([track.targets[stem] for stem in stems])
+    # No score of a source depends on another's estimate: where there is none, the target stands in.
+    guesses = {**track.targets, **track.estimates}
+    estimates, _ = _read([guesses[stem] for stem in stems])
+    for name in settings.metrics:
+        metric = METRICS[name]
+        try:
+            columns = metric.score(estimates, targets, sample_rate, settings)
+        except UnmaskError as error:
+            raise type(error)(f"track {track.name}, metric {name}: {error}") from error
+        for column, found in zip(metric.columns, columns, strict=True):
+            for stem in scored:
+                yield column, stem, np.asarray(found[stems.index(stem)], dtype=np.float64)
+
+
+def _read(files: list[Path]) -> tuple[_Waves, int]:
+    """Return files as one array (source, channel, sample), without a second copy of all."""
+    first, sample_rate = audio.read(files[0])
+    waves = np.empty((len(files), *first.shape), first.dtype)
+    waves[0] = first
+    for k, path in enumerate(files[1:], start=1):
+        waves[k], _ = audio.read(path)
+    return waves, sample_rate
+
+
+def unit(column: str) -> str:
+    """Return the unit of a column of `METRICS`; empty if it has none or is not known."""
+    return next((metric.unit for metric in METRICS.values() if column in metric.columns), "")
