@@ -272,10 +272,10 @@ print(sum(b.shape[-1] for b in blocks), resource.getrusage(resource.RUSAGE_SELF)
 # --- Other containers, through PyAV
 
 
-def encode(path, streams, codec="aac", n_samples=None):
+def encode(path, streams, codec="aac", movflags=""):
     """Write each array (channel, sample) as one audio stream."""
     av = pytest.importorskip("av")
-    with av.open(str(path), "w") as container:
+    with av.open(str(path), "w", options={"movflags": movflags} if movflags else {}) as container:
         outputs = [container.add_stream(codec, rate=48000, layout="stereo") for _ in streams]
         for output, x in zip(outputs, streams, strict=True):
             for start in range(0, x.shape[1], 1024):
@@ -327,17 +327,30 @@ def test_no_sound_in_a_media_file_is_said(tmp_path):
         audio.read(tmp_path / "x.mp4")
 
 
-def test_a_truncated_media_file_is_refused(rng, tmp_path):
-    path = tmp_path / "x.mka"
-    encode(path, [noise(rng, 2, 200_000)])
-    path.write_bytes(path.read_bytes()[:-1000])
-    # Matroska promises no length per stream: what is there is read, which `audio` documents.
-    assert audio.read(path)[0].shape[1] < 200_000
+def test_a_truncated_m4a_without_its_index_is_refused(rng, tmp_path):
     path = tmp_path / "x.m4a"
     encode(path, [noise(rng, 2, 200_000)])
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    with pytest.raises(AudioFileError, match=r"x.m4a: is damaged, truncated or no sound"):
+    with pytest.raises(AudioFileError, match=r"x.m4a: is damaged, truncated or no sound, FFmpeg"):
         audio.read(path)
+
+
+def test_an_m4a_that_ends_between_two_packets_is_refused(rng, tmp_path):
+    av = pytest.importorskip("av")
+    path = tmp_path / "x.m4a"
+    encode(path, [noise(rng, 2, 200_000)], movflags="faststart")
+    with av.open(str(path)) as container:
+        places = [packet.pos for packet in container.demux(audio=0) if packet.size]
+    path.write_bytes(path.read_bytes()[: places[len(places) // 2]])
+    with pytest.raises(AudioFileError, match=r"x.m4a: is truncated, it ends after 2.\d s of 4.2 s"):
+        audio.read(path)
+
+
+def test_a_truncated_matroska_file_promises_nothing_and_is_read(rng, tmp_path):
+    path = tmp_path / "x.mka"
+    encode(path, [noise(rng, 2, 200_000)])
+    path.write_bytes(path.read_bytes()[:-10_000])
+    assert 100_000 < audio.read(path)[0].shape[1] < 200_000
 
 
 # --- Bad input: one line that names the file, what is wrong and what to do
@@ -418,11 +431,14 @@ def test_a_big_endian_wav_is_understood(rng, path):
     assert "is truncated, it ends 10 bytes before" in refusal(path)
 
 
-def test_chunks_after_the_sound_and_odd_lengths_do_no_harm(rng, path):
+def test_other_chunks_and_odd_lengths_do_no_harm(rng, path):
     soundfile.write(path, noise(rng, 1, 999).T, RATE, subtype="PCM_U8")
-    data = path.read_bytes() + b"LIST" + struct.pack("<I", 4) + b"INFO"
-    path.write_bytes(data)
+    data = path.read_bytes()
+    before, after = (b"note" + struct.pack("<I", 3) + b"odd\0" for _ in range(2))
+    path.write_bytes(data[:12] + before + data[12:] + after)
     assert audio.read(path)[0].shape == (1, 999)
+    path.write_bytes(data[:12] + before + data[12:1000])
+    assert "is truncated, it ends" in refusal(path)
 
 
 @pytest.mark.parametrize("suffix", ["ogg", "opus"])
