@@ -254,3 +254,18 @@ def test_ctrl_c_leaves_nothing_half_written(tmp_path, model):
     assert process.returncode == 130, said
     assert said == "unmask: stopped; nothing half-written is left\n"
     assert [path.name for path in tmp_path.iterdir()] == ["long.wav"]
+
+
+def test_training_and_export_refuse_what_is_not_there(run, tmp_path):
+    pytest.importorskip("torch")
+    refused(run("train", "none.toml", "--data", tmp_path, "-o", "run"), "none.toml: no such recipe")
+    assert not (tmp_path / "run").exists()
+    refused(run("export", "none", "model.onnx"), "none")
+    assert not (tmp_path / "model.onnx").exists()
+
+
+def test_training_without_its_extra_says_what_to_install(run, monkeypatch):
+    monkeypatch.delitem(sys.modules, "unmask.train", raising=False)
+    monkeypatch.setitem(sys.modules, "torch", None)
+    result = run("train", "recipe.toml", "--data", ".", "-o", "run")
+    refused(result, "torch is not installed", 'pip install "unmask[train]"')

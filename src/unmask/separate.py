@@ -2,17 +2,16 @@
 
 import hashlib
 import json
-import multiprocessing
 import os
 import platform
 import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -27,6 +26,7 @@ from unmask.layout import Job, Output, plan
 from unmask.metadata import SAMPLE_RATES
 from unmask.model import Model
 from unmask.stream import Streamer
+from unmask.workers import map_tasks
 
 #: Most channels of a file.
 MAX_CHANNELS = 8
@@ -100,18 +100,13 @@ def separate_files(
         Files that are separated at a time, each in its own process.
     """
     with _staging(output.out) as staging:
-        tasks = [(job, model, output, staging / str(k)) for k, job in enumerate(jobs)]
-        if n_jobs == 1 or len(tasks) == 1:
-            for task in tasks:
-                yield task[0], _attempt(*task, progress=progress)
-            return
-        with _processes(min(n_jobs, len(tasks))) as pool:
-            futures = {pool.submit(_attempt, *task): task[0] for task in tasks}
-            for future in as_completed(futures):
-                job = futures[future]
-                if progress:
-                    progress(job.source, 1.0)
-                yield job, future.result()
+        tasks = [(job, staging / str(k)) for k, job in enumerate(jobs)]
+        alone = min(n_jobs, len(tasks)) == 1
+        attempt = partial(_attempt, model, output, progress if alone else None)
+        for job, result in map_tasks(attempt, tasks, jobs=n_jobs):
+            if progress:
+                progress(job.source, 1.0)
+            yield job, result
 
 
 @contextmanager
@@ -134,42 +129,17 @@ def _staging(out: Path) -> Iterator[Path]:
                 folder.rmdir()
 
 
-@contextmanager
-def _processes(n_jobs: int) -> Iterator[ProcessPoolExecutor]:
-    """Start worker processes; whatever ends this early ends them too."""
-    before = set(multiprocessing.active_children())
-    pool = ProcessPoolExecutor(
-        n_jobs,
-        multiprocessing.get_context("spawn"),
-        initializer=_ignore_interrupt,
-    )
-    try:
-        yield pool
-        pool.shutdown()
-    except BaseException:
-        pool.shutdown(wait=False, cancel_futures=True)
-        for process in set(multiprocessing.active_children()) - before:
-            process.terminate()
-            process.join()
-        raise
-
-
-def _ignore_interrupt() -> None:
-    """Leave Ctrl-C to the process that started this one."""
-    import signal
-
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
 def _attempt(
-    job: Job, model: Model, output: Output, folder: Path, *, progress: Progress | None = None
-) -> dict[str, Any] | UnmaskError:
+    model: Model, output: Output, progress: Progress | None, task: tuple[Job, Path]
+) -> tuple[Job, dict[str, Any] | UnmaskError]:
+    """Separate one file by way of a hidden folder; return the job and what came of it."""
+    job, folder = task
     try:
         record = _separate(job, model, output, folder, progress)
         _move({folder / path.relative_to(output.out): path for path in _files(job)})
     except UnmaskError as error:
-        return type(error)(str(error).replace(str(folder), str(output.out)))
-    return record
+        return job, type(error)(str(error).replace(str(folder), str(output.out)))
+    return job, record
 
 
 def _files(job: Job) -> list[Path]:
