@@ -159,6 +159,15 @@ def test_a_folder_that_holds_a_run_is_not_overwritten(root, straight, tmp_path):
         train.run(configure(), tmp_path / "new", data_root=root, resume=True)
 
 
+@pytest.mark.parametrize(("accelerator", "precision"), [("abacus", "32-true"), ("cpu", "fp8")])
+def test_what_the_machine_cannot_do_is_refused(root, tmp_path, accelerator, precision):
+    with pytest.raises(ConfigError, match=f"accelerator '{accelerator}', precision '{precision}'"):
+        train.run(
+            configure(precision=precision), tmp_path / "x", data_root=root, accelerator=accelerator
+        )
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_checkpoint_of_another_network_is_refused(root, straight, tmp_path):
     other = recipe.from_dict(
         {**TABLES, "backbone": {"kind": "crn", "channels": [4, 6], "hidden": 8}}

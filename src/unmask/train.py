@@ -55,7 +55,10 @@ def run(
     Raises
     ------
     ConfigError
-        If `out` already holds a run and `resume` is false, or there is nothing to resume.
+        If `out` already holds a run and `resume` is false, there is nothing to resume, the
+        recordings are not there or not allowed, or the machine has no such accelerator.
+    ModelError
+        If the checkpoint to resume from was made by another recipe.
     """
     if resume != (out / LAST).is_file():
         raise ConfigError(
@@ -64,7 +67,7 @@ def run(
             else f"{out}: holds a run already; resume it or choose another folder"
         )
     settings = recipe.train
-    fabric = Fabric(accelerator=accelerator, devices=1, precision=settings.precision)  # type: ignore[arg-type]
+    fabric = _fabric(accelerator, settings.precision)
     fabric.launch()
     make = DATA[recipe.data_kind][1]
     train_set, valid_set, facts = make(
@@ -256,6 +259,16 @@ class Trainer:
         """Append one line to the records."""
         with (self.out / RECORDS).open("a", encoding="utf-8") as file:
             file.write(json.dumps({"step": self.step, **values}) + "\n")
+
+
+def _fabric(accelerator: str, precision: Any) -> Fabric:
+    """Return the device to train on, and how numbers are kept there."""
+    try:
+        return Fabric(accelerator=accelerator, devices=1, precision=precision)
+    except (RuntimeError, ValueError) as error:  # what Lightning raises for unknown or absent ones
+        raise ConfigError(
+            f"accelerator {accelerator!r}, precision {precision!r}: {error}"
+        ) from None
 
 
 def _progress() -> Progress:
