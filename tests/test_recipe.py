@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("torch")
+torch = pytest.importorskip("torch")
 
-from unmask import recipe
-from unmask.errors import ConfigError
+from unmask import recipe  # noqa: E402
+from unmask.errors import ConfigError  # noqa: E402
 
 RECIPES = sorted((Path(__file__).parents[1] / "recipes").glob("*.toml"))
 
@@ -92,6 +92,7 @@ def test_an_override_comes_on_top(path, override, section, name, value):
         ("train.steps=0", "steps, batch, log_every and valid_every must be >= 1"),
         ("train.steps", "expected KEY=VALUE"),
         ("name.x=1", "name is no table"),
+        ("name=../x", r"name '\.\./x', expected letters, digits"),
         ("backbone.kind=umx", r"no network named 'umx'; there are \['crn'\]"),
         ("backbone.width=3", r"backbone 'crn': unknown settings \['width'\]"),
         ("head.mask=irm3", "no mask family named 'irm3'"),
@@ -116,6 +117,12 @@ def test_what_cannot_be_is_refused_in_one_line(path, override, message):
 def test_a_mask_that_needs_frames_the_network_does_not_see_is_refused(path):
     with pytest.raises(ConfigError, match="deep_filter is applied 1 frames ahead"):
         recipe.load(path, ["head={mask = 'deep_filter', lookahead = 1}"])
+
+
+def test_reading_a_recipe_draws_no_random_numbers(path):
+    before = torch.get_rng_state()
+    recipe.load(path)
+    assert torch.equal(before, torch.get_rng_state())
 
 
 def test_a_file_that_is_missing_or_no_toml_is_named(tmp_path):

@@ -11,11 +11,14 @@
 """
 
 import json
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any, cast
+
+import torch
 
 from unmask import losses, masks, nets
 from unmask.data import DATA, Recordings
@@ -130,7 +133,12 @@ class Recipe:
     train: Train = Train()
 
     def __post_init__(self) -> None:
-        self.system()  # impossible combinations are found before any work starts
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", self.name):
+            raise ConfigError(f"recipe: name {self.name!r}, expected letters, digits and . _ -")
+        with torch.device(
+            "meta"
+        ):  # finds what cannot work together; takes no memory, draws nothing
+            self.system()
 
     def system(self) -> MaskingSystem:
         """Return the freshly initialised system."""
@@ -148,7 +156,7 @@ class Recipe:
         if family.context[1] > net.lookahead_frames:
             raise ConfigError(
                 f"head: {self.head.mask} is applied {family.context[1]} frames ahead, "
-                f"{self.backbone.kind} looks {net.lookahead_frames} ahead; set its future to 0"
+                f"{self.backbone.kind} looks {net.lookahead_frames} ahead; set its lookahead to 0"
             )
         return MaskingSystem(net, stft, family)
 
