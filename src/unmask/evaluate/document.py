@@ -1,7 +1,6 @@
 """One JSON file per track, in the shape of museval; written, and read whoever wrote it."""
 
 import json
-import math
 import os
 import re
 import zipfile
@@ -89,9 +88,8 @@ def table_of(found: Any, *, method: str, track: str, file: str | Path) -> dict[K
     table: dict[Key, Series] = {}
     try:
         for target in found["targets"]:
-            for metric, points in _series(target).items():
-                times, scores = np.array(points, dtype=np.float64).T
-                table[Key(method, track, target["name"], metric)] = Series(times, scores)
+            for metric, series in _series(target).items():
+                table[Key(method, track, target["name"], metric)] = series
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ConfigError(
             f"{file}: is no museval JSON ({type(error).__name__}: {error}); expected "
@@ -100,21 +98,17 @@ def table_of(found: Any, *, method: str, track: str, file: str | Path) -> dict[K
     return table
 
 
-def _series(target: Mapping[str, Any]) -> dict[str, list[tuple[float, float]]]:
-    """Metric -> (time, score) of each frame; those of the whole track have the time NaN."""
+def _series(target: Mapping[str, Any]) -> dict[str, Series]:
+    """Metric -> its scores; None becomes NaN."""
     frames = target["frames"]
-    names = dict.fromkeys(name for frame in frames for name in frame["metrics"])
-    found = {
-        name: [(_number(frame["time"]), _number(frame["metrics"].get(name))) for frame in frames]
-        for name in names
-    }
+    time = np.array([frame["time"] for frame in frames], dtype=np.float64)
+    found = {}
+    for name in dict.fromkeys(name for frame in frames for name in frame["metrics"]):
+        scores = [frame["metrics"].get(name) for frame in frames]
+        found[name] = Series(time, np.array(scores, dtype=np.float64))
     for name, score in target.get("whole", {}).items():
-        found[name] = [(math.nan, _number(score))]
+        found[name] = Series(np.array([np.nan]), np.array([score], dtype=np.float64))
     return found
-
-
-def _number(value: float | None) -> float:
-    return math.nan if value is None else float(value)
 
 
 def read_results(path: str | Path) -> dict[Key, Series]:
