@@ -29,6 +29,15 @@ def block_length(n_samples: int, n_taps: int) -> int:
     return int(fft.next_fast_len(math.ceil(n_samples / n_blocks) + n_taps - 1, real=True))
 
 
+def keep_memory() -> None:
+    """Let the C library keep freed work arrays for the next ones, where it is glibc.
+
+    glibc maps every array above a threshold anew, and the system clears each page of it: half of
+    the time here. The threshold grows to the largest array that was ever freed; this is one.
+    """
+    np.empty(1 << 24, np.uint8)
+
+
 def batches(starts: range) -> Iterator[range]:
     """Few block starts at a time."""
     for first in range(0, len(starts), _BATCH):
@@ -82,10 +91,12 @@ def correlate(
     step = n_fft - n_lags + 1
     n_targets, n_estimates = (len(x) * len(x[0]) for x in (targets, estimates))
     total = np.zeros((n_fft // 2 + 1, n_targets, n_targets + n_estimates), np.complex128)
+    term = np.empty_like(total)
     for starts in batches(range(low, high, step)):
         ahead = np.concatenate([cut(x, starts, n_fft, within=within) for x in (targets, estimates)])
         here = _frequency_first(fft.rfft(ahead[:n_targets, :, :step], n_fft))
-        total += here.conj() @ _frequency_first(fft.rfft(ahead)).swapaxes(-1, -2)
+        np.conjugate(here, out=here)
+        total += np.matmul(here, _frequency_first(fft.rfft(ahead)).swapaxes(-1, -2), out=term)
     both = fft.irfft(total, n_fft, axis=0)[:n_lags]
     return both[..., :n_targets].copy(), both[..., n_targets:].copy()
 

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from unmask._arrays import Array, device, namespace, to_numpy
 from unmask.errors import ConfigError, SampleRateError, ShapeError
-from unmask.metrics.blocks import Real, Signals
+from unmask.metrics.blocks import Real, Signals, keep_memory
 from unmask.metrics.distortion import Filters, energies, fit_filters
 from unmask.metrics.energy import check_pair
 from unmask.metrics.permutation import best_permutation
@@ -94,7 +94,7 @@ def bss_eval(
         ISR). With an infinite window "v3" and "v4" agree.
     permutation : bool
         Find the order of the estimates with the best mean SIR: over all frames for "v4", in every
-        window for the others.
+        window for the others. Frames that are NaN do not count (museval gives up the search then).
     regularisation : float >= 0
         0 is museval's definition. Else every target channel gets white noise with this share of
         its energy, in the equations for the filters only; 1e-7 (70 dB below) makes the scores of
@@ -135,6 +135,7 @@ def bss_eval(
     """
     _check(estimates, targets, filter_length, version, regularisation)
     guesses, truths = to_numpy(estimates), to_numpy(targets)
+    keep_memory()
     frames = _frames(truths.shape[-1], *_lengths(window_s, hop_s, sample_rate))
     present = [j for j, truth in enumerate(truths) if _sounds(truth)]
     rivals = range(len(guesses)) if permutation else present

@@ -49,7 +49,8 @@ def fit_filters(
     As in museval, the equations get the float64 epsilon on their diagonal, in units of the
     signals' energy: it makes a channel of zeros solvable and is not felt otherwise.
     """
-    auto, cross = correlate(targets, estimates, n_taps, within=within)
+    with np.errstate(invalid="ignore", over="ignore"):
+        auto, cross = correlate(targets, estimates, n_taps, within=within)
     for name, correlations in (("targets", auto), ("estimates", cross)):
         if not np.isfinite(correlations).all():
             raise SignalError(f"{name} contain NaN or infinite samples, expected finite ones")
