@@ -152,6 +152,7 @@ def test_a_model_that_is_not_there(run, noisy):
         (("--filename", "../{stem}.wav"), "leads out"),
         (("--two-stems", "guitar"), "'guitar': model tiny has speech, noise"),
         (("--subtype", "PCM_17"), "PCM_17"),
+        (("--json", "nowhere/scores.json"), "nowhere/scores.json: cannot be written"),
     ],
 )
 def test_options_that_cannot_work(run, tmp_path, model, noisy, options, words):

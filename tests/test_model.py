@@ -108,11 +108,13 @@ def test_double_precision_and_strided_arrays_are_taken(path):
 @pytest.mark.parametrize(
     ("mixture", "sample_rate", "error", "words"),
     [
-        (np.zeros(8, np.float32), 16000, ShapeError, r"\(8,\), expected \(channel, sample\)"),
+        (np.zeros(8, np.float32), 16000, ShapeError, r"\(8,\), expected \(channel >= 1, sample\)"),
+        (np.zeros((0, 8), np.float32), 16000, ShapeError, r"\(0, 8\), expected \(channel >= 1"),
         (np.zeros((1, 8), np.int16), 16000, ShapeError, "type int16"),
         (np.zeros((1, 8), complex), 16000, ShapeError, "type complex128"),
         (np.full((1, 8), np.nan), 16000, SignalError, "sample 0 of channel 0 is nan"),
         (np.full((1, 8), np.inf), 16000, SignalError, "is inf"),
+        (np.full((1, 8), 1e39), 16000, SignalError, r"is 1e\+39"),
         (np.zeros((1, 8)), 7999, SampleRateError, "7999 Hz, expected 8000 to 192000 Hz"),
     ],
 )

@@ -70,8 +70,8 @@ class Streamer:
 
     Raises
     ------
-    SampleRateError
-        If the rate is outside 8000 to 192000 Hz.
+    SampleRateError, ShapeError
+        If the rate is outside 8000 to 192000 Hz, or there is no channel.
 
     Examples
     --------
@@ -89,6 +89,8 @@ class Streamer:
     ) -> None:
         rate = model.sample_rate if sample_rate is None else sample_rate
         check_sample_rate(rate)
+        if n_channels < 1:
+            raise ShapeError(f"n_channels: {n_channels}, expected 1 or more")
         self.model = model
         self.sample_rate = rate
         self.n_channels = n_channels
@@ -285,21 +287,23 @@ def check_sample_rate(sample_rate: int) -> None:
 def check_signal(mixture: Array, *, n_channels: int | None = None) -> Array:
     """Return `mixture` (channel, sample) as float32, or say why it is none."""
     mixture = np.asarray(mixture)
-    if mixture.ndim != 2 or n_channels not in (None, mixture.shape[0]):
-        expected = "channel" if n_channels is None else n_channels
+    if mixture.ndim != 2 or not mixture.shape[0] or n_channels not in (None, mixture.shape[0]):
+        expected = "channel >= 1" if n_channels is None else n_channels
         raise ShapeError(f"mixture has shape {mixture.shape}, expected ({expected}, sample)")
     if not np.issubdtype(mixture.dtype, np.floating):
         raise ShapeError(
             f"mixture has type {mixture.dtype}, expected floating point in [-1, 1]; "
             "divide integer samples by their full scale"
         )
-    if not np.isfinite(mixture).all():
-        channel, sample = np.argwhere(~np.isfinite(mixture))[0]
+    with np.errstate(over="ignore"):
+        single = mixture.astype(np.float32, copy=False)
+    if not np.isfinite(single).all():
+        channel, sample = np.argwhere(~np.isfinite(single))[0]
         raise SignalError(
             f"mixture: sample {sample} of channel {channel} is {mixture[channel, sample]}, "
             "expected a finite number; repair the recording first"
         )
-    return mixture.astype(np.float32, copy=False)
+    return single
 
 
 def _mean(x: Array) -> Array:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from unmask.errors import ConfigError
+
 if TYPE_CHECKING:
     from rich.progress import Progress
 
@@ -53,8 +55,12 @@ def write_json(file: str | None, value: Any) -> None:
     """Write `value` where ``--json`` says; NaN and infinity, which JSON lacks, become null."""
     if file is None:
         return
-    with click.open_file(file, "w", encoding="utf-8", atomic=True) as stream:
-        stream.write(json.dumps(_finite(value), indent=2, allow_nan=False) + "\n")
+    text = json.dumps(_finite(value), indent=2, allow_nan=False) + "\n"
+    try:
+        with click.open_file(file, "w", encoding="utf-8", atomic=True) as stream:
+            stream.write(text)
+    except OSError as error:
+        raise ConfigError(f"{file}: cannot be written: {error.strerror}; choose another") from error
 
 
 def _finite(value: Any) -> Any:

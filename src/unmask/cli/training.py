@@ -4,10 +4,11 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import click
 
-from unmask.errors import MissingExtraError
+from unmask.errors import ConfigError, MissingExtraError
 
 
 @click.command()
@@ -78,9 +79,16 @@ def export(run: Path, model: Path, version: str, which: str, test: Path | None) 
     """
     with _needs_torch():
         from unmask import export as exporting
-    scores = None if test is None else json.loads(test.read_text(encoding="utf-8"))
+    scores = None if test is None else _read_json(test)
     exporting.export(run, model, version=version, which=which, test=scores)
     click.echo(model)
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read as JSON: {error}; check the file") from error
 
 
 @contextmanager
