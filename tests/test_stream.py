@@ -1,5 +1,6 @@
 """Laws of the streamer: it is its file, however the input is cut."""
 
+import gc
 import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache, partial
@@ -236,6 +237,7 @@ def test_a_long_stream_does_not_grow(build):
     def memory_after(n_blocks):
         for _ in range(n_blocks):
             streamer.process(block)
+        gc.collect()
         return tracemalloc.get_traced_memory()[0]
 
     tracemalloc.start()
