@@ -166,7 +166,7 @@ class Trainer:
         path.write_text("".join(kept), encoding="utf-8")
 
     def _batches(self, examples: Any) -> Iterator[Mapping[str, Tensor]]:
-        """Yield the batches that are still to come."""
+        """Return the batches that are still to come; workers start now, before other threads."""
         first = self.step * self.settings.batch
         loader = DataLoader(
             examples,
@@ -175,8 +175,7 @@ class Trainer:
             num_workers=self.settings.workers,
             generator=torch.Generator(),  # leaves the generator of the network alone
         )
-        batches: Any = self.fabric.setup_dataloaders(loader, use_distributed_sampler=False)
-        yield from batches
+        return map(self.fabric.to_device, iter(loader))
 
     def _train(self, batch: Mapping[str, Tensor]) -> dict[str, float]:
         """Make one step of the optimiser; return what it saw."""
@@ -225,7 +224,7 @@ class Trainer:
         self.bare.eval()
         before, after = [], []
         loader = DataLoader(valid_set, batch_size=self.settings.batch, generator=torch.Generator())
-        batches: Any = self.fabric.setup_dataloaders(loader)
+        batches: Iterator[Any] = map(self.fabric.to_device, loader)
         for batch in batches:
             targets, mixture = batch["targets"], batch["mixture"]
             after.append(si_sdr_db(self.system(mixture), targets).flatten())
