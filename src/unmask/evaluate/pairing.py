@@ -178,7 +178,10 @@ def _missing_tracks(
 ) -> str:
     sides = ((roots[0], theirs.keys() - ours.keys()), (roots[1], ours.keys() - theirs.keys()))
     said = " and ".join(f"{root} lacks {listed(names)}" for root, names in sides if names)
-    return f"tracks must be the same on both sides: {said}; add them, or leave them out on purpose"
+    return (
+        f"tracks must be the same on both sides: {said}; add them, or leave them out "
+        "(--allow-missing)"
+    )
 
 
 def _chosen(tracks: list[Track], stems: tuple[str, ...] | None) -> list[Track]:
@@ -192,7 +195,7 @@ def _chosen(tracks: list[Track], stems: tuple[str, ...] | None) -> list[Track]:
     if missing:
         raise ConfigError(
             f"stems must be the same on both sides, missing are {listed(missing)}; add them, or "
-            "name the stems to score"
+            "name those to score (--stems)"
         )
     return [
         track._replace(
