@@ -35,6 +35,8 @@ class Recordings:
     """Relative to the data root, as ``speech/*/*.ogg``."""
     weight: float = 1.0
     """How often they are taken, relative to others of the same role and length."""
+    source: str = ""
+    """What they are and whose; goes into the model's metadata."""
     valid_share: float = 0.0
     """Share of the files that is never trained on but used for validation; 1 takes all."""
 
