@@ -37,7 +37,7 @@ _REPORT: Sequence[Callable[[Any], Any]] = (
         type=click.Path(dir_okay=False, path_type=Path),
         callback=_figure,
         metavar="FILE",
-        help="Also draw box plots over tracks: .png, .svg or .pdf.",
+        help="Also draw box plots over tracks (median or mean over frames): .png, .svg or .pdf.",
     ),
     show.json_option,
 )
@@ -225,7 +225,8 @@ def _report(
     if plot:
         from unmask.plots import box_plots
 
-        box_plots(panels(table)).savefig(plot)
+        frames, _ = AGGREGATIONS["mean" if aggregate == "mean" else "median"]
+        box_plots(panels(table, frames=frames)).savefig(plot)
 
 
 def _print_aggregates(rows: "Sequence[Aggregate]", how: str) -> None:
