@@ -160,7 +160,7 @@ def _separate(
     job: Job, model: Model, output: Output, folder: Path, progress: Progress | None
 ) -> dict[str, Any]:
     """Write the stems and the record of one file below `folder`."""
-    began = time.perf_counter()
+    began, busy = time.perf_counter(), time.process_time()
     info = audio.info(job.source)
     _check(info)
     staged = {stem: folder / path.relative_to(output.out) for stem, path in job.targets.items()}
@@ -172,15 +172,7 @@ def _separate(
     )
     with ExitStack() as stack:
         writers = [
-            stack.enter_context(
-                audio.Writer(
-                    path,
-                    info.sample_rate,
-                    info.n_channels,
-                    subtype=output.subtype or audio.fitting_subtype(path, info.subtype),
-                )
-            )
-            for path in staged.values()
+            stack.enter_context(_writer(path, info, output.subtype)) for path in staged.values()
         ]
         n_done = 0
         for parts in _parts(streamer, job.source):
@@ -192,11 +184,20 @@ def _separate(
             n_done += stems.shape[-1]
             if progress:
                 progress(job.source, n_done / info.n_samples)
-    seconds = time.perf_counter() - began
+    seconds = {
+        "seconds": time.perf_counter() - began,
+        "cpu_seconds": time.process_time() - busy,
+    }
     record = _record(job, info, model, output, [writer.report for writer in writers], seconds)
     text = json.dumps(record, indent=2)
     (folder / job.record.relative_to(output.out)).write_text(text + "\n", encoding="utf-8")
     return record
+
+
+def _writer(path: Path, info: audio.AudioInfo, subtype: str | None) -> audio.Writer:
+    """Return the writer of a stem: rate, channels and, unless told, subtype of the input."""
+    subtype = subtype or audio.fitting_subtype(path, info.subtype)
+    return audio.Writer(path, info.sample_rate, info.n_channels, subtype=subtype)
 
 
 def _parts(streamer: Streamer, path: Path) -> Iterator[dict[str, Array]]:
@@ -239,7 +240,7 @@ def _record(
     model: Model,
     output: Output,
     reports: list[audio.WriteReport],
-    seconds: float,
+    seconds: dict[str, float],
 ) -> dict[str, Any]:
     with job.source.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
@@ -260,7 +261,7 @@ def _record(
             }
             for (stem, path), report in zip(job.targets.items(), reports, strict=True)
         ],
-        "timings": {"seconds": seconds, "times_real_time": info.duration_s / seconds},
+        "timings": seconds | {"times_real_time": info.duration_s / seconds["seconds"]},
         "versions": {"unmask": __version__, "python": platform.python_version()}
         | {name: version(name) for name in packages},
     }
