@@ -158,7 +158,8 @@ def _named(
 def _by_path(side: dict[Path, _Stems], root: Path) -> dict[str, _Stems]:
     named: dict[str, _Stems] = {}
     for path, stems in side.items():
-        if (name := _folder(path).relative_to(root).as_posix()) in named:
+        folder = path if path == root else _folder(path)
+        if (name := folder.relative_to(root).as_posix()) in named:
             raise ConfigError(f"{path}: a second track {name!r} below {root}; keep one")
         named[name] = stems
     return named
