@@ -102,6 +102,7 @@ def test_an_override_comes_on_top(path, override, section, name, value):
         ("backbone.patch=5", "backbone: 32 bins .* no multiple of .* = 10"),
         ("loss.kind=pesq", r"no loss named \['pesq'\]"),
         ("data.kind=music", r"\[data\] kind 'music'; there are \['speech_in_noise'\]"),
+        ("data.clean_share=5", r"clean_share = 5\.0, expected 0 to 1"),
         ("data.snr_db=[3, 2]", r"must be \[low, high\]"),
         ("data.recordings=[{role = 'song', glob = '*'}]", "role 'song' is unknown"),
         ("data.recordings=[{glob = '*'}]", r"needs \['role', 'glob'\], got \['glob'\]"),

@@ -57,6 +57,17 @@ class SpeechInNoiseConfig:
             if not low <= high:
                 raise ConfigError(f"data: a range must be [low, high], got [{low}, {high}]")
 
+        shares = (
+            "clean_share",
+            "noise_share",
+            "second_noise_share",
+            "synthetic_share",
+            "reverb_share",
+        )
+        for name in shares:
+            if not 0 <= getattr(self, name) <= 1:
+                raise ConfigError(f"data: {name} = {getattr(self, name)}, expected 0 to 1")
+
     @property
     def stems(self) -> tuple[str, ...]:
         """Names of the targets."""
