@@ -63,7 +63,9 @@ def device(x: Array) -> Any:
 def real_dtype(x: Array) -> Any:
     """Return the real floating-point type of the same precision as `x`."""
     xp = namespace(x)
-    return {xp.complex64: xp.float32, xp.complex128: xp.float64}.get(x.dtype, x.dtype)
+    if x.dtype == xp.complex64:
+        return xp.float32
+    return xp.float64 if x.dtype == xp.complex128 else x.dtype
 
 
 def tiny(x: Array) -> float:
@@ -77,6 +79,10 @@ def make_complex(re: Array, im: Array) -> Array:
     if compat.is_torch_array(re):
         return xp.complex(re, im)
     dtype = xp.complex64 if re.dtype == xp.float32 else xp.complex128
+    if compat.is_numpy_array(re) and re.shape == im.shape:  # without two complex copies
+        both = xp.empty(re.shape, dtype=dtype)
+        both.real, both.imag = re, im
+        return both
     return xp.astype(re, dtype) + 1j * xp.astype(im, dtype)
 
 

@@ -32,16 +32,16 @@ class MaskingSystem(nn.Module):
 
         Channels run as a batch: each has its own masks and its own state.
         """
-        spectrum = self.stft.analyze(mixture)
+        spectrum = self.stft.analyze(mixture) * self.gain
         masks = self.family.activate(self.raw_maps(spectrum).float())
         estimates = self.family.apply(masks, spectrum)
-        estimate: Tensor = self.stft.synthesize(estimates, mixture.shape[-1])
+        estimate: Tensor = self.stft.synthesize(estimates / self.gain, mixture.shape[-1])
         return estimate
 
     def raw_maps(self, spectrum: Tensor) -> Tensor:
-        """Return raw maps (batch, source, map, channel, freq, frame) of a complex spectrum."""
+        """Return raw maps (batch, source, map, channel, freq, frame) of a scaled spectrum."""
         late = self.net.lookahead_frames
-        x = torch.view_as_real(spectrum * self.gain).movedim(-1, 2).flatten(0, 1)
+        x = torch.view_as_real(spectrum).movedim(-1, 2).flatten(0, 1)
         x = nn.functional.pad(x, (0, late))
         raw, _ = self.net(x, self.net.initial_state(x.shape[0]))
         raw = raw[..., late:].unflatten(0, spectrum.shape[:2])
