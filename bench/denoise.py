@@ -3,13 +3,12 @@
 Speech and noise of the *test* split of a folder of recordings (see ``UNMASK_SHARED``) are mixed at
 0, 5 and 10 dB, seeded. Prints a Markdown table: mixture, model, the oracle of the model's own mask
 family on its own front-end, and the share of the way between; then the same model at other sample
-rates, to which nothing is resampled. Run it with ``python bench/denoise.py [MODEL]``.
+rates, to which nothing is resampled. Run it with ``python bench/denoise.py [MODEL]``;
+``--write FOLDER`` writes the mixtures as files instead, for ``bench/peers/denoisers.py``.
 """
 
 import csv
-import json
 import os
-import platform
 import sys
 import time
 from collections import defaultdict
@@ -104,30 +103,47 @@ def line(label, rows):
     )
 
 
+def write(folder):
+    """Write the pairs as files, for other programs: FOLDER/mixture and FOLDER/speech."""
+    for k, (snr, speech, noise) in enumerate(pairs(16000)):
+        for name, waveform in (("mixture", speech + noise), ("speech", speech)):
+            path = Path(folder) / name / f"{k:03}_{snr}dB.wav"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            audio.write(path, waveform, 16000, subtype="FLOAT")
+
+
 def main(name="denoise-16k"):
     model = unmask.load_model(name)
     rows, _ = measure(model, 16000, extra=True)
     by_snr = defaultdict(list)
     for row in rows:
         by_snr[row["snr"]].append(row)
-    print(f"{model.name} {model.version}, mask {model.family.name}, {platform.machine()} CPU\n")
-    print("| input SNR | mixtures | mixture | model | improvement, mean [95 %] | median | oracle | way |")
+    print(f"{model.name} {model.version}, mask {model.family.name}; one thread of {cpu()}\n")
+    print("| SNR | mixtures | mixture | model | improvement, mean [95 %] | median | oracle | way |")
     print("|---|---|---|---|---|---|---|---|")
     for snr, some in by_snr.items():
         print(line(f"{snr} dB", some))
     print(line("all", rows))
     print("\n| all mixtures, mean | mixture | model | oracle |\n|---|---|---|---|")
     for metric in ("pesq", "stoi"):
-        values = [np.mean([r[f"{metric} {n}"] for r in rows]) for n in ("mixture", "model", "oracle")]
-        print(f"| {metric} | " + " | ".join(f"{value:.3f}" for value in values) + " |")
-    print("\n| sample rate | mixture | model | improvement | CPU time, times real time |")
+        names = [f"{metric} {name}" for name in ("mixture", "model", "oracle")]
+        means = [np.mean([row[name] for row in rows]) for name in names]
+        print(f"| {metric} | " + " | ".join(f"{mean:.3f}" for mean in means) + " |")
+    print("\n| sample rate | mixture | model | improvement | times real time |")
     print("|---|---|---|---|---|")
     for rate in RATES:
         some, load_ = measure(model, rate)
-        before, after = (np.mean([r[k] for r in some]) for k in ("mixture", "model"))
+        before, after = (np.mean([row[key] for row in some]) for key in ("mixture", "model"))
         print(f"| {rate} | {before:.2f} | {after:.2f} | {after - before:+.2f} | {1 / load_:.0f} |")
-    Path("denoise_rows.json").write_text(json.dumps(rows)) if "--rows" in sys.argv else None
+
+
+def cpu():
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    return next((x.split(": ")[1] for x in lines if x.startswith("model name")), "this machine")
 
 
 if __name__ == "__main__":
-    main(*[argument for argument in sys.argv[1:] if not argument.startswith("--")])
+    if "--write" in sys.argv:
+        write(sys.argv[sys.argv.index("--write") + 1])
+    else:
+        main(*sys.argv[1:])
