@@ -57,14 +57,15 @@ def cut(
     """
     low, high = within.start, within.stop
     n_channels = len(signals[0])
-    blocks = np.zeros((len(signals) * n_channels, len(starts), n_samples))
+    blocks = np.empty((len(signals), n_channels, len(starts), n_samples))
     for i, start in enumerate(starts):
         first, last = max(start, low), min(start + n_samples, high)
+        if last - first < n_samples:
+            blocks[:, :, i] = 0
         if first < last:
-            for j, signal in enumerate(signals):
-                own = slice(j * n_channels, (j + 1) * n_channels)
-                blocks[own, i, first - start : last - start] = signal[:, first:last]
-    return blocks
+            for block, signal in zip(blocks[:, :, i], signals, strict=True):
+                block[:, first - start : last - start] = signal[:, first:last]
+    return blocks.reshape(-1, len(starts), n_samples)
 
 
 def correlate(
@@ -93,7 +94,7 @@ def correlate(
     total = np.zeros((n_fft // 2 + 1, n_targets, n_targets + n_estimates), np.complex128)
     term = np.empty_like(total)
     for starts in batches(range(low, high, step)):
-        ahead = np.concatenate([cut(x, starts, n_fft, within=within) for x in (targets, estimates)])
+        ahead = cut((*targets, *estimates), starts, n_fft, within=within)
         here = _frequency_first(fft.rfft(ahead[:n_targets, :, :step], n_fft))
         np.conjugate(here, out=here)
         total += np.matmul(here, _frequency_first(fft.rfft(ahead)).swapaxes(-1, -2), out=term)

@@ -120,16 +120,15 @@ def _filter(responses: Complex, spectra: Complex, filters: Filters) -> Real:
 def _energies(guess: Real, joint: Real, image: Real, truth: Real, *, images: bool) -> Real:
     """Numerators and denominators of the four ratios: (4, 2, rival)."""
     aim = truth if images else image
-    parts = (
-        (aim, guess - aim),
-        (truth, image - truth) if images else (0 * aim, 0 * aim),
-        (image, joint - image),
-        (joint, guess - joint),
-    )
-    return np.array([[_energy(x) + np.zeros(len(guess)) for x in pair] for pair in parts])
+    parts = [
+        [_energy(aim), _energy(guess - aim)],
+        [_energy(truth), _energy(image - truth)] if images else 2 * [np.zeros(1)],
+        [_energy(image), _energy(joint - image)],
+        [_energy(joint), _energy(guess - joint)],
+    ]
+    return np.array([[x + np.zeros(len(guess)) for x in pair] for pair in parts])
 
 
 def _energy(x: Real) -> Real:
     """Sum of squares of each source: (source, channel, block, sample) to (source,)."""
-    rows = np.matmul(x[..., None, :], x[..., :, None])
-    return np.asarray(rows.reshape(len(x), -1).sum(axis=-1))
+    return np.asarray(np.einsum("scbn,scbn->s", x, x))

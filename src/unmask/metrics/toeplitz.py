@@ -63,7 +63,7 @@ class BlockToeplitz:
         """
         start = np.random.default_rng(0).standard_normal((*self._lags.shape[:-1], 1))
         largest = _growth(self._multiply, start, n_steps=8)
-        smallest_inverse = _growth(self._substitute, start, n_steps=3)
+        smallest_inverse = _growth(self._substitute, start, n_steps=2)
         return np.asarray(np.minimum(largest * smallest_inverse, 1e16))
 
     def _multiply(self, x: Real) -> Real:
@@ -111,9 +111,11 @@ def _schur(lags: Real) -> list[tuple[Real, Real]]:
         kt = k.swapaxes(-1, -2)
         down = np.linalg.cholesky(eye - kt @ k)
         side = np.linalg.cholesky(eye - k @ kt)
-        turn = np.linalg.inv(down)
-        a = turn @ a[..., :-p] - (turn @ kt) @ b
-        b = side.swapaxes(-1, -2) @ b[..., p:] - (np.linalg.inv(side) @ k @ down) @ a[..., p:]
+        turn, side = np.linalg.inv(down), side.swapaxes(-1, -2)
+        a = turn @ a[..., :-p]
+        a -= (turn @ kt) @ b
+        b = side @ b[..., p:]
+        b -= (side @ k @ turn.swapaxes(-1, -2)) @ a[..., p:]
 
 
 def _growth(function: Callable[[Real], Real], x: Real, *, n_steps: int) -> Real:
