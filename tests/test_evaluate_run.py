@@ -3,6 +3,7 @@
 import json
 import math
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -94,6 +95,39 @@ def test_the_scores_are_those_of_the_metrics(songs, rng):
     for column, score in (("SI-SIR", metrics.si_sir), ("SI-SAR", metrics.si_sar)):
         (value,) = table["mine", "a", "drums", column].score
         assert value == pytest.approx(float(score(estimates, targets)[0]), abs=1e-4)
+
+
+@pytest.fixture(scope="module")
+def spoken(tmp_path_factory):
+    """Speech and noise of the demo, 3 s; estimates with little and with much of the other."""
+    root = tmp_path_factory.mktemp("spoken")
+    demo = Path(__file__).parents[1] / "assets" / "demo"
+    waves = {stem: audio.read(demo / f"{stem}.flac", stop_s=3)[0] for stem in ("speech", "noise")}
+    mixture = sum(waves.values())
+    for folder, rest in {"targets": 0, "good": 0.05, "bad": 0.4}.items():
+        (root / folder).mkdir()
+        for stem, wave in waves.items():
+            artefacts = np.random.default_rng(0).standard_normal(wave.shape) / 100
+            estimate = (1 - rest) * wave + rest * (mixture + artefacts)
+            audio.write(root / folder / f"{stem}.wav", estimate, 16000, subtype="FLOAT")
+    return root
+
+
+@pytest.mark.parametrize("name", ev.METRICS)
+def test_every_metric_prefers_the_better_estimate(spoken, tmp_path, name):
+    if name in {"pesq", "pesq_nb", "composite", "stoi", "estoi"}:
+        pytest.importorskip("pystoi" if "stoi" in name else "pesq")
+    tables = {}
+    for side in ("good", "bad"):
+        how = ev.Pairing(stems=("speech",))
+        (track,) = ev.pair(spoken / side, spoken / "targets", how=how).tracks
+        settings = ev.Settings(metrics=(name,))
+        (result,) = ev.evaluate([track], out=tmp_path / side, settings=settings)
+        tables[side] = {key.metric: np.median(one.score) for key, one in result.table.items()}
+    assert list(tables["good"]) == list(ev.METRICS[name].columns)
+    for column, good in tables["good"].items():
+        sign = -1 if column == "STFT distance" else 1
+        assert sign * good > sign * tables["bad"][column], column
 
 
 def test_targets_without_estimate_still_interfere(songs):

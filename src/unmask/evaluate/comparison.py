@@ -32,7 +32,7 @@ class Comparison(NamedTuple):
     p: float
     """Of the Wilcoxon signed-rank test, two-sided; 1 if no track differs."""
     rank_biserial: float
-    """From -1 (`b` wins every track) to 1 (`a` does); 0 if they win alike."""
+    """From -1 (`b` is higher on every track) to 1 (`a` is); 0 if neither is."""
     cohens_dz: float
     """Mean difference in standard deviations of the differences; 0 if no track differs."""
 

@@ -36,17 +36,18 @@ class Settings:
             raise ConfigError(f"metrics: none, expected some of {', '.join(METRICS)}")
 
 
+#: Takes estimates and targets (source, channel, sample), the sample rate in Hz and the settings,
+#: returns for each column of the metric an array (source,), or (source, frame).
+Score = Callable[[_Waves, _Waves, int, Settings], Sequence[_Waves]]
+
+
 @dataclass(frozen=True)
 class Metric:
-    """A way to score estimates.
-
-    `score` takes estimates and targets (source, channel, sample), the sample rate in Hz and the
-    settings, and returns for each of `columns` an array (source,), or (source, frame).
-    """
+    """A way to score estimates."""
 
     columns: tuple[str, ...]
     """What the scores are called in tables and files."""
-    score: Callable[[_Waves, _Waves, int, Settings], Sequence[_Waves]]
+    score: Score
     unit: str = "dB"
 
 
@@ -64,18 +65,28 @@ def _bsseval(
     return scores.sdr, scores.isr, scores.sir, scores.sar
 
 
-def _each(
-    score: Callable[[_Waves, _Waves, int], float],
-) -> Callable[[_Waves, _Waves, int, Settings], Sequence[_Waves]]:
-    """Score source by source, which takes less memory than all at once."""
+def _each(score: Callable[[_Waves, _Waves, int], Any]) -> Score:
+    """Score source by source, which takes less memory than all at once; mean over channels."""
 
     def scores(
         estimates: _Waves, targets: _Waves, sample_rate: int, _: Settings
     ) -> Sequence[_Waves]:
         pairs = zip(estimates, targets, strict=True)
-        return (np.array([float(score(*pair, sample_rate)) for pair in pairs]),)
+        found = (score(*pair, sample_rate) for pair in pairs)
+        columns = zip(*(one if isinstance(one, tuple) else (one,) for one in found), strict=True)
+        return [np.array([np.mean(one) for one in column]) for column in columns]
 
     return scores
+
+
+def _log_wmse(
+    estimates: _Waves, targets: _Waves, sample_rate: int, _: Settings
+) -> Sequence[_Waves]:
+    """Of all sources against the level of their sum."""
+    if len(targets) < 2:
+        raise ConfigError("needs the mixture, hence all its sources, got 1; choose another metric")
+    mixture = np.broadcast_to(targets.sum(axis=0), targets.shape)
+    return (metrics.log_wmse(estimates, targets, mixture=mixture, sample_rate=sample_rate),)
 
 
 #: name -> metric. A new metric is one entry here.
@@ -85,6 +96,39 @@ METRICS: Mapping[str, Metric] = {
     "si_sdr": Metric(("SI-SDR",), _each(lambda e, t, _: metrics.si_sdr(e, t))),
     "si_sir": Metric(("SI-SIR",), lambda e, t, *_: (metrics.si_sir(e, t),)),
     "si_sar": Metric(("SI-SAR",), lambda e, t, *_: (metrics.si_sar(e, t),)),
+    "log_wmse": Metric(("log-WMSE",), _log_wmse, unit=""),
+    "stft_distance": Metric(
+        ("STFT distance",), _each(lambda e, t, _: metrics.stft_distance(e, t)), unit=""
+    ),
+    "bleed": Metric(
+        ("bleedless", "fullness"),
+        _each(lambda e, t, rate: metrics.bleed(e, t, sample_rate=rate)),
+        unit="",
+    ),
+    "pesq": Metric(
+        ("PESQ",), _each(lambda e, t, rate: metrics.pesq(e, t, sample_rate=rate)), unit=""
+    ),
+    "pesq_nb": Metric(
+        ("PESQ-NB",),
+        _each(lambda e, t, rate: metrics.pesq(e, t, sample_rate=rate, mode="nb")),
+        unit="",
+    ),
+    "stoi": Metric(
+        ("STOI",), _each(lambda e, t, rate: metrics.stoi(e, t, sample_rate=rate)), unit=""
+    ),
+    "estoi": Metric(
+        ("ESTOI",),
+        _each(lambda e, t, rate: metrics.stoi(e, t, sample_rate=rate, extended=True)),
+        unit="",
+    ),
+    "segmental_snr": Metric(
+        ("SSNR",), _each(lambda e, t, rate: metrics.segmental_snr(e, t, sample_rate=rate))
+    ),
+    "composite": Metric(
+        ("CSIG", "CBAK", "COVL"),
+        _each(lambda e, t, rate: metrics.composite(e, t, sample_rate=rate)),
+        unit="",
+    ),
 }
 
 
