@@ -40,6 +40,7 @@ ONLY_IN = {
     "av": {"audio"},
     "array_api_compat": {"_arrays"},
     "click": {"cli"},
+    "matplotlib": {"plots"},
 }
 
 

@@ -13,7 +13,19 @@ from typing import TYPE_CHECKING, Any
 from unmask._version import __version__
 
 if TYPE_CHECKING:
-    from unmask import audio, bands, errors, gap, masks, metrics, oracle, phase, stems
+    from unmask import (
+        audio,
+        bands,
+        errors,
+        evaluate,
+        gap,
+        masks,
+        metrics,
+        oracle,
+        phase,
+        plots,
+        stems,
+    )
     from unmask.bands import Bands
     from unmask.model import Model, load_model
     from unmask.oracle import Oracle
@@ -30,12 +42,14 @@ __all__ = [
     "audio",
     "bands",
     "errors",
+    "evaluate",
     "gap",
     "load_model",
     "masks",
     "metrics",
     "oracle",
     "phase",
+    "plots",
     "stems",
 ]
 
