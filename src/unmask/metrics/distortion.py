@@ -131,4 +131,5 @@ def _energies(guess: Real, joint: Real, image: Real, truth: Real, *, images: boo
 
 def _energy(x: Real) -> Real:
     """Sum of squares of each source: (source, channel, block, sample) to (source,)."""
-    return np.asarray(np.einsum("scbn,scbn->s", x, x))
+    rows = np.matmul(x[..., None, :], x[..., :, None])
+    return np.asarray(rows.reshape(len(x), -1).sum(axis=-1))
