@@ -23,7 +23,8 @@ from pathlib import Path
 
 import numpy as np
 
-ROOT = Path(os.environ.get("UNMASK_SHARED", Path(__file__).parents[2] / "shared")) / "audio"
+SHARED = Path(os.environ.get("UNMASK_SHARED", Path(__file__).parents[2] / "shared"))
+MUSIC = SHARED / "audio" / "music"
 STEMS = ("drums", "bassguitar", "leadguitar", "clav")
 RATE, START_S, LENGTH_S = 44100, 12, 60
 SCORES = ("SDR", "ISR", "SIR", "SAR")
@@ -39,11 +40,10 @@ def load_museval():
     return module
 
 
-def read_stems():
+def read_stems(paths, start_s, length_s):
     from unmask import audio
 
-    span = {"start_s": START_S, "stop_s": START_S + LENGTH_S}
-    paths = [ROOT / "music" / "mdn" / f"{stem}.mp3" for stem in STEMS]
+    span = {"start_s": start_s, "stop_s": start_s + length_s}
     return 0.5 * np.stack([audio.read(path, **span)[0] for path in paths]).astype(np.float64)
 
 
@@ -148,9 +148,13 @@ def condition_table(folder):
 
 def noise_table(folder):
     """How far museval is from itself when the same sources come in another order."""
-    yield "| stems, first 10 s | museval, sources in reverse order | unmask |"
+    yield "| stems, 10 s | museval, sources in reverse order | unmask |"
     yield "|---|---|---|"
-    for name, label in (("short_float", "decoded MP3"), ("short", "the same in 16 bits")):
+    for name, label in (
+        ("short", "MDN in 16 bits"),
+        ("short_float", "MDN, decoded MP3"),
+        ("lithium", "EV3 2.Lithium, decoded Vorbis, bass nearly silent"),
+    ):
         reference, _ = run(folder, "museval", name)
         turned = run(folder, "museval", name, reversed=True)[0][:, ::-1]
         ours, _ = run(folder, "unmask", name)
@@ -184,8 +188,10 @@ def save(folder, name, kind, x):
 
 
 def main():
-    targets = read_stems()
+    targets = read_stems([MUSIC / "mdn" / f"{stem}.mp3" for stem in STEMS], START_S, LENGTH_S)
     estimates = wiener(targets)
+    names = ("vocals", "drums", "bass", "other")
+    other = read_stems([MUSIC / "ev3" / "2.Lithium" / f"{stem}.ogg" for stem in names], 171, 10)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for kind, x in (("targets", targets), ("estimates", estimates)):
@@ -195,6 +201,8 @@ def main():
             save(folder, "short_float", kind, x[..., : 10 * RATE])
             save(folder, "short", kind, rounded[..., : 10 * RATE])
             save(folder, "ten_minutes", kind, np.tile(rounded, 10))
+        save(folder, "lithium", "targets", other)
+        save(folder, "lithium", "estimates", wiener(other))
         lines = []
         for line in report(folder):
             print(line, flush=True)

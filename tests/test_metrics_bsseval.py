@@ -288,6 +288,16 @@ def test_one_channel_of_zeros_and_two_equal_channels(rng):
     np.testing.assert_allclose(result[:4], expected[:4], rtol=0, atol=1e-6)
 
 
+def test_opposite_channels_are_sound(rng):
+    mono = noise(rng, 2, 1, 2000)
+    targets = mono + noise(rng, 2, 2, 2000)
+    targets[0, 1] = -targets[0, 0]
+    estimates = targets + 0.1 * noise(rng, 2, 2, 2000)
+    with pytest.warns(ConditionWarning):
+        result = bss_eval(estimates, targets, sample_rate=1000, filter_length=8)
+    assert np.isfinite(result[:4]).all()
+
+
 def test_frames_like_museval(rng):
     targets = noise(rng, 1, 1, 1000)
     for window, hop, n_frames in ((100, 100, 10), (300, 100, 8), (1000, 1, 1), (2000, 1, 1)):

@@ -97,8 +97,9 @@ def bss_eval(
         window for the others. Frames that are NaN do not count (museval gives up the search then).
     regularisation : float >= 0
         0 is museval's definition. Else every target channel gets white noise with this share of
-        its energy, in the equations for the filters only; 1e-7 (70 dB below) makes the scores of
-        lossy stems repeatable, and moves those of others by less than 0.1 dB (bench/bsseval.md).
+        its energy, in the equations for the filters only. 1e-7 (70 dB below) makes the scores of
+        lossy stems repeatable: some dB higher than museval's, which pay for empty bands; signals
+        without empty bands keep theirs (see bench/bsseval.md).
 
     Returns
     -------
@@ -109,15 +110,17 @@ def bss_eval(
         Silence: a frame in which a target or an estimate is zero throughout is NaN for all
         sources. A target that is silent in the whole recording is none of its sources: NaN, and
         the others are scored without it. An estimate that is silent in the whole recording has SDR
-        and ISR 0, SIR and SAR NaN (museval refuses both). A perfect estimate has SDR inf; a single
-        source has SIR inf.
+        and ISR 0, SIR and SAR NaN (museval refuses both). Channels that cancel in their sum are
+        sound (museval takes them for silence). A perfect estimate has SDR inf; a single source has
+        SIR inf.
 
     Warns
     -----
     ConditionWarning
-        If ISR, SIR and SAR are not trustworthy: where a codec or a low sample rate left bands
-        empty, the filters may do there what they like, and do; the cuts between windows then make
-        it audible to the measure. museval's own values move by 10 dB with the order of the sources.
+        If ISR, SIR and SAR are not trustworthy: where a codec left bands empty, the filters may do
+        there what they like, and do; the cuts between windows bring it into the score. museval's
+        own values then differ by more than 10 dB between a decoded file and its 16-bit copy. Near
+        the limit (`condition` above 1e10) the rounding to 16 bits still decides about some dB.
 
     Raises
     ------
