@@ -3,7 +3,7 @@
 import math
 
 import numpy as np
-from scipy import fft, signal
+from scipy import fft
 
 from unmask._arrays import Array, check_axes, check_same_shape, device, namespace, to_numpy
 from unmask.metrics.energy import check_pair
@@ -57,6 +57,8 @@ def _weighted(x: Real, sample_rate: float) -> Real:
 
 def _gains(hz: Real, sample_rate: float) -> Real:
     """Magnitude of the weights: shelf +5 dB at 1.5 kHz, 120 Hz to 10 kHz, 2.5 dB at 500 Hz."""
+    from scipy import signal  # half a second to load
+
     sections = [
         _shelf(1500, 5.0, 1 / math.sqrt(2), sample_rate),
         _peak(500, 2.5, 1.5 / math.sqrt(2), sample_rate),

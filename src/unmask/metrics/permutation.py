@@ -3,7 +3,6 @@
 from collections.abc import Callable
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 from unmask._arrays import Array, check_axes, device, namespace, to_numpy
 from unmask.errors import ShapeError
@@ -107,6 +106,8 @@ def permute(estimates: Array, permutation: Array) -> Array:
 
 def _assign(scores: np.ndarray) -> np.ndarray:
     """Best estimate of each target, with infinite scores turned to finite ones that outweigh."""
+    from scipy.optimize import linear_sum_assignment  # half a second to load
+
     finite = scores[np.isfinite(scores)]
     low, high = (finite.min(), finite.max()) if finite.size else (0.0, 0.0)
     margin = (high - low + 1.0) * (scores.shape[1] + 1)
