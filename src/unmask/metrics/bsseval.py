@@ -257,6 +257,7 @@ def _order(sir: Real, *, per_frame: bool) -> NDArray[np.int64]:
     """Estimate of each target with the best SIR, mean over frames or in each: (target, frame)."""
     if not per_frame:
         n_defined = (~np.isnan(sir)).sum(axis=-1, keepdims=True)
-        mean = np.nansum(sir, axis=-1, keepdims=True) / np.maximum(n_defined, 1)
+        with np.errstate(invalid="ignore"):  # inf - inf is undefined, too
+            mean = np.nansum(sir, axis=-1, keepdims=True) / np.maximum(n_defined, 1)
         sir = np.broadcast_to(np.where(n_defined, mean, math.nan), sir.shape)
     return np.asarray(best_permutation(np.moveaxis(sir, -1, 0))).T
