@@ -9,6 +9,9 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
 
+# The scripts that made the reference values need programs that the tests do not.
+collect_ignore = ["references"]
+
 settings.register_profile(
     "unmask",
     deadline=None,
