@@ -228,8 +228,9 @@ def _check(info: audio.AudioInfo) -> None:
             "separated; split it into files of fewer channels first"
         )
     if info.duration_s < _SHORTEST_S:
+        plural = "" if info.n_samples == 1 else "s"
         raise AudioFileError(
-            f"{info.path}: is {info.n_samples} samples ({1000 * info.duration_s:.2g} ms) long, "
+            f"{info.path}: has {info.n_samples} sample{plural} ({1000 * info.duration_s:.2g} ms), "
             "expected at least 10 ms; is it the right file?"
         )
 
