@@ -3,7 +3,6 @@
 from typing import NamedTuple
 
 import numpy as np
-from scipy import fft
 
 from unmask.errors import SignalError
 from unmask.metrics.blocks import (
@@ -65,7 +64,7 @@ def fit_filters(
         own_taps = BlockToeplitz(np.stack([auto[:, span, span] for span in spans])).solve(right)
     n_fft = block_length(window + n_taps - 1, n_taps)
     joint, own = (
-        np.ascontiguousarray(fft.rfft(taps, n_fft, axis=1).swapaxes(1, 3))
+        np.ascontiguousarray(np.fft.rfft(taps, n_fft, axis=1).swapaxes(1, 3))
         for taps in (joint_taps, own_taps)
     )
     return Filters(n_taps, n_fft, joint[0], own, rivals, float(equations.condition()))
@@ -99,7 +98,7 @@ def energies(
     for starts in batches(range(low - delay, high, step)):
         truth = cut(targets, starts, filters.n_fft, within=within)
         guess = cut(estimates, [start + delay for start in starts], step, within=within)
-        spectra = fft.rfft(truth)
+        spectra = np.fft.rfft(truth)
         joint = _filter(filters.joint, spectra, filters)
         for j in range(len(targets)):
             own = slice(j * n_channels, (j + 1) * n_channels)
@@ -113,20 +112,23 @@ def energies(
 
 def _filter(responses: Complex, spectra: Complex, filters: Filters) -> Real:
     """Filter blocks, and return them without the samples that the circle of the FFT spoils."""
-    blocks = fft.irfft(apply_filters(responses, spectra), filters.n_fft)
+    blocks = np.fft.irfft(apply_filters(responses, spectra), filters.n_fft)
     return np.asarray(blocks[..., filters.n_taps - 1 :])
 
 
 def _energies(guess: Real, joint: Real, image: Real, truth: Real, *, images: bool) -> Real:
     """Numerators and denominators of the four ratios: (4, 2, rival)."""
     aim = truth if images else image
-    parts = [
-        [_energy(aim), _energy(guess - aim)],
-        [_energy(truth), _energy(image - truth)] if images else 2 * [np.zeros(1)],
-        [_energy(image), _energy(joint - image)],
-        [_energy(joint), _energy(guess - joint)],
-    ]
-    return np.array([[x + np.zeros(len(guess)) for x in pair] for pair in parts])
+    pairs = np.zeros((4, 2, len(guess)))
+    pairs[0, 0], pairs[2, 0], pairs[3, 0] = (_energy(x) for x in (aim, image, joint))
+    rest = np.empty(guess.shape)
+    pairs[0, 1] = _energy(np.subtract(guess, aim, out=rest))
+    if images:
+        pairs[1, 0] = pairs[0, 0]
+        pairs[1, 1] = _energy(np.subtract(image, truth, out=rest))
+    pairs[2, 1] = _energy(np.subtract(joint, image, out=rest))
+    pairs[3, 1] = _energy(np.subtract(guess, joint, out=rest))
+    return pairs
 
 
 def _energy(x: Real) -> Real:

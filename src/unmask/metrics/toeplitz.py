@@ -14,7 +14,6 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import fft
 
 Real = NDArray[np.float64]
 
@@ -71,9 +70,9 @@ class BlockToeplitz:
         n_lags = self._lags.shape[-3]
         past = self._lags[..., :0:-1, :, :].swapaxes(-1, -2)
         gap = np.zeros_like(self._lags[..., :1, :, :])
-        circle = fft.rfft(np.concatenate([self._lags, gap, past], axis=-3), axis=-3)
-        product = circle @ fft.rfft(x, 2 * n_lags, axis=-3)
-        return np.asarray(fft.irfft(product, 2 * n_lags, axis=-3)[..., :n_lags, :, :])
+        circle = np.fft.rfft(np.concatenate([self._lags, gap, past], axis=-3), axis=-3)
+        product = circle @ np.fft.rfft(x, 2 * n_lags, axis=-3)
+        return np.asarray(np.fft.irfft(product, 2 * n_lags, axis=-3)[..., :n_lags, :, :])
 
     def _substitute(self, right: Real) -> Real:
         """Forward and back substitution with the factor."""
