@@ -200,7 +200,7 @@ def main():
             save(folder, "rounded", kind, rounded)
             save(folder, "short_float", kind, x[..., : 10 * RATE])
             save(folder, "short", kind, rounded[..., : 10 * RATE])
-            save(folder, "ten_minutes", kind, np.tile(rounded, 10))
+            np.save(folder / f"unmask_ten_minutes_{kind}.npy", np.tile(rounded, 10))
         save(folder, "lithium", "targets", other)
         save(folder, "lithium", "estimates", wiener(other))
         lines = []
