@@ -77,7 +77,7 @@ def perceptual(signals, speech, rate):
     from unmask.metrics import pesq, stoi
 
     return {
-        f"{metric.__name__} {name}": float(metric(x, speech, sample_rate=rate))
+        f"{metric.__name__} {name}": float(metric(x, speech, sample_rate=rate)[0])
         for metric in (pesq, stoi)
         for name, x in signals.items()
     }

@@ -62,7 +62,8 @@ def model_info(name_or_path: str, json_file: str | None) -> None:
 
     model = load_model(name_or_path)
     said = model.metadata | {"latency_ms": 1000 * model.latency_s, "sha256": model.sha256}
-    rows = [{"field": key, "value": value} for key, value in _flat(said)]
+    # As text: two decimals would make a learning rate zero.
+    rows = [{"field": key, "value": str(value)} for key, value in _flat(said)]
     show.table(rows, {"field": "field", "value": "value"}, title=model.name)
     show.write_json(json_file, said)
 
