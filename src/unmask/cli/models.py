@@ -44,7 +44,7 @@ def list_models(json_file: str | None) -> None:
         "macs_per_second": "MAC/s",
         "licence": "licence",
     }
-    show.table(rows, columns, title=f"{len(rows)} bundled models")
+    show.table(rows, columns, title="Bundled models")
     show.write_json(json_file, rows)
 
 

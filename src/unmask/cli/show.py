@@ -34,14 +34,15 @@ def table(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str], *, titl
     from rich.console import Console
     from rich.table import Table
 
-    made = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
+    made = Table(box=box.SIMPLE_HEAD)
     for key, heading in columns.items():
         numeric = all(isinstance(row[key], int | float | None) for row in rows)
         made.add_column(heading, justify="right" if numeric else "left")
     for row in rows:
         made.add_row(*(cell(row[key]) for key in columns))
     # A file or pipe has no width to keep to.
-    Console(width=None if sys.stdout.isatty() else 200, highlight=False, markup=False).print(made)
+    console = Console(width=None if sys.stdout.isatty() else 200, highlight=False, markup=False)
+    console.print(title, made)  # a title of the table's own would wrap at its width
 
 
 def cell(value: Any) -> str:
