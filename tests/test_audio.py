@@ -475,6 +475,53 @@ def test_a_truncated_mp3(rng, tmp_path, share):
         audio.read(path)
 
 
+@pytest.fixture
+def headerless(rng, tmp_path):
+    """Write MP3 files without the header that holds their length, one per bit rate."""
+    av = pytest.importorskip("av")
+
+    def write(name, bit_rate, n_samples):
+        path = tmp_path / name
+        with av.open(str(path), "w", options={"write_xing": "0", "id3v2_version": "0"}) as file:
+            stream = file.add_stream("mp3", rate=44100, layout="mono")
+            stream.bit_rate = bit_rate
+            samples = (3000 * rng.standard_normal((1, n_samples))).astype(np.int16)
+            frame = av.AudioFrame.from_ndarray(samples, format="s16p", layout="mono")
+            frame.sample_rate = 44100
+            for packet in [*stream.encode(frame), *stream.encode(None)]:
+                file.mux(packet)
+        return path
+
+    return write
+
+
+@pytest.mark.parametrize("with_pyav", [True, False])
+def test_an_mp3_without_a_length_is_read_to_its_end(headerless, monkeypatch, with_pyav):
+    """libsndfile guesses the length of such files, iTunes writes them."""
+    path = headerless("x.mp3", 64000, 100_000)
+    tag = b"ID3\x03\x00\x00\x00\x00\x20\x00" + bytes(4096)
+    path.write_bytes(tag + path.read_bytes())
+    monkeypatch.setattr("unmask.audio.media.is_installed", lambda: with_pyav)
+    waveform, rate = audio.read(path)
+    assert rate == 44100
+    assert 100_000 <= waveform.shape[1] < 100_000 + 4 * 1152
+    assert audio.info(path).n_samples == waveform.shape[1] != soundfile.info(path).frames
+    part, _ = audio.read(path, start_s=1, stop_s=1.5)
+    np.testing.assert_allclose(part, waveform[:, 44100:66150], atol=1e-6)
+
+
+def test_an_mp3_whose_bit_rate_falls_is_not_cut(headerless, tmp_path, monkeypatch):
+    """libsndfile stops at its guess, a quarter of what is there."""
+    loud, soft = headerless("a.mp3", 320000, 50_000), headerless("b.mp3", 32000, 200_000)
+    path = tmp_path / "both.mp3"
+    path.write_bytes(loud.read_bytes() + soft.read_bytes())
+    assert soundfile.info(path).frames < 100_000
+    assert audio.read(path)[0].shape[1] >= 250_000
+    monkeypatch.setattr("unmask.audio.media.is_installed", lambda: False)
+    with pytest.raises(AudioFileError, match=r"both.mp3: does not tell its length and may be"):
+        audio.read(path)
+
+
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("subtype", ["FLOAT", "DOUBLE"])
 def test_nan_and_infinity_are_found_with_their_time(rng, path, bad, subtype):
@@ -535,7 +582,10 @@ def test_the_file_appears_at_the_end(rng, path):
 
 
 def test_a_program_that_is_interrupted_leaves_nothing(path):
+    # A shell ignores SIGINT for what it runs in the background, and children inherit that.
     script = f"""
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
 import numpy as np
 from unmask import audio
 with audio.Writer({str(path)!r}, 44100, 2) as writer:

@@ -245,7 +245,9 @@ def test_the_version_is_printed(run):
 def test_ctrl_c_leaves_nothing_half_written(tmp_path, model):
     """The process is interrupted as soon as its hidden folder appears."""
     soundfile.write(tmp_path / "long.wav", np.zeros((16000 * 600, 2)), 16000)
-    command = [sys.executable, "-c", "from unmask.cli import main; main()"]
+    # A shell ignores SIGINT for what it runs in the background, and children inherit that.
+    program = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    command = [sys.executable, "-c", f"{program}; from unmask.cli import main; main()"]
     command += ["separate", "-m", str(model), "long.wav"]
     process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
     while process.poll() is None and not list(tmp_path.glob("separated/.unmask-*/*/tiny/*/*")):

@@ -14,6 +14,8 @@ Arrays are (channel, sample). Full scale is 1. Nothing is resampled, mixed, or s
   refused. Not noticed: W64, CAF and AU (libsndfile shortens their length), an OGG that lost whole
   pages, an MP3 without a length header, a WAV that was written to a pipe (its header promises
   nothing), and media streams without a length.
+* *MP3 without a length header* (constant bit rate, as iTunes writes them) is counted by decoding it
+  once, through PyAV if that is installed: libsndfile guesses, and stops at its guess.
 """
 
 from unmask.audio.formats import MEDIA_SUFFIXES, SUFFIXES, WRITABLE, AudioInfo, find

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -35,11 +35,20 @@ def info(path: str | Path, *, stream: int = 0) -> AudioInfo:
         The file needs PyAV.
     """
     path = _existing(path)
-    if path.suffix.lower() not in SUFFIXES:
+    source = _source(path)
+    if source is media.blocks:
         return media.info(path, stream)
+    n_samples = None
+    if source is _guessed_blocks:
+        n_samples = sum(part.shape[-1] for _, part in source(path, BLOCK, 0.0, None, stream))
     with _opened(path, stream) as file:
         return AudioInfo(
-            path, file.samplerate, file.channels, file.frames, file.format, file.subtype
+            path,
+            file.samplerate,
+            file.channels,
+            n_samples or file.frames,
+            file.format,
+            file.subtype,
         )
 
 
@@ -116,9 +125,8 @@ def _decoded(
     if not 0 <= start_s < (np.inf if stop_s is None else stop_s):
         raise ConfigError(f"start_s, stop_s: {start_s}, {stop_s}, should be 0 <= start_s < stop_s")
     path = _existing(path)
-    source = _native_blocks if path.suffix.lower() in SUFFIXES else media.blocks
     position = 0
-    for rate, samples in source(path, block, start_s, stop_s, stream):
+    for rate, samples in _source(path)(path, block, start_s, stop_s, stream):
         check_finite(samples, path, position + round(start_s * rate), rate)
         position += samples.shape[-1]
         yield rate, samples
@@ -127,6 +135,56 @@ def _decoded(
         raise AudioFileError(
             f"{path}: has no samples between {start_s:g} s and {until}; it is shorter"
         )
+
+
+def _source(path: Path) -> Callable[..., Iterator[tuple[int, NDArray[Any]]]]:
+    """Return what yields the blocks of a file."""
+    if path.suffix.lower() not in SUFFIXES:
+        return media.blocks
+    if not _guesses_length(path):
+        return _native_blocks
+    return media.blocks if media.is_installed() else _guessed_blocks
+
+
+def _guesses_length(path: Path) -> bool:
+    """Tell whether a file is an MP3 without the header that holds its length.
+
+    libsndfile then guesses from the size of the file and the bit rate at its beginning, and never
+    reads beyond its guess.
+    """
+    with path.open("rb") as file:
+        head = file.read(10)
+        start = 0
+        if head[:3] == b"ID3":
+            sizes = zip(head[6:10], (21, 14, 7, 0), strict=True)
+            start = 10 + sum((byte & 127) << shift for byte, shift in sizes)
+        file.seek(start)
+        first = file.read(4096)
+    is_frame = len(first) > 1 and first[0] == 0xFF and first[1] & 0xE0 == 0xE0
+    return is_frame and not any(mark in first for mark in (b"Xing", b"Info", b"VBRI"))
+
+
+def _guessed_blocks(
+    path: Path, block: int, start_s: float, stop_s: float | None, stream: int
+) -> Iterator[tuple[int, NDArray[Any]]]:
+    """Blocks of a file whose length is a guess: what comes before its end is all there is."""
+    with _opened(path, stream) as file:
+        rate, position = file.samplerate, 0
+        start = round(start_s * rate)
+        stop = file.frames if stop_s is None else min(round(stop_s * rate), file.frames)
+        while position < stop:
+            samples = file.read(min(block, stop - position), dtype="float32", always_2d=True)
+            if not len(samples):
+                return
+            kept = samples[max(0, start - position) :]
+            position += len(samples)
+            if len(kept):
+                yield rate, np.ascontiguousarray(kept.T)
+        if stop == file.frames:
+            raise AudioFileError(
+                f"{path}: does not tell its length and may be longer than libsndfile reads; "
+                'pip install "unmask[media]" or convert it to WAV'
+            )
 
 
 def _native_blocks(
