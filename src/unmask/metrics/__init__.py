@@ -3,6 +3,7 @@
 from unmask.metrics.bleed import Bleed, bleed
 from unmask.metrics.bsseval import BSSEval, ConditionWarning, bss_eval
 from unmask.metrics.composite import Composite, composite
+from unmask.metrics.dnsmos import DNSMOS, Opinion
 from unmask.metrics.energy import sdr, snr
 from unmask.metrics.log_wmse import log_wmse
 from unmask.metrics.permutation import best_permutation, pairwise, permute
@@ -13,10 +14,12 @@ from unmask.metrics.stft_distance import Resolution, stft_distance
 from unmask.metrics.summary import Summary, summary
 
 __all__ = [
+    "DNSMOS",
     "BSSEval",
     "Bleed",
     "Composite",
     "ConditionWarning",
+    "Opinion",
     "Resolution",
     "Summary",
     "best_permutation",
