@@ -85,6 +85,7 @@ def test_gap_prints_cases_and_losses(folder, tmp_path):
         (("oracle", "{song}", "-m", "best"), "no mask family named 'best'"),
         (("oracle", "{song}", "--hop", "300"), "hop: 300 does not divide n_fft = 2048"),
         (("gap", "{song}", "-m", "nothing"), "no model named 'nothing'"),
+        (("oracle", "{song}", "-m", "irm1", "-o", "{song}/noise.wav"), "noise.wav"),
     ],
 )
 def test_bad_input_is_one_line(arguments, message, folder):

@@ -298,6 +298,9 @@ def test_the_commands_compare_systems_and_draw(songs):
     assert row["rank_biserial"] == 1
     assert row["difference"] > 0
     assert figure.read_text().startswith("<?xml")
+    nowhere = command("scores", *systems, "--plot", songs / "none" / "figure.svg")
+    assert nowhere.exit_code == 1
+    assert "figure.svg: cannot be written: No such file" in nowhere.output.splitlines()[-1]
 
 
 @pytest.mark.parametrize(

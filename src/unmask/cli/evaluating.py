@@ -226,7 +226,7 @@ def _report(
         from unmask.plots import box_plots
 
         frames, _ = AGGREGATIONS["mean" if aggregate == "mean" else "median"]
-        box_plots(panels(table, frames=frames)).savefig(plot)
+        show.write_figure(plot, box_plots(panels(table, frames=frames)))
 
 
 def _print_aggregates(rows: "Sequence[Aggregate]", how: str) -> None:

@@ -132,7 +132,8 @@ def _bounds(
     if out is not None:
         for stem, estimate in found.items():
             path = Path(out) / name.replace(":", "_") / f"{stem}.wav"
-            path.parent.mkdir(parents=True, exist_ok=True)
+            with show.writing(path.parent):
+                path.parent.mkdir(parents=True, exist_ok=True)
             audio.write(path, estimate, sample_rate, subtype="FLOAT")
     return list(scores(name, found, stems))
 

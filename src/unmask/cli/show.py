@@ -1,5 +1,6 @@
 """What commands share: tables, JSON files, progress, options."""
 
+import io
 import json
 import math
 import sys
@@ -10,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from unmask.errors import ConfigError
+from unmask.errors import ConfigError, UnmaskError
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
     from rich.progress import Progress
 
 json_option = click.option(
@@ -57,10 +59,26 @@ def write_json(file: str | None, value: Any) -> None:
     if file is None:
         return
     text = json.dumps(_finite(value), indent=2, allow_nan=False) + "\n"
+    with writing(file), click.open_file(file, "w", encoding="utf-8", atomic=True) as stream:
+        stream.write(text)
+
+
+def write_figure(file: Path, figure: "Figure") -> None:
+    """Write a figure, whole or not at all; the suffix of `file` is its format."""
+    image = io.BytesIO()
+    figure.savefig(image, format=file.suffix.removeprefix("."))
+    with writing(file), click.open_file(str(file), "wb", atomic=True) as stream:
+        stream.write(image.getvalue())
+
+
+@contextmanager
+def writing(file: str | Path) -> Iterator[None]:
+    """Say in one line that a file or folder cannot be written."""
     try:
-        with click.open_file(file, "w", encoding="utf-8", atomic=True) as stream:
-            stream.write(text)
+        yield
     except OSError as error:
+        if isinstance(error, UnmaskError):
+            raise
         raise ConfigError(f"{file}: cannot be written: {error.strerror}; choose another") from error
 
 
