@@ -14,7 +14,6 @@ import click
 from unmask.errors import ConfigError, UnmaskError
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
     from rich.progress import Progress
 
 json_option = click.option(
@@ -63,8 +62,8 @@ def write_json(file: str | None, value: Any) -> None:
         stream.write(text)
 
 
-def write_figure(file: Path, figure: "Figure") -> None:
-    """Write a figure, whole or not at all; the suffix of `file` is its format."""
+def write_figure(file: Path, figure: Any) -> None:
+    """Write a figure of matplotlib, whole or not at all; the suffix of `file` is its format."""
     image = io.BytesIO()
     figure.savefig(image, format=file.suffix.removeprefix("."))
     with writing(file), click.open_file(str(file), "wb", atomic=True) as stream:
