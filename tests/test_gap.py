@@ -56,6 +56,7 @@ def test_an_inverted_estimate_lacks_phase_only(stems):
     assert cells["speech", "model magnitude, true phase"] > 100
     loss = losses(scores)["speech", 0.0, RATE / 2]
     assert loss.to_magnitude == pytest.approx(0, abs=1e-6)
+    assert loss.to_phase > 90
 
 
 def test_the_oracle_itself_has_no_gap(stems):

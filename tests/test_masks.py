@@ -460,6 +460,11 @@ def test_upsampling_keeps_what_was_kept(interpolation, space, n_freq, factor, rn
     assert np.allclose(np.asarray(flat), 2 - 1j)
 
 
+def test_downsampling_keeps_every_so_many_bins(xp):
+    x = xp.reshape(xp.asarray(np.arange(14.0)), (7, 2))
+    assert np.asarray(masks.downsample(x, 3)).tolist() == [[0, 1], [6, 7], [12, 13]]
+
+
 def test_interpolation_between_two_bins():
     low = np.array([[1.0], [3.0], [3.0], [1.0]])
     between = {
