@@ -49,6 +49,10 @@ def test_even_bands_are_means_of_equal_groups():
     assert Bands(4, 8, 8000, "even").reduce(x).ravel().tolist() == [0.5, 2.5, 4.5, 6.5]
 
 
+def test_centres_are_the_middle_of_the_bands():
+    assert Bands(4, 8, 1400, "even").centres().tolist() == [50, 250, 450, 650]
+
+
 def test_mel_and_erb_bands_are_narrow_below():
     for scale in ("mel", "erb"):
         width = Bands(32, 1025, 44100, scale).weights.sum(axis=1)

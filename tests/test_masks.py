@@ -410,6 +410,8 @@ def test_disjointness_by_hand(xp):
     assert np.allclose(np.asarray(result.preserved), [1, 0.5])
     assert np.allclose(np.asarray(result.interference), [4, np.inf])
     assert np.allclose(np.asarray(result.wdo), [0.75, 0.5])
+    strict = masks.disjointness(targets, margin_db=7.0)  # 2 over 1 is 6 dB only
+    assert np.allclose(np.asarray(strict.preserved), [0, 0.5])
 
 
 def test_multichannel_wiener_adds_up_and_uses_space(rng):
