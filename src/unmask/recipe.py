@@ -21,7 +21,7 @@ from typing import Any, cast
 import torch
 
 from unmask import losses, masks, nets
-from unmask.data import DATA, Recordings
+from unmask.data import DATA
 from unmask.errors import ConfigError
 from unmask.nets.system import MaskingSystem
 from unmask.stft import STFT
@@ -205,10 +205,12 @@ def from_dict(tables: Mapping[str, Any], *, subject: str = "recipe") -> Recipe:
     data_kind = data.pop("kind", "speech_in_noise")
     if data_kind not in DATA:
         raise ConfigError(f"{subject}: [data] kind {data_kind!r}; there are {sorted(DATA)}")
-    data["recordings"] = tuple(
-        _build(Recordings, entry, f"{subject}: data.recordings")
-        for entry in data.get("recordings", [])
-    )
+    for f in fields(DATA[data_kind][0]):
+        if "entries" in f.metadata:
+            data[f.name] = tuple(
+                _build(f.metadata["entries"], entry, f"{subject}: data.{f.name}")
+                for entry in data.get(f.name, [])
+            )
     backbone, head = dict(tables.get("backbone", {})), dict(tables.get("head", {}))
     return Recipe(
         name=tables.get("name", "unnamed"),
