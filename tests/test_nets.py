@@ -123,6 +123,8 @@ def test_interleaving_puts_neighbouring_maps_into_neighbouring_bins():
 class Constant(torch.nn.Module):
     """A network that puts out the same raw maps everywhere, `lookahead_frames` late."""
 
+    unit_frames = 1
+
     def __init__(self, values, lookahead_frames=0):
         super().__init__()
         self.values, self.lookahead_frames = values, lookahead_frames

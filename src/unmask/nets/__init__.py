@@ -3,6 +3,10 @@
 A network is called as ``raw, state = net(spectrum, state)`` (see :class:`unmask.nets.crn.CRN`) for
 training, files and streams alike; ``net.initial_state(batch)`` starts it, ``net.config`` is what
 it was built from, and ``net.lookahead_frames`` says how many frames its masks come late.
+
+A *streaming* network has a state and can be cut anywhere: ``unit_frames`` is 1, ``context_frames``
+0. A *chunk* network has none: frames must be a multiple of ``unit_frames``, and the masks of a
+chunk that starts and ends on such multiples depend on ``context_frames`` to either side of it.
 """
 
 from typing import Any
@@ -11,11 +15,12 @@ from torch import nn
 
 from unmask.errors import ConfigError
 from unmask.nets.crn import CRN, CRNConfig
+from unmask.nets.unet import UNet, UNetConfig
 
 #: name -> (settings, network). A new architecture is one file and one line here.
-NETS: dict[str, tuple[Any, Any]] = {"crn": (CRNConfig, CRN)}
+NETS: dict[str, tuple[Any, Any]] = {"crn": (CRNConfig, CRN), "unet": (UNetConfig, UNet)}
 
-__all__ = ["CRN", "NETS", "CRNConfig", "build"]
+__all__ = ["CRN", "NETS", "CRNConfig", "UNet", "UNetConfig", "build"]
 
 
 def build(name: str, **settings: Any) -> nn.Module:

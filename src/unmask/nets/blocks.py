@@ -4,8 +4,65 @@ Axes everywhere: ``(batch, map, freq, frame)``. A layer with memory takes what i
 returns what it must see next, so that a recording cut anywhere in time gives the same numbers.
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
+
+from unmask.errors import ConfigError
+
+#: What a network can see of a spectrum, see :func:`features`.
+INPUTS = ("magnitude", "complex", "compressed")
+
+
+def features(kind: str, *, power: float) -> Any:
+    """Return the layer that turns a spectrum (batch, 2, freq, frame) into what a network sees.
+
+    Parameters
+    ----------
+    kind : str
+        ``magnitude`` (one map), ``complex`` (real and imaginary part) or ``compressed`` (those
+        and the magnitude, by a power law, see :class:`CompressedFeatures`).
+    power : float in (0, 1]
+        Of the power law.
+
+    Returns
+    -------
+    Module
+        Its `n_maps` says how many maps it puts out.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such kind, or the power is no compression.
+    """
+    if kind not in INPUTS:
+        raise ConfigError(f"backbone: no input {kind!r}; there are {list(INPUTS)}")
+    if not 0 < power <= 1:
+        raise ConfigError(f"backbone: power = {power}, expected above 0 and at most 1")
+    if kind == "compressed":
+        return CompressedFeatures(power=power)
+    return Magnitude() if kind == "magnitude" else Parts()
+
+
+class Magnitude(nn.Module):
+    """The magnitude of a spectrum."""
+
+    n_maps = 1
+
+    def forward(self, spectrum: Tensor) -> Tensor:
+        """Return the (batch, 1, freq, frame) magnitude of a (batch, 2, freq, frame) spectrum."""
+        return spectrum.square().sum(1, keepdim=True).sqrt()
+
+
+class Parts(nn.Module):
+    """Real and imaginary part of a spectrum, as they are."""
+
+    n_maps = 2
+
+    def forward(self, spectrum: Tensor) -> Tensor:
+        """Return the (batch, 2, freq, frame) spectrum itself."""
+        return spectrum
 
 
 class CompressedFeatures(nn.Module):

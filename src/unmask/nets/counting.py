@@ -16,13 +16,15 @@ def macs_per_frame(net: Any, n_frames: int = 64) -> float:
     """Return the multiply-accumulates of one frame of one channel.
 
     Convolutions, linear layers and GRUs are counted as they run; biases, normalisation,
-    activations and the front-end are not. It is an average over `n_frames`.
+    activations and the front-end are not. It is an average over `n_frames`, rounded up to what
+    the network works in.
 
     Parameters
     ----------
     net : Module
         As :func:`unmask.nets.build` returns it.
     """
+    n_frames += -n_frames % net.unit_frames
     total = 0
 
     def count(module: nn.Module, inputs: tuple[Tensor, ...], output: Any) -> None:

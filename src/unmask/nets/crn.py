@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from unmask.errors import ConfigError
-from unmask.nets.blocks import CausalConv, CompressedFeatures, interleave
+from unmask.nets.blocks import CausalConv, features, interleave
 
 State = tuple[Tensor, ...]
 
@@ -27,8 +27,10 @@ class CRNConfig:
     """Width of the recurrent bottleneck."""
     layers: int = 2
     """Recurrent layers."""
+    input: str = "compressed"
+    """What it sees of the spectrum, see :func:`unmask.nets.blocks.features`."""
     power: float = 0.3
-    """Compression of the input, see :class:`~unmask.nets.blocks.CompressedFeatures`."""
+    """Compression of the input ``compressed``."""
 
     def __post_init__(self) -> None:
         unit = self.patch * 2 ** (len(self.channels) - 1)
@@ -54,14 +56,15 @@ class CRN(nn.Module):
     one ``(batch, layers, hidden)``; it starts as zeros.
     """
 
-    lookahead_frames = 0
+    lookahead_frames = context_frames = 0
+    unit_frames = 1
 
     def __init__(self, config: CRNConfig) -> None:
         super().__init__()
         self.config = config
         channels, n_raw = config.channels, config.n_sources * config.n_maps
         pairs = list(pairwise(channels))
-        self.features = CompressedFeatures(power=config.power)
+        self.features = features(config.input, power=config.power)
         first = CausalConv(
             self.features.n_maps, channels[0], bins=2 * config.patch, frames=2, stride=config.patch
         )

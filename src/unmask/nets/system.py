@@ -39,11 +39,15 @@ class MaskingSystem(nn.Module):
         return estimate
 
     def raw_maps(self, spectrum: Tensor) -> Tensor:
-        """Return raw maps (batch, source, map, channel, freq, frame) of a scaled spectrum."""
-        late = self.net.lookahead_frames
+        """Return raw maps (batch, source, map, channel, freq, frame) of a scaled spectrum.
+
+        Silence follows until the last masks are out and the frames are a multiple of what the
+        network works in.
+        """
+        late, n_frames = self.net.lookahead_frames, spectrum.shape[-1]
         x = torch.view_as_real(spectrum).movedim(-1, 2).flatten(0, 1)
-        x = nn.functional.pad(x, (0, late))
+        x = nn.functional.pad(x, (0, late + -(n_frames + late) % self.net.unit_frames))
         raw, _ = self.net(x, self.net.initial_state(x.shape[0]))
-        raw = raw[..., late:].unflatten(0, spectrum.shape[:2])
+        raw = raw[..., late : late + n_frames].unflatten(0, spectrum.shape[:2])
         maps: Tensor = raw.movedim(1, 3)
         return maps
