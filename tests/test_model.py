@@ -190,6 +190,10 @@ def test_metadata_that_is_no_metadata_is_refused(changed, text):
         ("residual", "../noise"),
         ("residual", "drums"),
         ("lookahead_frames", -1),
+        ("context_frames", -4),
+        ("context_frames", 4.0),
+        ("unit_frames", 0),
+        ("unit_frames", None),
         ("state", {}),
         ("state", [{"name": "state_0"}]),
         ("state", [{"name": "state_0", "shape": [0]}]),
@@ -197,6 +201,33 @@ def test_metadata_that_is_no_metadata_is_refused(changed, text):
 )
 def test_every_field_is_checked(changed, field, value):
     refused(changed(lambda meta: meta | {field: value}), f"metadata field {field}")
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"context_frames": 6, "unit_frames": 4}, "context_frames is 6, expected a multiple of"),
+        ({"context_frames": 4}, "neither state nor lookahead_frames"),
+        ({"unit_frames": 4}, "neither state nor lookahead_frames"),
+        ({"unit_frames": 4, "state": [], "lookahead_frames": 1}, "neither state nor lookahead"),
+    ],
+)
+def test_a_network_remembers_or_works_in_chunks(changed, change, words):
+    refused(changed(lambda meta: meta | change), words, "export it again")
+
+
+def test_a_network_that_cannot_take_its_unit_is_refused(tmp_path):
+    """Three frames up become four: the file says it takes any number."""
+    path = onnx_models.hourglass(tmp_path / "h.onnx", n_maps=2, unit=1)
+    refused(path, "metadata", "export it again")
+    model = load_model(onnx_models.hourglass(tmp_path / "h.onnx", n_maps=2))
+    assert (model.context, model.unit, model.lookahead) == (12, 4, 12)
+
+
+def test_a_file_without_the_fields_of_chunks_is_no_chunk_network(path):
+    model = load_model(path)
+    assert "unit_frames" not in json.loads(onnx.load(path).metadata_props[0].value)
+    assert (model.context, model.unit, model.lookahead) == (0, 1, 0)
 
 
 def test_a_missing_field_is_named(changed):

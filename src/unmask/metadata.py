@@ -74,14 +74,21 @@ _FIELDS: Mapping[str, tuple[_Check, str]] = {
     "stems": (_are_stems, "a list of different lower-case names"),
     "residual": (lambda value: value is None or _is_stem(value), "a lower-case name or null"),
     "lookahead_frames": (_is_int(0, 10_000), "a whole number >= 0"),
+    "context_frames": (_is_int(0, 10_000), "a whole number >= 0"),
+    "unit_frames": (_is_int(1, 10_000), "a whole number >= 1"),
     "state": (_are_states, 'a list of {"name": string, "shape": [sizes]}'),
 }
+
+
+# What a field is when a file leaves it out.
+_DEFAULTS: Mapping[str, Any] = {"context_frames": 0, "unit_frames": 1}
 
 
 def parse(text: str, subject: object) -> dict[str, Any]:
     """Return the metadata that `text` holds, checked.
 
-    Fields that this version does not know are kept.
+    Fields that this version does not know are kept; those of networks that work in chunks are added
+    where they are left out.
 
     Parameters
     ----------
@@ -106,6 +113,7 @@ def parse(text: str, subject: object) -> dict[str, Any]:
         raise ModelError(
             f"{subject}: has format {number}, this version reads up to {FORMAT}; update unmask"
         )
+    metadata = {**_DEFAULTS, **metadata}
     for name, (check, expected) in _FIELDS.items():
         value: Any = metadata
         for key in name.split("."):
@@ -120,4 +128,20 @@ def parse(text: str, subject: object) -> dict[str, Any]:
             f"{subject}: metadata field residual is {metadata['residual']!r}, which is a stem; "
             "export it again"
         )
-    return dict(metadata)
+    _check_chunks(metadata, subject)
+    return metadata
+
+
+def _check_chunks(metadata: Mapping[str, Any], subject: object) -> None:
+    """Refuse a network that works in chunks and on whose grid its context does not fit."""
+    context, unit = metadata["context_frames"], metadata["unit_frames"]
+    if context % unit:
+        raise ModelError(
+            f"{subject}: metadata field context_frames is {context}, expected a multiple of "
+            f"unit_frames = {unit}; export it again"
+        )
+    if (context or unit > 1) and (metadata["state"] or metadata["lookahead_frames"]):
+        raise ModelError(
+            f"{subject}: metadata has context_frames = {context} and unit_frames = {unit}, "
+            "expected neither state nor lookahead_frames beside them; export it again"
+        )

@@ -38,6 +38,13 @@ class Model:
         What its raw maps mean.
     lookahead : int
         Frames it sees ahead.
+    unit : int
+        Its frames come in multiples of this many; 1 for networks that take any number.
+    context : int
+        Frames to either side that a mask depends on; 0 for networks that remember.
+    residual_is_source : bool
+        Whether the residual is a source like the stems, as "other" beside vocals and drums; then it
+        is among the outputs unless told otherwise.
     latency_s : float
         Longest time that a stream holds samples back.
     metadata : dict
@@ -60,7 +67,10 @@ class Model:
         self.stems: tuple[str, ...] = tuple(metadata["stems"])
         self.residual: str = metadata["residual"] or "residual"
         self.sample_rate: int = metadata["sample_rate"]
-        self.lookahead: int = metadata["lookahead_frames"]
+        self.unit: int = metadata["unit_frames"]
+        self.context: int = metadata["context_frames"]
+        self.lookahead: int = metadata["lookahead_frames"] or self.context
+        self.residual_is_source = self.task == "separate" and metadata["residual"] is not None
         front = metadata["frontend"]
         self.stft = STFT(front["n_fft"], front["hop"], front["window"])
         mask = metadata["mask"]
@@ -80,7 +90,7 @@ class Model:
         return Streamer(self).latency / self.sample_rate
 
     def separate(
-        self, mixture: Array, sample_rate: int, *, residual: bool = False
+        self, mixture: Array, sample_rate: int, *, residual: bool | None = None
     ) -> dict[str, Array]:
         """Return the stems of a whole recording.
 
@@ -91,7 +101,8 @@ class Model:
         sample_rate : int, 8000 to 192000
             In Hz. Nothing is resampled; the band above the model's own is kept.
         residual : bool
-            Also return what the stems leave of the mixture; then all outputs add up to it.
+            Also return what the stems leave of the mixture; then all outputs add up to it. When
+            left out, :attr:`residual_is_source` decides.
 
         Returns
         -------
@@ -114,24 +125,41 @@ class Model:
         return {stem: np.concatenate([ready[stem], rest[stem]], axis=-1) for stem in ready}
 
     def start(self, n_channels: int) -> list[Array]:
-        """Return the state of a stream that begins: zeros."""
+        """Return the state of a stream that begins: zeros, or silence before the first frame."""
+        if self.context:
+            return [np.zeros((n_channels, 2, self.stft.n_freq, self.context), np.float32)]
         return [np.zeros((n_channels, *shape), np.float32) for shape in self._states.values()]
 
     def step(self, features: Array, state: list[Array]) -> tuple[Array, list[Array]]:
         """Run the network over some frames.
 
+        A network without memory gets what its context needs from the steps before: it then is as
+        one with memory whose masks come :attr:`context` frames late.
+
         Parameters
         ----------
         features : float32 array [shape=(channel, 2, freq, frame)]
-            Real and imaginary part of the spectrum, where a full-scale sine is 1.
+            Real and imaginary part of the spectrum, where a full-scale sine is 1; a multiple of
+            :attr:`unit` frames.
         state : list of float32 arrays
             From :meth:`start` or the step before.
 
         Returns
         -------
         raw : float32 array [shape=(channel, source, map, freq, frame)]
+            Of the frames up to :attr:`lookahead` before the last; none before the first when there
+            is a context.
         state : list of float32 arrays
         """
+        if self.context:
+            features = np.concatenate([state[0], features], axis=-1)
+            first = max(0, features.shape[-1] - 2 * self.context)
+            raw, _ = self._run(features, [])
+            return raw[..., self.context : -self.context], [features[..., first:].copy()]
+        return self._run(features, state)
+
+    def _run(self, features: Array, state: list[Array]) -> tuple[Array, list[Array]]:
+        """Call the network: raw maps of exactly these frames, and the state after them."""
         names = ["raw", *(f"next_{name}" for name in self._states)]
         inputs = dict(zip(["spectrum", *self._states], [features, *state], strict=True))
         raw, *state = self._session.run(names, inputs)
@@ -276,11 +304,12 @@ def _check_network(model: Model, path: Path) -> None:
     """Refuse a network whose inputs or outputs are not what the metadata says: run it once."""
     from onnxruntime.capi import onnxruntime_pybind11_state as errors
 
-    n_channels, n_frames, n_freq = 2, 3, model.stft.n_freq
-    state = model.start(n_channels)
+    n_channels, n_freq = 2, model.stft.n_freq
+    n_frames = model.unit * -(-3 // model.unit)
+    state = model.start(n_channels) if not model.context else []
     features = np.zeros((n_channels, 2, n_freq, n_frames), np.float32)
     try:
-        raw, after = model.step(features, state)
+        raw, after = model._run(features, state)
     except (errors.Fail, errors.InvalidArgument, errors.RuntimeException, ValueError) as error:
         raise ModelError(
             f"{path}: inputs or outputs do not fit the metadata: {_line(error)}; export it again"

@@ -11,6 +11,7 @@ import numpy as np
 import scipy.fft
 
 from unmask._arrays import Array
+from unmask.chunks import Chunks, Pieces, n_chunk_frames
 from unmask.errors import SampleRateError, ShapeError, SignalError
 from unmask.masks import Family
 from unmask.metadata import SAMPLE_RATES
@@ -35,8 +36,14 @@ class Network(Protocol):
     """Names of the sources, in the order of the network's output."""
     residual: str
     """Name of what the stems leave of the mixture."""
+    residual_is_source: bool
+    """Whether the residual is a source like the stems."""
     lookahead: int
     """Frames that the network sees ahead."""
+    context: int
+    """Frames to either side that a mask depends on; 0 for networks that remember."""
+    unit: int
+    """Frames of a step are a multiple of this."""
 
     def start(self, n_channels: int) -> list[Array]:
         """Return the state of a stream that begins."""
@@ -44,7 +51,8 @@ class Network(Protocol):
     def step(self, features: Array, state: list[Array]) -> tuple[Array, list[Array]]:
         """Return raw maps (channel, source, map, freq, frame) and the state after them.
 
-        `features` are the real and imaginary parts of the spectrum, (channel, 2, freq, frame).
+        `features` are the real and imaginary parts of the spectrum, (channel, 2, freq, frame). The
+        maps are the next ones that are not out yet, up to `lookahead` frames before the last.
         """
 
 
@@ -66,12 +74,19 @@ class Streamer:
     n_channels : int
         Channels of the stream; each has its own mask.
     residual : bool
-        Also return what the stems leave of the mixture, so that all outputs add up to it.
+        Also return what the stems leave of the mixture, so that all outputs add up to it. When left
+        out, it is returned if the model's residual is a source like the stems.
+    chunk_frames : int
+        Frames that a network without memory is given at a time, a multiple of its unit. Fewer mean
+        less latency and more work: the context on both sides comes on top. When left out, three
+        times this context. The samples are the same.
 
     Raises
     ------
     SampleRateError, ShapeError
         If the rate is outside 8000 to 192000 Hz, or there is no channel.
+    ConfigError
+        If `chunk_frames` is no multiple of the network's unit.
 
     Examples
     --------
@@ -85,7 +100,8 @@ class Streamer:
         *,
         sample_rate: int | None = None,
         n_channels: int = 1,
-        residual: bool = False,
+        residual: bool | None = None,
+        chunk_frames: int | None = None,
     ) -> None:
         rate = model.sample_rate if sample_rate is None else sample_rate
         check_sample_rate(rate)
@@ -94,8 +110,8 @@ class Streamer:
         self.model = model
         self.sample_rate = rate
         self.n_channels = n_channels
-        self.stems = (*model.stems, model.residual) if residual else model.stems
-        self._residual = residual
+        self._residual = model.residual_is_source if residual is None else residual
+        self.stems = (*model.stems, model.residual) if self._residual else model.stems
         self._stft = stft = model.stft.scaled(rate / model.sample_rate)
         window = stft.window_values
         self._overlap = stft.n_fft // stft.hop
@@ -107,13 +123,15 @@ class Streamer:
         steady = np.tile(self._envelope[-1], self._overlap)
         self._synthesis_window = (window / steady / scale).astype(np.float32)
         n_frames = _SAMPLES_PER_CALL // (stft.n_fft * n_channels * len(model.stems))
-        self._piece = stft.hop * min(max(n_frames, _FRAMES_PER_CALL[0]), _FRAMES_PER_CALL[1])
+        self._piece = min(max(n_frames, _FRAMES_PER_CALL[0]), _FRAMES_PER_CALL[1])
+        self._chunk = n_chunk_frames(context=model.context, unit=model.unit, wanted=chunk_frames)
         self.reset()
 
     @property
     def latency(self) -> int:
-        """Largest number of samples that are held back: the window, and the frames ahead."""
-        return self._stft.n_fft - 1 + self.model.lookahead * self._stft.hop
+        """Largest number of samples that are held back: window, frames ahead, rest of the chunk."""
+        n_frames = self.model.lookahead + max(0, self._chunk - 1)
+        return self._stft.n_fft - 1 + n_frames * self._stft.hop
 
     def reset(self) -> None:
         """Forget everything, as if new."""
@@ -125,6 +143,7 @@ class Streamer:
         self._spectra = self._silence(n_past)
         self._tail = np.zeros((*self._shape, self._overlap - 1, stft.hop), np.float32)
         self._n_in = self._n_out = self._n_rows = 0
+        self._intake = self._new_intake()
 
     def process(self, block: Array) -> dict[str, Array]:
         """Take in `block` and return what is ready.
@@ -148,16 +167,15 @@ class Streamer:
         """
         block = check_signal(block, n_channels=self.n_channels)
         self._n_in += block.shape[1]
-        starts = range(0, max(block.shape[1], 1), self._piece)
-        return self._named([self._advance(block[:, k : k + self._piece]) for k in starts])
+        ready = self._intake.push(block)
+        return self._named([part for samples in ready for part in self._advance(samples)])
 
     def flush(self) -> dict[str, Array]:
         """Return the rest of the stream; afterwards the streamer is as new."""
         stft, n_missing = self._stft, self._n_in - self._n_out
         end = (stft.n_frames(self._n_in) - 1) * stft.hop + stft.n_fft - stft.n_fft // 2
-        parts = [self._advance(np.zeros((self.n_channels, end - self._n_in), np.float32))]
-        if self.model.lookahead:
-            parts.append(self._overlap_add(self._mask(self._silence(self.model.lookahead))))
+        padding = np.zeros((self.n_channels, end - self._n_in), np.float32)
+        parts = self._advance(np.hstack([self._intake.rest(), padding]), last=True)
         parts.append(self._finish(self._tail, last=True))
         rest = np.concatenate(parts, axis=-1)[..., :n_missing]
         self.reset()
@@ -167,17 +185,29 @@ class Streamer:
     def _shape(self) -> tuple[int, int]:
         return len(self.model.stems), self.n_channels
 
+    def _new_intake(self) -> Pieces | Chunks:
+        stft = self._stft
+        if not self._chunk:
+            return Pieces(self.n_channels, self._piece * stft.hop)
+        # The first chunk ends with the window of its last frame.
+        n_first = (self._chunk - 1) * stft.hop + stft.n_fft - stft.n_fft // 2
+        return Chunks(self.n_channels, n_first, self._chunk * stft.hop)
+
     def _silence(self, n_frames: int) -> Array:
         return np.zeros((self.n_channels, self._stft.n_freq, n_frames), np.complex64)
 
     def _named(self, parts: list[Array]) -> dict[str, Array]:
+        if not parts:
+            parts = [np.zeros((len(self.stems), self.n_channels, 0), np.float32)]
         joined = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=-1)
         return dict(zip(self.stems, joined, strict=True))
 
-    def _advance(self, samples: Array) -> Array:
-        """Take in samples (channel, sample), return those that are ready."""
+    def _advance(self, samples: Array, *, last: bool = False) -> list[Array]:
+        """Take in samples (channel, sample), return those that are ready, in pieces."""
         self._held = np.concatenate([self._held, samples], axis=1)
-        return self._overlap_add(self._mask(self._analyze()))
+        raw = self._infer(self._analyze(), last=last)
+        starts = range(0, raw.shape[-1], self._piece)
+        return [self._overlap_add(self._mask(raw[..., k : k + self._piece])) for k in starts]
 
     def _analyze(self) -> Array:
         """Return the spectrum (channel, freq, frame) of all new frames that are complete."""
@@ -191,19 +221,27 @@ class Streamer:
         spectrum = scipy.fft.rfft(frames * self._analysis_window, overwrite_x=True)
         return np.ascontiguousarray(spectrum.swapaxes(-1, -2))
 
-    def _mask(self, spectrum: Array) -> Array:
-        """Return the masked spectra (source, channel, freq, frame) of the frames that are due."""
-        (past, future), n_new = self.model.family.context, spectrum.shape[-1]
-        if n_new:
-            raw, self._state = self.model.step(self._features(spectrum), self._state)
-            self._spectra = np.concatenate([self._spectra, spectrum], axis=-1)
-        n_due = min(n_new, self._spectra.shape[-1] - past - self.model.lookahead)
-        if n_due <= 0:
-            return np.zeros((*self._shape, self._stft.n_freq, 0), np.complex64)
-        raw = np.moveaxis(raw[..., n_new - n_due :], 0, 2)
-        masked = self._apply(self.model.family.activate(raw), past + n_due + future)
-        self._spectra = self._spectra[..., n_due:].copy()
-        return masked[..., past : past + n_due]
+    def _infer(self, spectrum: Array, *, last: bool) -> Array:
+        """Return the raw maps (source, map, channel, freq, frame) of the frames that are due."""
+        model, n_spare = self.model, 0
+        if last:
+            n_spare = -(spectrum.shape[-1] + model.lookahead) % model.unit
+            silence = self._silence(model.lookahead + n_spare)
+            spectrum = np.concatenate([spectrum, silence], axis=-1)
+        if not spectrum.shape[-1]:
+            return np.zeros((*self._shape, 0, 0, 0))
+        raw, self._state = model.step(self._features(spectrum), self._state)
+        self._spectra = np.concatenate([self._spectra, spectrum], axis=-1)
+        n_due = self._spectra.shape[-1] - model.family.context[0] - model.lookahead - n_spare
+        n_made = raw.shape[-1] - n_spare
+        return np.moveaxis(raw[..., n_made - max(0, n_due) : n_made], 0, 2)
+
+    def _mask(self, raw: Array) -> Array:
+        """Return the masked spectra (source, channel, freq, frame) of the next frames."""
+        (past, future), n_frames = self.model.family.context, raw.shape[-1]
+        masked = self._apply(self.model.family.activate(raw), past + n_frames + future)
+        self._spectra = self._spectra[..., n_frames:]
+        return masked[..., past : past + n_frames]
 
     def _features(self, spectrum: Array) -> Array:
         """Return real and imaginary part in the network's bins; those it misses are silent."""
@@ -238,8 +276,6 @@ class Streamer:
     def _overlap_add(self, spectra: Array) -> Array:
         """Return the samples that the masked spectra (source, channel, freq, frame) complete."""
         n_frames, hop = spectra.shape[-1], self._stft.hop
-        if n_frames == 0:
-            return np.zeros((len(self.stems), self.n_channels, 0), np.float32)
         frames = scipy.fft.irfft(spectra.swapaxes(-1, -2), n=self._stft.n_fft)
         frames *= self._synthesis_window
         rows = np.empty((*self._shape, n_frames + self._overlap - 1, hop), np.float32)
