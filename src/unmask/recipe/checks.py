@@ -1,0 +1,91 @@
+"""What cannot be trained, or only in vain: found before any work starts."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+
+from unmask import losses
+from unmask.errors import ConfigError
+from unmask.masks.family import Family
+
+#: What a validation tells of all stems and of one, see :mod:`unmask.train.validation`.
+SCORES = ("loss", "si_sdr_db", "si_sdr_improvement_db", "median_improvement_db")
+STEM_SCORES = ("si_sdr_db", "si_sdr_improvement_db")
+#: Losses that say nothing about the level of an estimate.
+BLIND_TO_LEVEL = {"sdr", "si_sdr"}
+
+
+def check_monitor(monitor: str, stems: Sequence[str]) -> None:
+    """Refuse to watch a score that no validation gives."""
+    known = list(SCORES)
+    if len(stems) > 1:
+        known += [f"{stem}/{score}" for stem in stems for score in STEM_SCORES]
+    if monitor not in known:
+        raise ConfigError(f"train: monitor {monitor!r}; there are {known}")
+
+
+def check_head(family: Family, data: Any, *, n_freq: int) -> None:
+    """Refuse masks that the network cannot change, or that leave nothing for the residual."""
+    stems = list(data.stems)
+    if family.sums_to_one and len(stems) == 1:
+        raise ConfigError(
+            f"head: {family.name} masks sum to one over the sources, so that of {stems[0]!r} alone "
+            "is always 1; name more targets or take another family"
+        )
+    if family.sums_to_one and data.residual is not None:
+        raise ConfigError(
+            f"head: {family.name} masks of {stems} sum to one, nothing is left for the residual "
+            f"{data.residual!r}; make it a target or take another family"
+        )
+    if not _is_learnable(family, len(stems), n_freq):
+        raise ConfigError(
+            f"head: {family.name} has bins where the mask is a step or a constant, so nothing is "
+            "learned there; take a family that is smooth, as irm1"
+        )
+
+
+def _is_learnable(family: Family, n_sources: int, n_freq: int) -> bool:
+    """Return whether the masks have a gradient in every bin."""
+    shape = (n_sources, family.n_maps, 1, n_freq, family.context[0] + 3)
+    n_maps = torch.Size(shape).numel()
+    with torch.enable_grad():
+        raw = torch.linspace(-1.0, 1.0, n_maps).reshape(shape).requires_grad_()
+        square = family.activate(raw).abs().square().sum()
+        if not square.requires_grad:
+            return False
+        (slope,) = torch.autograd.grad(square, raw)
+    return bool((slope.abs().sum((0, 1, 2, 4)) > 0).all())
+
+
+def remarks(family: Family, loss: str | Mapping[str, float], *, sees: str | None) -> list[str]:
+    """Return what can be trained but may not be what was meant.
+
+    Parameters
+    ----------
+    family : Family
+        Of the head.
+    loss : str or mapping
+        As in a recipe.
+    sees : str, optional
+        Input of the network, where it has a choice.
+    """
+    said = []
+    blind = losses.parse(loss).keys() <= BLIND_TO_LEVEL
+    if blind and not family.sums_to_one and _is_unbounded(family):
+        said.append(
+            f"loss {loss!r} does not hear the level of an estimate and {family.name} does not "
+            "bound it: levels, and with them the residual, are left to chance; add magnitude"
+        )
+    if sees == "magnitude" and family.is_complex:
+        said.append(
+            f"the network sees magnitudes only, {family.name} masks turn a phase that it does not "
+            "see; set backbone.input to complex or compressed"
+        )
+    return said
+
+
+def _is_unbounded(family: Family) -> bool:
+    """Return whether large maps make large masks."""
+    raw = torch.full((2, family.n_maps, 1, 2, 1), 1e3)
+    return bool(family.activate(raw).abs().max() > 100)

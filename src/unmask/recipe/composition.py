@@ -1,0 +1,106 @@
+"""A recipe: the sections put together, and what they are together."""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, cast
+
+import torch
+
+from unmask import masks, nets
+from unmask.data import DATA
+from unmask.errors import ConfigError
+from unmask.masks.family import Family
+from unmask.nets.system import MaskingSystem
+from unmask.recipe import checks
+from unmask.recipe.sections import Backbone, Frontend, Head, Loss, Train
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """Everything that decides the result of a training run, except the recordings."""
+
+    name: str = "unnamed"
+    """Of the model that comes out."""
+    licence: str = "MIT"
+    """Of the model that comes out."""
+    frontend: Frontend = field(default_factory=Frontend)
+    backbone: Backbone = field(default_factory=Backbone)
+    head: Head = field(default_factory=Head)
+    loss: Loss = field(default_factory=Loss)
+    data_kind: str = "speech_in_noise"
+    data: Any = field(default_factory=DATA["speech_in_noise"][0])
+    """Settings of that kind, see :data:`unmask.data.DATA`."""
+    train: Train = field(default_factory=Train)
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", self.name):
+            raise ConfigError(f"recipe: name {self.name!r}, expected letters, digits and . _ -")
+        checks.check_monitor(self.train.monitor, self.data.stems)
+        checks.check_head(self.family, self.data, n_freq=self.frontend.stft.n_freq)
+        # Building finds what cannot work together; here it takes no memory and draws nothing.
+        with torch.device("meta"):
+            self.system()
+
+    @property
+    def family(self) -> Family:
+        """The mask family of the head."""
+        options = dict(self.head.options)
+        return masks.get(self.head.mask, sample_rate=self.data.sample_rate, **options)
+
+    @property
+    def remarks(self) -> list[str]:
+        """What can be trained but may not be what was meant, a line each."""
+        options = {"input": None, **self.backbone.options}
+        return checks.remarks(self.family, self.loss.kind, sees=options["input"])
+
+    def system(self) -> MaskingSystem:
+        """Return the freshly initialised system."""
+        family, stft = self.family, self.frontend.stft
+        net: Any = nets.build(
+            self.backbone.kind,
+            n_freq=stft.n_freq,
+            n_sources=len(self.data.stems),
+            n_maps=family.n_maps,
+            **dict(self.backbone.options),
+        )
+        if family.context[1] > net.lookahead_frames:
+            raise ConfigError(
+                f"head: {self.head.mask} is applied {family.context[1]} frames ahead, "
+                f"{self.backbone.kind} looks {net.lookahead_frames} ahead; set its lookahead to 0"
+            )
+        return MaskingSystem(net, stft, family)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the recipe as plain data, in the layout of the TOML file, with every default."""
+        plain = asdict(self)
+        for name in ("backbone", "head"):
+            plain[name] |= plain[name].pop("options")
+        plain["data"] = {"kind": plain.pop("data_kind"), **plain["data"]}
+        return cast(dict[str, Any], json.loads(json.dumps(plain)))
+
+    def to_toml(self) -> str:
+        """Return the recipe as a TOML file, with every default."""
+        tables = self.to_dict()
+        lines = [f"{k} = {_toml(v)}" for k, v in tables.items() if not isinstance(v, dict)]
+        for name, table in tables.items():
+            if isinstance(table, dict):
+                lines += ["", f"[{name}]", *(f"{_key(k)} = {_toml(v)}" for k, v in table.items())]
+        return "\n".join(lines) + "\n"
+
+
+def _toml(value: Any) -> str:
+    """Write a value as TOML; strings, numbers and truth values are as in JSON."""
+    if isinstance(value, Mapping):
+        return "{ " + ", ".join(f"{_key(k)} = {_toml(v)}" for k, v in value.items()) + " }"
+    if isinstance(value, list) and value and isinstance(value[0], dict):
+        return "[\n" + "".join(f"  {_toml(entry)},\n" for entry in value) + "]"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_toml, value)) + "]"
+    return json.dumps(value)
+
+
+def _key(name: str) -> str:
+    """Write a key as TOML, in quotes where it needs them."""
+    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else json.dumps(name)

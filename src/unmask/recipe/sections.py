@@ -1,0 +1,124 @@
+"""The sections of a recipe, each with its defaults and what it refuses on its own."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from unmask import losses
+from unmask.errors import ConfigError
+from unmask.stft import STFT
+
+#: Ways to keep numbers that a stopped run can take up again; names of Lightning Fabric.
+PRECISIONS = ("32-true", "bf16-mixed")
+#: Forms in which the records are also written, for other programs.
+LOGS = ("csv", "tensorboard")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Frontend:
+    """What a network sees."""
+
+    kind: str = "stft"
+    n_fft: int = 512
+    hop: int = 256
+    window: str = "sqrt_hann"
+
+    def __post_init__(self) -> None:
+        if self.kind != "stft":
+            raise ConfigError(f"frontend: no kind {self.kind!r}; there is ['stft']")
+
+    @property
+    def stft(self) -> STFT:
+        """The front-end itself."""
+        return STFT(n_fft=self.n_fft, hop=self.hop, window=self.window)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Backbone:
+    """Which network, and its settings."""
+
+    kind: str = "crn"
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Head:
+    """Which mask family turns raw maps into masks, and its options."""
+
+    mask: str = "complex_tanh"
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loss:
+    """What is made small; signals are compared at equal loudness (a mixture has RMS 1)."""
+
+    kind: str | Mapping[str, float] = "si_sdr"
+    """A sum, as ``"si_sdr + 0.5*complex"`` or ``{si_sdr = 1, complex = 0.5}``."""
+    n_fft: int = 512
+    hop: int = 128
+    """Front-end of the spectral losses, Hann window."""
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.kind, str | Mapping):
+            raise ConfigError(f"loss: kind is {self.kind!r}, expected a sum as 'sdr + magnitude'")
+        weights = losses.parse(self.kind)
+        numbers = all(isinstance(weight, int | float) for weight in weights.values())
+        if not weights or not numbers or not all(0 < w < math.inf for w in weights.values()):
+            raise ConfigError(f"loss: weights {weights}, expected one or more, each above 0")
+
+    @property
+    def stft(self) -> STFT:
+        """The front-end of the spectral losses."""
+        return STFT(n_fft=self.n_fft, hop=self.hop, window="hann")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Train:
+    """How the network is trained."""
+
+    steps: int = 10_000
+    batch: int = 8
+    """Examples of a step, on all devices together."""
+    learning_rate: float = 1e-3
+    """Highest rate; AdamW."""
+    warmup_steps: int = 200
+    """Steps in which the rate rises from zero."""
+    decay_share: float = 0.4
+    """Last share of the steps, in which the rate falls to zero; between, it is constant."""
+    weight_decay: float = 0.01
+    max_grad_norm: float = 5.0
+    ema: float = 0.0
+    """Decay of the running mean of the weights that is validated and exported; 0 is none."""
+    precision: str = "32-true"
+    """One of :data:`PRECISIONS`."""
+    seed: int = 0
+    workers: int = 0
+    """Processes that make examples, for each device; 0 makes them in the training process."""
+    log_every: int = 25
+    log: tuple[str, ...] = ("csv",)
+    """Some of :data:`LOGS`, beside the records."""
+    valid_every: int = 500
+    """Steps between validations; each writes a checkpoint."""
+    monitor: str = "si_sdr_improvement_db"
+    """Score of the validation that says which weights are the best, as ``loss`` or, of one stem
+    among several, ``drums/si_sdr_db``."""
+    patience: int = 0
+    """Validations in a row without a better score after which training stops; 0 is never."""
+
+    def __post_init__(self) -> None:
+        if min(self.steps, self.batch, self.log_every, self.valid_every) < 1:
+            raise ConfigError("train: steps, batch, log_every and valid_every must be >= 1")
+        if min(self.warmup_steps, self.workers, self.patience, self.seed) < 0:
+            raise ConfigError("train: warmup_steps, workers, patience and seed must be >= 0")
+        if not (0 <= self.decay_share <= 1 and 0 <= self.ema < 1 and self.weight_decay >= 0):
+            raise ConfigError(
+                "train: expected decay_share in [0, 1], ema in [0, 1) and weight_decay >= 0"
+            )
+        if not (0 < self.learning_rate < math.inf and self.max_grad_norm > 0):
+            raise ConfigError("train: expected learning_rate > 0 and max_grad_norm > 0")
+        if self.precision not in PRECISIONS:
+            raise ConfigError(f"train: precision {self.precision!r}; there are {list(PRECISIONS)}")
+        if unknown := sorted(set(self.log) - set(LOGS)):
+            raise ConfigError(f"train: no log {unknown}; there are {list(LOGS)}")
