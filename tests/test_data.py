@@ -7,7 +7,8 @@ import pytest
 import soundfile
 
 from unmask.data import Recordings, SpeechInNoiseConfig, augment
-from unmask.data.recordings import Cache, Pool, find, refuse_test_material, rms
+from unmask.data.cache import Cache
+from unmask.data.recordings import Pool, find, refuse_test_material, rms
 from unmask.data.speech_in_noise import SpeechInNoise, make
 from unmask.errors import ConfigError
 

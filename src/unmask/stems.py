@@ -1,4 +1,4 @@
-"""Stems on disk: a folder with one file per source, read by name."""
+"""Stems on disk: a folder with one file per source, or one file of several streams, by name."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -23,6 +23,10 @@ SYNONYMS: Mapping[str, str] = {
 
 #: Names of files that hold the mixture, not a source.
 MIXTURES = frozenset({"mixture", "mix", "noisy"})
+
+#: Suffix of files that hold a mixture and its stems as streams, and what the streams are (MUSDB18).
+STREAMS_SUFFIX = ".stem.mp4"
+STREAMS = ("mixture", "drums", "bass", "other", "vocals")
 
 
 def canonical(name: str) -> str:
@@ -63,6 +67,43 @@ def find_stems(folder: str | Path) -> dict[str, Path]:
     if not found:
         raise AudioFileError(f"{folder}: no stems in it; expected one audio file a source")
     return dict(sorted(found.items()))
+
+
+def locate_stems(track: str | Path) -> dict[str, tuple[Path, int]]:
+    """Return the file and the stream of every stem of a folder or a ``.stem.mp4`` file.
+
+    Raises
+    ------
+    AudioFileError, ConfigError
+        As :func:`find_stems`.
+    """
+    track = Path(track)
+    if track.name.lower().endswith(STREAMS_SUFFIX):
+        return {name: (track, k) for k, name in enumerate(STREAMS) if name not in MIXTURES}
+    return {name: (path, 0) for name, path in find_stems(track).items()}
+
+
+def check_aligned(files: Iterable[tuple[Path, int]]) -> None:
+    """Refuse stems that differ in length or sample rate; channels may differ.
+
+    Parameters
+    ----------
+    files : iterable
+        File and stream of each, as :func:`locate_stems` gives.
+
+    Raises
+    ------
+    SampleRateError, ShapeError
+        If two do not agree; the message names both.
+    """
+    first, *others = (audio.info(path, stream=stream) for path, stream in files)
+    for other in others:
+        _check_rate(other.path, other.sample_rate, first.path, first.sample_rate)
+        if other.n_samples != first.n_samples:
+            raise ShapeError(
+                f"{other.path}: {other.n_samples} samples, {first.path.name} has "
+                f"{first.n_samples}; stems must be aligned and equally long"
+            )
 
 
 def read_stems(
@@ -106,12 +147,16 @@ def read_stems(
 def _check_agree(
     path: Path, x: Array, rate: int, first: Path, reference: Array, first_rate: int
 ) -> None:
-    if rate != first_rate:
-        raise SampleRateError(
-            f"{path}: sample rate is {rate} Hz, {first.name} has {first_rate} Hz; resample one"
-        )
+    _check_rate(path, rate, first, first_rate)
     if x.shape != reference.shape:
         raise ShapeError(
             f"{path}: {x.shape[0]} channels of {x.shape[1]} samples, {first.name} has "
             f"{reference.shape[0]} of {reference.shape[1]}; stems must be aligned and equally long"
+        )
+
+
+def _check_rate(path: Path, rate: int, first: Path, first_rate: int) -> None:
+    if rate != first_rate:
+        raise SampleRateError(
+            f"{path}: sample rate is {rate} Hz, {first.name} has {first_rate} Hz; resample one"
         )

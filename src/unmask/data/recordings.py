@@ -1,20 +1,21 @@
-"""Recordings on disk: which may be trained on, decoded once, cut into excerpts."""
+"""Recordings on disk: which may be trained on, and excerpts of them."""
 
 import csv
-import hashlib
 import re
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from unmask import audio
+from unmask.data.cache import Cache
 from unmask.errors import ConfigError
 
 ROLES = ("speech", "noise")
+
+FilesOf = Callable[[Path], Sequence[Path]]
 
 #: Recordings that others measure on: training on them would make the published figures worthless.
 TEST_MATERIAL = {
@@ -26,11 +27,9 @@ TEST_MATERIAL = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Recordings:
-    """Some recordings below the data root."""
+class Selection:
+    """Some files or folders below the data root, and what they are for."""
 
-    role: str
-    """What they are used as: ``speech`` or ``noise``."""
     glob: str
     """Relative to the data root, as ``speech/*/*.ogg``."""
     weight: float = 1.0
@@ -38,15 +37,26 @@ class Recordings:
     source: str = ""
     """What they are and whose; goes into the model's metadata."""
     valid_share: float = 0.0
-    """Share of the files that is never trained on but used for validation; 1 takes all."""
+    """Share that is never trained on but used for validation; 1 takes all."""
 
     def __post_init__(self) -> None:
-        if self.role not in ROLES:
-            raise ConfigError(f"data: role {self.role!r} is unknown; there are {list(ROLES)}")
         if Path(self.glob).is_absolute() or ".." in Path(self.glob).parts:
             raise ConfigError(f"data: glob {self.glob!r} must be relative to the data root")
         if not (self.weight > 0 and 0 <= self.valid_share <= 1):
             raise ConfigError(f"data: {self.glob}: weight must be > 0, valid_share in [0, 1]")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recordings(Selection):
+    """Some recordings below the data root."""
+
+    role: str
+    """What they are used as: ``speech`` or ``noise``."""
+
+    def __post_init__(self) -> None:
+        if self.role not in ROLES:
+            raise ConfigError(f"data: role {self.role!r} is unknown; there are {list(ROLES)}")
+        super().__post_init__()
 
 
 def refuse_test_material(path: Path) -> None:
@@ -65,34 +75,65 @@ def refuse_test_material(path: Path) -> None:
 def find(root: Path, recordings: Iterable[Recordings]) -> dict[str, list[tuple[Path, float]]]:
     """Return the files of every part (``"train speech"``, ``"valid noise"``, …) and their weights.
 
+    Raises
+    ------
+    ConfigError
+        As :func:`choose`.
+    """
+    found: dict[str, list[tuple[Path, float]]] = {}
+    for spec in recordings:
+        for part, path in choose(root, spec):
+            found.setdefault(f"{part} {spec.role}", []).append((path, spec.weight))
+    return found
+
+
+def itself(path: Path) -> list[Path]:
+    """Return the files that are used of what a glob of files found."""
+    return [path] if path.is_file() else []
+
+
+def choose(root: Path, spec: Selection, *, files_of: FilesOf = itself) -> list[tuple[str, Path]]:
+    """Return what `spec` selects, each with its part, ``"train"`` or ``"valid"``.
+
     A `manifest.csv` in `root` with the columns `path` and `split` is binding: what it marks
     ``train`` may be used for both, ``valid`` only for validation, anything else is refused.
+
+    Parameters
+    ----------
+    root : Path
+        The data root.
+    spec : Selection
+        What to look for.
+    files_of : callable
+        path -> the sound files that are used of it, none if it is nothing to use.
 
     Raises
     ------
     ConfigError
-        If a glob finds nothing, or a file may not be used as the recipe wants.
+        If the glob finds nothing, or a file may not be used as the recipe wants.
     """
     splits = {name: row["split"] for name, row in read_manifest(root).items() if "split" in row}
-    found: dict[str, list[tuple[Path, float]]] = {}
-    for spec in recordings:
-        paths = sorted(path for path in root.glob(spec.glob) if path.is_file())
-        if not paths:
-            raise ConfigError(f"data: no file matches {spec.glob!r} below {root}")
-        for path in paths:
-            refuse_test_material(path.relative_to(root))
-            name = path.relative_to(root).as_posix()
-            # a hash of the name, so that a file that is added moves no other
-            valid = zlib.crc32(name.encode()) / 2**32 < spec.valid_share
-            part = "valid" if valid else "train"
+    matches = [path for path in sorted(root.glob(spec.glob)) if not path.name.startswith(".")]
+    chosen: list[tuple[str, Path]] = []
+    for path in matches:
+        refuse_test_material(path.relative_to(root))
+        # a hash of the name, so that a file that is added moves no other
+        share = zlib.crc32(path.relative_to(root).as_posix().encode()) / 2**32
+        part = "valid" if share < spec.valid_share else "train"
+        for file in (files := files_of(path)):
+            refuse_test_material(file.relative_to(root))
+            name = file.relative_to(root).as_posix()
             split = splits.get(name, "unlisted") if splits else part
             if split not in {"train", part}:
                 raise ConfigError(
                     f"{name}: the manifest says {split!r}, the recipe wants to use it as {part!r}; "
                     "change the glob or valid_share"
                 )
-            found.setdefault(f"{part} {spec.role}", []).append((path, spec.weight))
-    return found
+        if files:
+            chosen.append((part, path))
+    if not chosen:
+        raise ConfigError(f"data: no file matches {spec.glob!r} below {root}")
+    return chosen
 
 
 def read_manifest(root: Path) -> dict[str, dict[str, str]]:
@@ -102,33 +143,6 @@ def read_manifest(root: Path) -> dict[str, dict[str, str]]:
         return {}
     with manifest.open(newline="", encoding="utf-8") as file:
         return {row["path"]: row for row in csv.DictReader(file)}
-
-
-class Cache:
-    """Recordings as mono 16-bit memory maps at one sample rate, each with peak 1."""
-
-    def __init__(self, folder: Path, sample_rate: int) -> None:
-        self.folder, self.sample_rate = folder, sample_rate
-        folder.mkdir(parents=True, exist_ok=True)
-
-    def open(self, path: Path) -> Any:
-        """Return the samples of `path`, int16 of shape (sample,); decoded the first time."""
-        facts = path.stat()
-        key = f"{path.resolve()}|{facts.st_size}|{facts.st_mtime_ns}|{self.sample_rate}"
-        cached = self.folder / f"{hashlib.sha256(key.encode()).hexdigest()[:24]}.npy"
-        if not cached.is_file():
-            partial = cached.with_suffix(".partial.npy")
-            np.save(partial, self._decode(path))
-            partial.replace(cached)
-        return np.load(cached, mmap_mode="r")
-
-    def _decode(self, path: Path) -> Any:
-        waveform, found = audio.read(path)
-        mono = waveform.mean(axis=0, keepdims=True)
-        if found != self.sample_rate:
-            mono = audio.resample(mono, found, self.sample_rate)
-        peak = float(np.abs(mono).max(initial=0.0)) or 1.0
-        return np.round(mono[0] * (32767 / peak)).astype(np.int16)
 
 
 class Pool:

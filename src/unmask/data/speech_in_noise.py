@@ -9,7 +9,8 @@ import numpy as np
 from scipy import fft
 
 from unmask.data import augment
-from unmask.data.recordings import ROLES, Cache, Pool, Recordings, find, ratio, read_manifest, rms
+from unmask.data.cache import Cache
+from unmask.data.recordings import ROLES, Pool, Recordings, find, ratio, read_manifest, rms
 from unmask.errors import ConfigError
 
 

@@ -1,0 +1,67 @@
+"""Sound decoded once, into 16-bit memory maps that several runs can share."""
+
+import hashlib
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from unmask import audio
+
+
+class Cache:
+    """A folder of decoded sound at one sample rate.
+
+    Two processes may fill it at the same time: a file is written under a name of its own and then
+    renamed, so whoever comes last replaces it by the same.
+    """
+
+    def __init__(self, folder: Path, sample_rate: int) -> None:
+        self.folder, self.sample_rate = folder, sample_rate
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def open(self, path: Path) -> Any:
+        """Return the mono samples of `path`, int16 of shape (sample,), with peak 1."""
+        return self.fetch([path], lambda: self._decode(path))
+
+    def place(self, paths: Sequence[Path], *about: object) -> Path:
+        """Return where the cache keeps what is made of `paths`, `about` tells how."""
+        facts = [(str(path.resolve()), path.stat()) for path in paths]
+        lines = [f"{name}|{fact.st_size}|{fact.st_mtime_ns}" for name, fact in facts]
+        key = "\n".join([*lines, *map(str, about)]) + f"|{self.sample_rate}"
+        return self.folder / f"{hashlib.sha256(key.encode()).hexdigest()[:24]}.npy"
+
+    def fetch(self, paths: Sequence[Path], decode: Callable[[], Any], *about: object) -> Any:
+        """Return what `decode` makes of `paths` as a memory map; it is called the first time.
+
+        `decode` returns floats of any shape; the largest magnitude of all becomes 1, so what is
+        kept together keeps its relative levels.
+        """
+        cached = self.place(paths, *about)
+        if not cached.is_file():
+            partial = cached.with_suffix(f".{os.getpid()}.npy")
+            try:
+                np.save(partial, _quantise(decode()))
+                partial.replace(cached)
+            finally:
+                partial.unlink(missing_ok=True)
+        return np.load(cached, mmap_mode="r")
+
+    def read_mono(self, path: Path, *, stream: int = 0) -> Any:
+        """Return the mean of the channels of a file at the sample rate of the cache, (sample,)."""
+        waveform, found = audio.read(path, stream=stream)
+        mono = waveform.mean(axis=0, keepdims=True)
+        if found != self.sample_rate:
+            mono = audio.resample(mono, found, self.sample_rate)
+        return mono[0]
+
+    def _decode(self, path: Path) -> Any:
+        return self.read_mono(path)
+
+
+def _quantise(x: Any) -> Any:
+    """Return `x` as int16 with peak 1; silence stays silent."""
+    peak = float(np.abs(x).max(initial=0.0)) or 1.0
+    return np.round(x * (32767 / peak)).astype(np.int16)
