@@ -1,37 +1,68 @@
 """Networks: cut anywhere, causal, and counted honestly."""
 
+from itertools import pairwise
+
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 torch = pytest.importorskip("torch")
 
 from unmask import masks, nets  # noqa: E402
 from unmask.errors import ConfigError  # noqa: E402
-from unmask.nets.blocks import CompressedFeatures, interleave  # noqa: E402
+from unmask.nets.blocks import INPUTS, CompressedFeatures, interleave  # noqa: E402
 from unmask.nets.counting import count_parameters, macs_per_frame  # noqa: E402
 from unmask.nets.system import MaskingSystem  # noqa: E402
 from unmask.stft import STFT  # noqa: E402
 
 #: Settings that make each network small; a new network is tested by all of the below.
-SMALL = {"crn": {"channels": (4, 6), "patch": 4, "hidden": 5, "layers": 2}}
-N_FREQ, N_FRAMES = 33, 12
+SMALL = {
+    "crn": {"channels": (4, 6), "patch": 4, "hidden": 5, "layers": 2},
+    "unet": {"width": 0.125},
+}
+CHUNK = [name for name, (_, kind) in nets.NETS.items() if kind.context_frames]
+STREAMING = sorted(nets.NETS.keys() - set(CHUNK))
+N_FREQ, N_FRAMES = 65, 12
+N_UNITS = 5
+
+
+def build(name, **options):
+    torch.set_num_threads(1)
+    torch.manual_seed(1)
+    shape = {"n_freq": N_FREQ, "n_sources": 2, "n_maps": 3}
+    net = nets.build(name, **(shape | SMALL[name] | options))
+    with torch.no_grad():  # as after training: normalisation that does something
+        for _ in range(10):
+            net(noise(256), net.initial_state(2))
+    return net.eval()
+
+
+def noise(n_frames, seed=2):
+    return torch.randn(2, 2, N_FREQ, n_frames, generator=torch.Generator().manual_seed(seed))
 
 
 @pytest.fixture(params=sorted(nets.NETS))
 def net(request):
-    torch.set_num_threads(1)
-    torch.manual_seed(1)
-    net = nets.build(request.param, n_freq=N_FREQ, n_sources=2, n_maps=3, **SMALL[request.param])
-    for buffer in net.buffers():  # as after training: normalisation that does something
-        if buffer.is_floating_point():
-            buffer.uniform_(0.5, 1.5)
-    return net.eval()
+    return build(request.param)
+
+
+@pytest.fixture(params=[*STREAMING, "parallel"])
+def streaming(request):
+    if request.param == "parallel":
+        return nets.Parallel([build(name, n_sources=k) for name in STREAMING for k in (1, 2)])
+    return build(request.param)
+
+
+@pytest.fixture(params=[*CHUNK, "parallel"])
+def chunk_net(request):
+    if request.param == "parallel":
+        return nets.Parallel([build(name, n_sources=k) for name in CHUNK for k in (1, 2)])
+    return build(request.param)
 
 
 @pytest.fixture
 def spectrum():
-    return torch.randn(2, 2, N_FREQ, N_FRAMES, generator=torch.Generator().manual_seed(2))
+    return noise(128)
 
 
 def run(net, spectrum):
@@ -45,35 +76,64 @@ def test_every_network_has_small_settings_here():
 
 def test_there_is_a_raw_map_for_every_source_map_bin_and_frame(net, spectrum):
     raw = run(net, spectrum)
-    assert raw.shape == (2, 2, 3, N_FREQ, N_FRAMES)
+    assert raw.shape == (2, 2, 3, N_FREQ, 128)
     assert raw.std() > 0.01
 
 
 @given(cuts=st.sets(st.integers(1, N_FRAMES - 1)))
-def test_a_cut_anywhere_in_time_changes_nothing(net, spectrum, cuts):
-    state, parts = net.initial_state(2), []
+def test_a_cut_anywhere_in_time_changes_nothing(streaming, cuts):
+    spectrum = noise(N_FRAMES)
+    state, parts = streaming.initial_state(2), []
     with torch.no_grad():
         for part in torch.tensor_split(spectrum, sorted(cuts), dim=-1):
-            raw, state = net(part, state)
+            raw, state = streaming(part, state)
             parts.append(raw)
-    assert torch.allclose(torch.cat(parts, dim=-1), run(net, spectrum), rtol=0, atol=1e-5)
+    assert torch.allclose(torch.cat(parts, dim=-1), run(streaming, spectrum), rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("frame", range(1, N_FRAMES))
-def test_the_future_beyond_the_lookahead_does_not_change_the_past(net, spectrum, frame):
+def test_the_future_beyond_the_lookahead_does_not_change_the_past(streaming, frame):
+    spectrum = noise(N_FRAMES)
     other = spectrum.clone()
     other[..., frame:] += 1
-    before, after = run(net, spectrum), run(net, other)
-    past = frame - net.lookahead_frames
+    before, after = run(streaming, spectrum), run(streaming, other)
+    past = frame - streaming.lookahead_frames
     assert torch.equal(before[..., :past], after[..., :past])
     assert not torch.allclose(before[..., past:], after[..., past:])
 
 
-def test_the_past_matters(net, spectrum):
+def test_the_past_matters(streaming):
+    spectrum = noise(N_FRAMES)
     other = spectrum.clone()
     other[..., 0] += 1
-    changed = (run(net, spectrum) - run(net, other)).abs().amax((0, 1, 2, 3))
+    changed = (run(streaming, spectrum) - run(streaming, other)).abs().amax((0, 1, 2, 3))
     assert (changed[:6] > 1e-6).all()
+
+
+def test_a_streaming_network_needs_nothing_around(streaming):
+    assert (streaming.unit_frames, streaming.context_frames) == (1, 0)
+
+
+@given(cuts=st.sets(st.integers(1, N_UNITS - 1)))
+@settings(max_examples=8)
+def test_chunks_with_their_context_are_the_whole(chunk_net, cuts):
+    unit, context = chunk_net.unit_frames, chunk_net.context_frames
+    padded = torch.nn.functional.pad(noise(N_UNITS * unit), (context, context))
+    whole = run(chunk_net, padded)
+    edges = [0, *(cut * unit for cut in sorted(cuts)), N_UNITS * unit]
+    parts = []
+    for first, end in pairwise(edges):
+        raw = run(chunk_net, padded[..., first : end + 2 * context])
+        parts.append(raw[..., context : context + end - first])
+    assert torch.allclose(torch.cat(parts, dim=-1), whole[..., context:-context], rtol=0, atol=1e-5)
+
+
+def test_a_chunk_network_remembers_nothing_and_works_in_units(chunk_net, spectrum):
+    assert chunk_net.initial_state(2) == ()
+    assert chunk_net.context_frames % chunk_net.unit_frames == 0
+    assert chunk_net.lookahead_frames == 0
+    _, state = chunk_net(spectrum, ())
+    assert state == ()
 
 
 def test_the_others_of_a_batch_do_not_matter(net, spectrum):
@@ -88,8 +148,10 @@ def test_state_tensors_have_the_batch_first_and_start_as_zeros(net):
 
 
 @pytest.mark.parametrize("level", [0.0, 1e-30, 1e-6, 1e6])
-def test_no_level_gives_nan_nor_does_its_gradient(net, spectrum, level):
-    net.train()
+@pytest.mark.parametrize("sees", INPUTS)
+@pytest.mark.parametrize("name", sorted(nets.NETS))
+def test_no_level_gives_nan_nor_does_its_gradient(name, sees, level, spectrum):
+    net = build(name, input=sees).train()
     raw, _ = net(level * spectrum, net.initial_state(2))
     raw.square().mean().backward()
     gradients = [parameter.grad for parameter in net.parameters()]
@@ -101,6 +163,52 @@ def test_every_parameter_gets_a_gradient(net, spectrum):
     raw, _ = net(spectrum, net.initial_state(2))
     raw.square().mean().backward()
     assert all(parameter.grad.abs().max() > 0 for parameter in net.parameters())
+
+
+@pytest.mark.parametrize("name", sorted(nets.NETS))
+def test_what_a_network_sees_is_what_it_says(name, spectrum):
+    turned = torch.stack([-spectrum[:, 1], spectrum[:, 0]], dim=1)  # by 90 degrees: times 1j
+    before, after = (run(build(name, input="magnitude"), x) for x in (spectrum, turned))
+    assert torch.allclose(before, after, atol=1e-5)
+    for sees in ("complex", "compressed"):
+        net = build(name, input=sees)
+        assert not torch.allclose(run(net, spectrum), run(net, turned), atol=1e-2)
+
+
+def test_networks_side_by_side_are_each_network_by_itself(spectrum):
+    streams = [build("crn", n_sources=1), build("crn", n_sources=3, hidden=7, layers=1)]
+    both = nets.Parallel(streams)
+    raw, state = both(spectrum, both.initial_state(2))
+    alone = [net(spectrum, net.initial_state(2)) for net in streams]
+    assert torch.equal(raw, torch.cat([raw for raw, _ in alone], dim=1))
+    expected = [tensor for _, state in alone for tensor in state]
+    assert all(torch.equal(a, b) for a, b in zip(state, expected, strict=True))
+    assert count_parameters(both) == sum(count_parameters(net) for net in streams)
+    assert macs_per_frame(both) == sum(macs_per_frame(net) for net in streams)
+
+
+def test_networks_side_by_side_have_the_longest_context_in_the_common_unit():
+    coarse, fine = build("unet"), build("unet")
+    fine.unit_frames, fine.context_frames = 48, 240
+    both = nets.Parallel([coarse, fine])
+    assert (both.unit_frames, both.context_frames) == (192, 384)
+
+
+@pytest.mark.parametrize(
+    ("others", "message"),
+    [
+        ({"n_freq": 129}, r"bins \[65, 129\], expected the same"),
+        ({"n_maps": 1}, r"maps a source \[3, 1\], expected the same"),
+        (None, "some remember and some work in chunks"),
+    ],
+)
+def test_networks_that_cannot_stand_side_by_side_are_refused(others, message):
+    def small(name, **options):
+        return nets.build(name, **({"n_freq": 65, "n_sources": 1, "n_maps": 3} | options))
+
+    second = small("crn") if others is None else small("unet", **others)
+    with pytest.raises(ConfigError, match=message):
+        nets.Parallel([small("unet"), second])
 
 
 @pytest.mark.parametrize("gain", [10.0, 1000.0])
@@ -189,7 +297,7 @@ def test_counting_leaves_the_network_as_it_was():
 
 
 def test_an_unknown_network_or_setting_is_refused_by_name():
-    with pytest.raises(ConfigError, match=r"no network named 'umx'; there are \['crn'\]"):
+    with pytest.raises(ConfigError, match=r"no network named 'umx'; there are \['crn', 'unet'\]"):
         nets.build("umx")
     with pytest.raises(ConfigError, match=r"unknown settings \['hiden'\]"):
         nets.build("crn", n_freq=33, n_sources=1, n_maps=2, hiden=3)
