@@ -11,8 +11,14 @@ from hypothesis import strategies as st
 from unmask import masks
 from unmask.errors import ConfigError, ShapeError
 
-NAMES = [*masks.names(), "hybrid:complex_tanh:2000:irm1"]
-PLAIN = [name for name in NAMES if not name.startswith("decoupled") and name != "deep_filter"]
+PLAIN = [name for name in masks.names() if not masks.get(name).has_components]
+WRAPPED = [
+    "hybrid:complex_tanh:2000:irm1",
+    "consistent:hybrid:complex_tanh:2000:irm1",
+    "hybrid:consistent:complex_tanh:2000:softmax",
+    *(f"consistent:{name}" for name in PLAIN),
+]
+NAMES = [*masks.names(), *WRAPPED]
 LEVELS = [1e-30, 1e-6, 1.0, 1e6, 1e20]
 RATE = 8000
 SHAPE = (3, 2, 17, 6)  # source, channel, freq, frame
@@ -256,7 +262,7 @@ def test_gradients_are_finite(name, scale):
     targets, mixture = (torch.from_numpy(x).to(torch.complex64) for x in spectra())
     estimate = family(name).apply(family(name).activate(raw), mixture)
     if not estimate.requires_grad:
-        assert name.startswith("ibm")
+        assert name.removeprefix("consistent:").startswith("ibm")
         return
     ((estimate - targets).abs() ** 2).sum().backward()
     assert bool(torch.isfinite(raw.grad).all())
@@ -339,6 +345,44 @@ def test_hybrid_is_each_family_in_its_own_bins(low, high, crossover):
     raw = raw_maps(f"hybrid:{low}:{crossover}:{high}")
     parts = [family(n).activate(raw[:, : family(n).n_maps]) for n in (low, high)]
     assert np.array_equal(hybrid.activate(raw), np.where(below, *parts))
+
+
+@pytest.mark.parametrize("name", PLAIN)
+def test_consistent_masks_are_the_nearest_that_sum_to_one(name, rng):
+    """Any other move to the plane of masks that sum to one is longer (Pythagoras)."""
+    of, consistent = family(name), family(f"consistent:{name}")
+    raw = raw_maps(name)
+    for before, after in (
+        (of.ideal(*spectra()), consistent.ideal(*spectra())),
+        (of.activate(raw), consistent.activate(raw)),
+    ):
+        assert np.allclose(after.sum(axis=0), 1)
+        other = rng.normal(size=before.shape)
+        other = after + other - other.mean(axis=0)  # sums to one as well
+        lengths = [np.sum(np.abs(x - before) ** 2) for x in (after, other)]
+        assert lengths[1] - lengths[0] == pytest.approx(np.sum(np.abs(other - after) ** 2))
+
+
+def test_consistent_masks_by_hand():
+    raw = np.log(np.array([1 / 3, 1, 3, 0.0001 / 0.9999])).reshape(4, 1, 1, 1, 1)  # of sigmoid
+    found = family("consistent:irm1").activate(raw).ravel()
+    missing = 1 - (0.25 + 0.5 + 0.75 + 0.0001)
+    assert found == pytest.approx(np.array([0.25, 0.5, 0.75, 0.0001]) + missing / 4)
+    assert found.min() < 0
+
+
+def test_families_that_sum_to_one_are_consistent_already():
+    for name in ("softmax", "ibm_argmax", "consistent:psm"):
+        raw = raw_maps(name)
+        expected = family(name).activate(raw)
+        assert np.allclose(family(f"consistent:{name}").activate(raw), expected)
+
+
+def test_options_of_a_consistent_family_are_those_of_the_other():
+    raw = raw_maps("complex_tanh", scale=9.0)
+    wide = masks.get("complex_tanh", limit=2.0).activate(raw)
+    found = masks.get("consistent:complex_tanh", limit=2.0).activate(raw)
+    assert np.allclose(found, masks.normalise(wide))
 
 
 @given(st.lists(st.floats(0, 1e6), min_size=2, max_size=5))
@@ -499,6 +543,18 @@ def test_families_describe_themselves(name):
             lambda: masks.get("hybrid:irm1:6000:complex", sample_rate=8000),
             "crossover at 6000.0 Hz, expected 0 to 4000.0 Hz",
         ),
+        (
+            lambda: masks.get("hybrid:irm1:60:hybrid:psm:80:complex", sample_rate=8000),
+            "a half is no hybrid itself",
+        ),
+        (
+            lambda: masks.get("hybrid:iam:60:psm", sample_rate=8000, limit=2.0),
+            r"has no options, got \['limit'\]",
+        ),
+        (lambda: masks.get("consistent:deep_filter"), "'deep_filter' have several components"),
+        (lambda: masks.get("consistent:decoupled"), "'decoupled' have several components"),
+        (lambda: masks.get("consistent:irm"), "no mask family named 'irm'; there are"),
+        (lambda: masks.get("consistent:irm1", limit=2), "it has: power, exponent"),
         (
             lambda: masks.get("hybrid:deep_filter:60:complex", sample_rate=8000),
             "cannot be half of a hybrid",

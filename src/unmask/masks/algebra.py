@@ -63,8 +63,7 @@ def normalise(masks: Array) -> Array:
     """Return masks that sum to one over sources, so that masked sources add up to the mixture.
 
     Real masks, >= 0, are divided by their sum (silent bins are shared out evenly). Complex masks
-    get an equal share of what is missing, ``M_j + (1 - sum M) / n_sources``, the least change that
-    does it (mixture consistency, Wisdom et al., 2019).
+    get an equal share of what is missing, see :func:`share_missing`.
 
     Parameters
     ----------
@@ -76,14 +75,30 @@ def normalise(masks: Array) -> Array:
     """
     check_axes(_MASK_AXES, masks=masks)
     xp = namespace(masks)
-    n_sources = masks.shape[SOURCE_AXIS]
     if is_complex(masks):
-        missing = 1 - xp.sum(masks, axis=SOURCE_AXIS, keepdims=True)
-        return masks + missing / n_sources
+        return share_missing(masks)
     # By the largest first, so that no level overflows.
     peak = xp.max(masks, axis=SOURCE_AXIS, keepdims=True)
     shares = safe_divide(masks, peak, fill=1.0)
     return shares / xp.sum(shares, axis=SOURCE_AXIS, keepdims=True)
+
+
+def share_missing(masks: Array) -> Array:
+    """Return the nearest masks that sum to one, ``M_j + (1 - sum M) / n_sources``.
+
+    Every source takes an equal share of what is missing, the least change that does it (mixture
+    consistency, Wisdom et al., 2019). Real masks may leave [0, 1].
+
+    Parameters
+    ----------
+    masks : array [shape=(..., source, channel, freq, frame)], real or complex
+
+    Returns
+    -------
+    array [shape and dtype of `masks`]
+    """
+    missing = 1 - namespace(masks).sum(masks, axis=SOURCE_AXIS, keepdims=True)
+    return masks + missing / masks.shape[SOURCE_AXIS]
 
 
 def threshold(masks: Array, level: float = 0.5) -> Array:

@@ -1,6 +1,7 @@
 """The one registry of mask families: oracles, networks and the engine all ask here."""
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from types import MappingProxyType
@@ -16,6 +17,7 @@ from unmask.masks.complex_masks import (
     TanhParts,
     Unbounded,
 )
+from unmask.masks.consistent import Consistent
 from unmask.masks.family import Family
 from unmask.masks.hybrid import Hybrid
 from unmask.masks.real_masks import (
@@ -72,11 +74,14 @@ def get(name: str, *, sample_rate: float | None = None, **options: Any) -> Famil
     Parameters
     ----------
     name : str
-        A name of :func:`names`, or ``"hybrid:LOW:HZ:HIGH"``, as in ``"hybrid:complex:6000:irm1"``.
+        A name of :func:`names`; ``"hybrid:LOW:HZ:HIGH"`` of any two, as in
+        ``"hybrid:complex:6000:irm1"``; or ``"consistent:NAME"`` of any, hybrids included, whose
+        masks sum to one. A half of a hybrid may be consistent.
     sample_rate : float, optional
         In Hz; a hybrid needs it to find its crossover, the others ignore it.
     **options
-        Settings of the family, as ``limit=2.0``.
+        Settings of the family, as ``limit=2.0``; those of ``consistent:NAME`` are those of `NAME`,
+        a hybrid has none.
 
     Raises
     ------
@@ -89,13 +94,18 @@ def get(name: str, *, sample_rate: float | None = None, **options: Any) -> Famil
     2.0
     >>> get("hybrid:complex:6000:irm1", sample_rate=44100).is_complex
     True
+    >>> get("consistent:complex_tanh", limit=2.0).sums_to_one
+    True
     """
     if name.startswith("hybrid:"):
-        return _hybrid(name, sample_rate)
+        return _hybrid(name, sample_rate, options)
+    if name.startswith("consistent:"):
+        of = get(name.removeprefix("consistent:"), sample_rate=sample_rate, **options)
+        return Consistent(name=name, paper="Wisdom et al. (2019)", of=of)
     if name not in FAMILIES:
         raise ConfigError(
-            f"no mask family named {name!r}; there are {', '.join(FAMILIES)} "
-            "and hybrid:LOW:HZ:HIGH of any two"
+            f"no mask family named {name!r}; there are {', '.join(FAMILIES)}, "
+            "hybrid:LOW:HZ:HIGH of any two and consistent:NAME of any"
         )
     family = FAMILIES[name]
     try:
@@ -107,22 +117,23 @@ def get(name: str, *, sample_rate: float | None = None, **options: Any) -> Famil
         ) from None
 
 
-def _hybrid(name: str, sample_rate: float | None) -> Hybrid:
-    parts = name.split(":")
-    try:
-        _, low, crossover, high = parts
-        crossover_hz = float(crossover)
-    except ValueError:
+def _hybrid(name: str, sample_rate: float | None, options: Mapping[str, Any]) -> Hybrid:
+    half = r"((?:consistent:)*\w+)"
+    found = re.fullmatch(rf"hybrid:{half}:(\d+\.?\d*(?:e\d+)?):{half}", name)
+    if found is None:
         raise ConfigError(
-            f"mask family {name!r}: expected hybrid:LOW:HZ:HIGH, as hybrid:complex:6000:irm1"
-        ) from None
+            f"mask family {name!r}: expected hybrid:LOW:HZ:HIGH, as hybrid:complex:6000:irm1; "
+            "a half is no hybrid itself"
+        )
+    if options:
+        raise ConfigError(f"mask family {name!r} has no options, got {sorted(options)}")
     if sample_rate is None or not math.isfinite(sample_rate):
         raise ConfigError(f"mask family {name!r} needs a sample rate to place its crossover")
     return Hybrid(
         name=name,
         paper="HANCE (2023); Schroeter et al. (2022)",
-        low=get(low),
-        high=get(high),
-        crossover_hz=crossover_hz,
+        low=get(found[1]),
+        high=get(found[3]),
+        crossover_hz=float(found[2]),
         sample_rate=sample_rate,
     )

@@ -1,0 +1,49 @@
+"""Masks of any family, moved together until they add up to one."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from unmask._arrays import Array
+from unmask.errors import ConfigError
+from unmask.masks.algebra import share_missing
+from unmask.masks.family import Family
+
+
+@dataclass(frozen=True, kw_only=True)
+class Consistent(Family):
+    """The masks of another family, each with an equal share of what all of them leave of one.
+
+    ``M_j + (1 - sum M) / n_sources``, the nearest masks that sum to one: mixture consistency
+    (Wisdom et al., 2019) as a mask family, so that a network learns its sources jointly and knows
+    it. Sums are over all sources that one network puts out; with a single one nothing is left to
+    learn, its mask is 1.
+    """
+
+    values: ClassVar[str] = "{self.of.name}, moved to sum to one"
+    sums_to_one: ClassVar[bool] = True
+    of: Family
+
+    def __post_init__(self) -> None:
+        if self.of.has_components:
+            raise ConfigError(
+                f"{self.name}: the masks of {self.of.name!r} have several components a bin and no "
+                "sum; take a family with a single mask value a bin"
+            )
+
+    @property
+    def is_complex(self) -> bool:  # type: ignore[override]
+        """Whether the masks of the other family are."""
+        return self.of.is_complex
+
+    @property
+    def n_maps(self) -> int:
+        """Those of the other family."""
+        return self.of.n_maps
+
+    def ideal(self, targets: Array, mixture: Array) -> Array:
+        """Return the best masks of the other family, moved; silence is shared out evenly."""
+        return share_missing(self.of.ideal(targets, mixture))
+
+    def activate(self, raw: Array) -> Array:
+        """Return the activated masks of the other family, moved."""
+        return share_missing(self.of.activate(raw))
