@@ -21,10 +21,9 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from unmask._arrays import Array
-from unmask.errors import ConfigError
 from unmask.masks import Family
 from unmask.metrics import sdr
-from unmask.oracle import Oracle, sum_of
+from unmask.oracle import Oracle, named_sources, sum_of
 from unmask.stft import STFT
 
 #: The rows of a report, in the order of the module's docstring.
@@ -113,7 +112,7 @@ def gap(
     """
     mixture = sum_of(stems)
     stft = model.stft.scaled(sample_rate / model.sample_rate)
-    targets = _targets(model, stems)
+    targets = named_sources(model, stems)
     estimates = model.separate(mixture, sample_rate, residual=True)
     best = Oracle(targets, sample_rate, model.family, stft).separate(mixture, sample_rate)
     exact = Oracle(targets, sample_rate, "complex", stft).separate(mixture, sample_rate)
@@ -154,20 +153,6 @@ def _loss(sdr_of: Mapping[str, float]) -> Loss:
         to_family=best - model,
         beyond=sdr_of["unbounded oracle"] - best,
     )
-
-
-def _targets(model: Separator, stems: Mapping[str, Array]) -> dict[str, Array]:
-    """Return the true sources under the model's names, everything else as one more."""
-    named = {name: stems[name] for name in (*model.stems, model.residual) if name in stems}
-    rest = {name: x for name, x in stems.items() if name not in named}
-    if not any(name in named for name in model.stems):
-        raise ConfigError(
-            f"stems: none of {', '.join(model.stems)} is among {', '.join(stems)}; "
-            "name the files as the model names its stems"
-        )
-    if rest:
-        named["everything else" if model.residual in named else model.residual] = sum_of(rest)
-    return named
 
 
 def _combine(stft: STFT, *, magnitude: Array, phase: Array) -> Array:

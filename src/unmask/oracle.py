@@ -6,10 +6,11 @@ a model measures its bound as well.
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from unmask import masks, metrics
 from unmask._arrays import Array, namespace
-from unmask.errors import SampleRateError, ShapeError
+from unmask.errors import ConfigError, SampleRateError, ShapeError
 from unmask.masks.disjoint import energies, of_energies
 from unmask.stft import STFT
 
@@ -164,6 +165,36 @@ def sum_of(stems: Mapping[str, Array]) -> Array:
     """Return the mixture ``sum(stems)``, shape (channel, sample)."""
     waveforms = list(stems.values())
     return namespace(*waveforms).sum(namespace(*waveforms).stack(waveforms), axis=0)
+
+
+class Named(Protocol):
+    """What says which sources it estimates: a model does."""
+
+    stems: tuple[str, ...]
+    residual: str
+    """Name of what the stems leave of the mixture."""
+
+
+def named_sources(model: Named, stems: Mapping[str, Array]) -> dict[str, Array]:
+    """Return the true sources under the model's names, everything else as one more.
+
+    If the model's residual is not among `stems`, it is all that the model does not name.
+
+    Raises
+    ------
+    ConfigError
+        If no stem is one of the model's.
+    """
+    named = {name: stems[name] for name in (*model.stems, model.residual) if name in stems}
+    rest = {name: x for name, x in stems.items() if name not in named}
+    if not any(name in named for name in model.stems):
+        raise ConfigError(
+            f"stems: none of {', '.join(model.stems)} is among {', '.join(stems)}; "
+            "name the files as the model names its stems"
+        )
+    if rest:
+        named["everything else" if model.residual in named else model.residual] = sum_of(rest)
+    return named
 
 
 def song_disjointness(stems: Mapping[str, Array], stft: STFT) -> dict[str, float]:

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from unmask._version import __version__
-from unmask.cli import environment, evaluating, measuring, models, separating, training
+from unmask.cli import environment, evaluating, measuring, models, plotting, separating, streaming, training
 from unmask.errors import UnmaskError
 
 
@@ -45,12 +45,14 @@ def main() -> None:
 for command in (
     separating.separate,
     separating.denoise,
+    streaming.stream,
     measuring.masks,
     measuring.oracle,
     measuring.gap,
     evaluating.evaluate,
     evaluating.scores,
     models.models,
+    plotting.plot,
     training.train,
     training.export,
     environment.info,

@@ -1,4 +1,4 @@
-"""Figures: numbers in, matplotlib's Axes out; nothing is shown or saved here."""
+"""Box plots of scores."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from unmask._arrays import Array, to_numpy
-from unmask.errors import ConfigError, MissingExtraError
+from unmask.errors import ConfigError
+from unmask.plots._figures import new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -93,12 +94,5 @@ def _finite(scores: Any) -> Any:
 
 
 def _new_axes(n: int) -> "list[Axes]":
-    """Axes above one another, in a figure that no window system knows."""
-    try:
-        from matplotlib.figure import Figure
-    except ModuleNotFoundError as error:
-        raise MissingExtraError(
-            'matplotlib is not installed, figures need it; pip install "unmask[plot]"'
-        ) from error
-    figure = Figure(figsize=(8, 2.6 * n), layout="constrained")
-    return list(figure.subplots(n, 1, squeeze=False)[:, 0])
+    """Return axes above one another in a new figure."""
+    return list(new_figure(8, 2.6 * n).subplots(n, 1, squeeze=False)[:, 0])

@@ -1,0 +1,264 @@
+"""Masks as they are really applied: a model's, or the ideal ones of a family."""
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Protocol, cast
+
+import numpy as np
+
+from unmask import masks
+from unmask._arrays import Array, complex_divide
+from unmask.errors import ConfigError
+from unmask.masks import Family
+from unmask.oracle import named_sources, sum_of
+from unmask.stft import STFT
+from unmask.stream import Network, Streamer
+
+_BLOCK_S = 2.0
+
+
+class Separator(Network, Protocol):
+    """A network that says its name: :class:`unmask.Model` is one."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class AppliedMasks:
+    """The masks of a stretch of a recording, what they are applied to, and the truth.
+
+    Spectra are scaled so that a full-scale sine is 1. Bins end where the model's band ends.
+    """
+
+    name: str
+    """Whose masks: ``"denoise-16k"``, ``"oracle of complex_tanh"``."""
+    masks: Mapping[str, Array]
+    """Stem -> array (channel, freq, frame), real or complex."""
+    mixture: Array
+    """Spectrum (channel, freq, frame), complex."""
+    targets: Mapping[str, Array]
+    """Source -> spectrum of the shape of `mixture`; all that the mixture is made of."""
+    stft: STFT
+    sample_rate: int
+    first_frame: int
+    """Place of the first frame in the recording."""
+
+    @property
+    def frequencies_hz(self) -> Array:
+        """Centre of every bin, shape (freq,)."""
+        return self.stft.frequencies(self.sample_rate)[: self.mixture.shape[-2]]
+
+    @property
+    def times_s(self) -> Array:
+        """Centre of every frame in the recording, shape (frame,)."""
+        return (self.first_frame + np.arange(self.mixture.shape[-1])) * self.frame_s
+
+    @property
+    def frame_s(self) -> float:
+        """Step between frames in seconds."""
+        return self.stft.hop / self.sample_rate
+
+    def of(self, sources: Iterable[str]) -> "AppliedMasks":
+        """Return the same with the masks of `sources` only.
+
+        Raises
+        ------
+        ConfigError
+            If there is no mask of one of them.
+        """
+        wanted = tuple(sources)
+        if missing := [name for name in wanted if name not in self.masks]:
+            raise ConfigError(
+                f"stems: no mask of {', '.join(missing)}; there are {', '.join(self.masks)}"
+            )
+        chosen = {name: self.masks[name] for name in wanted}
+        return replace(self, masks=chosen)
+
+    def ideal(self, family: Family) -> "AppliedMasks":
+        """Return the best masks of `family` for the same bins, of the same sources.
+
+        A family that looks at neighbouring frames sees silence beyond the stretch.
+        """
+        best = _ideal(family, np.stack([*self.targets.values()]), self.mixture)
+        named = dict(zip(self.targets, best, strict=True))
+        chosen = {name: named[name] for name in self.masks}
+        return replace(self, name=f"oracle of {family.name}", masks=chosen)
+
+
+def ideal_masks(
+    stems: Mapping[str, Array],
+    sample_rate: int,
+    family: str | Family,
+    *,
+    stft: STFT | None = None,
+    start_s: float = 0.0,
+    duration_s: float | None = None,
+) -> AppliedMasks:
+    """Return the best masks of a family on ``sum(stems)``.
+
+    Parameters
+    ----------
+    stems : mapping of str to array [shape=(channel, sample)], real
+        All sources of the mixture.
+    sample_rate : int
+        In Hz.
+    family : str or Family
+        Or its name in the registry. Masks with several components a bin (deep filter, decoupled)
+        are reduced to what they do to the bin: masked spectrum over mixture.
+    stft : STFT, optional
+        Front-end.
+    start_s, duration_s : float
+        The stretch, in whole frames; to the end when `duration_s` is left out.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such family, or nothing of the recording lies in the stretch.
+    """
+    stft = stft or STFT()
+    if isinstance(family, str):
+        family = masks.get(family, sample_rate=sample_rate)
+    sources = np.stack(list(stems.values()))
+    frames = _frames(sources.shape[-1], sample_rate, stft, start_s, duration_s)
+    spectra, inner = _spectra(sources, stft, frames, context=max(family.context))
+    mixture = spectra.sum(axis=0)
+    found = _ideal(family, spectra, mixture)[..., inner]
+    return AppliedMasks(
+        name=f"oracle of {family.name}",
+        masks=dict(zip(stems, found, strict=True)),
+        mixture=mixture[..., inner],
+        targets=dict(zip(stems, spectra[..., inner], strict=True)),
+        stft=stft,
+        sample_rate=sample_rate,
+        first_frame=frames.start,
+    )
+
+
+def model_masks(
+    model: Separator,
+    stems: Mapping[str, Array],
+    sample_rate: int,
+    *,
+    start_s: float = 0.0,
+    duration_s: float | None = None,
+) -> AppliedMasks:
+    """Return the masks that a model applies to ``sum(stems)``.
+
+    The recording is streamed through the model from its beginning, at the front-end scaled to
+    `sample_rate`, so masks are those of the whole file. What the stems leave has the mask that
+    they leave of one. Bins above the model's band, where the engine extends masks, are left out.
+
+    Parameters
+    ----------
+    model : Model
+    stems : mapping of str to array [shape=(channel, sample)], real
+        The truth, by the model's names, as :func:`unmask.gap.gap` takes it.
+    sample_rate : int
+        In Hz.
+    start_s, duration_s : float
+        The stretch, in whole frames; to the end when `duration_s` is left out.
+
+    Raises
+    ------
+    ConfigError
+        If no stem is one of the model's, or nothing of the recording lies in the stretch.
+    """
+    targets, mixture = named_sources(model, stems), sum_of(stems)
+    stft = model.stft.scaled(sample_rate / model.sample_rate)
+    frames = _frames(mixture.shape[-1], sample_rate, stft, start_s, duration_s)
+    found = _listen(model, mixture, sample_rate, frames)
+    named = dict(zip(model.stems, found, strict=True))
+    named[model.residual] = 1 - found.sum(axis=0)
+    spectra, inner = _spectra(np.stack([*targets.values()]), stft, frames, context=0)
+    spectra = spectra[..., : found.shape[-2], inner]
+    return AppliedMasks(
+        name=model.name,
+        masks={name: named[name] for name in targets if name in named},
+        mixture=spectra.sum(axis=0),
+        targets=dict(zip(targets, spectra, strict=True)),
+        stft=stft,
+        sample_rate=sample_rate,
+        first_frame=frames.start,
+    )
+
+
+def _frames(
+    n_samples: int, sample_rate: int, stft: STFT, start_s: float, duration_s: float | None
+) -> slice:
+    """Return the frames of a stretch."""
+    length_s = n_samples / sample_rate
+    if not 0 <= start_s < length_s or not (duration_s is None or duration_s > 0):
+        raise ConfigError(
+            f"start {start_s:g} s, duration {duration_s} s: expected a stretch of the recording, "
+            f"which is {length_s:.1f} s long"
+        )
+    per_s = sample_rate / stft.hop
+    first, last = round(start_s * per_s), stft.n_frames(n_samples)
+    n_frames = math.inf if duration_s is None else max(1, round(duration_s * per_s))
+    return slice(first, int(min(last, first + n_frames)))
+
+
+def _spectra(sources: Array, stft: STFT, frames: slice, *, context: int) -> tuple[Array, slice]:
+    """Return spectra that hold `frames` and their context, and where in them the frames are."""
+    margin = stft.n_fft // stft.hop + context
+    left = max(0, frames.start - margin)
+    samples = sources[..., left * stft.hop : (frames.stop + margin) * stft.hop]
+    inner = slice(frames.start - left, frames.stop - left)
+    return stft.analyze(samples) * np.float32(2 / stft.window_values.sum()), inner
+
+
+def _per_bin(family: Family, mask: Array, mixture: Array) -> Array:
+    """Return one value a bin (source, channel, freq, frame): the mask, or what it comes to."""
+    if not family.has_components:
+        return mask
+    return complex_divide(family.apply(mask, mixture), mixture[None])
+
+
+def _ideal(family: Family, targets: Array, mixture: Array) -> Array:
+    return _per_bin(family, family.ideal(targets, mixture), mixture)
+
+
+class _Listener:
+    """A mask family that keeps what it is asked to apply."""
+
+    def __init__(self, family: Family, first_frame: int) -> None:
+        self._family, self._n_to_skip = family, first_frame
+        self.heard: list[Array] = []
+        self.n_frames = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._family, name)
+
+    def apply(self, mask: Array, mixture: Array) -> Array:
+        past, future = self._family.context
+        stop = mixture.shape[-1] - future
+        start = past + max(0, min(self._n_to_skip - self.n_frames, stop - past))
+        self.heard.append(_per_bin(self._family, mask, mixture)[..., start:stop])
+        self.n_frames += stop - past
+        return self._family.apply(mask, mixture)
+
+
+class _Overheard:
+    """A model whose mask family is a listener."""
+
+    def __init__(self, model: Separator, family: _Listener) -> None:
+        self._model, self.family = model, family
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._model, name)
+
+
+def _listen(model: Separator, mixture: Array, sample_rate: int, frames: slice) -> Array:
+    """Return the masks (source, channel, freq, frame) that the engine applies in `frames`."""
+    listener = _Listener(model.family, frames.start)
+    overheard = cast(Network, _Overheard(model, listener))
+    streamer = Streamer(overheard, sample_rate=sample_rate, n_channels=mixture.shape[0])
+    block = round(_BLOCK_S * sample_rate)
+    for start in range(0, mixture.shape[-1], block):
+        streamer.process(mixture[:, start : start + block])
+        if listener.n_frames >= frames.stop:
+            break
+    else:
+        streamer.flush()
+    return np.concatenate(listener.heard, axis=-1)[..., : frames.stop - frames.start]

@@ -1,0 +1,27 @@
+"""Figures: numbers in, matplotlib's Axes and figures out; nothing is shown or saved here."""
+
+from unmask.plots.boxes import Scores, box_plot, box_plots
+from unmask.plots.masks import (
+    FrequencyScale,
+    MaskImages,
+    Plane,
+    correction_histogram,
+    level_image,
+    magnitude_image,
+    mask_figure,
+    phase_image,
+)
+
+__all__ = [
+    "FrequencyScale",
+    "MaskImages",
+    "Plane",
+    "Scores",
+    "box_plot",
+    "box_plots",
+    "correction_histogram",
+    "level_image",
+    "magnitude_image",
+    "mask_figure",
+    "phase_image",
+]
