@@ -12,6 +12,7 @@ pytest.importorskip("lightning_fabric")
 from safetensors.torch import save_file  # noqa: E402
 
 from unmask import checkpoint, recipe, train  # noqa: E402
+from unmask.data import DATA  # noqa: E402
 from unmask.errors import ConfigError, ModelError  # noqa: E402
 from unmask.losses import si_sdr_db  # noqa: E402
 
@@ -60,7 +61,7 @@ def configure(**settings):
 
 def records(run):
     lines = [json.loads(line) for line in (run / train.RECORDS).read_text().splitlines()]
-    timings = ("seconds", "data_seconds")
+    timings = ("seconds", "data_seconds", "data_share")
     return [{k: v for k, v in line.items() if k not in timings} for line in lines]
 
 
@@ -128,7 +129,7 @@ def test_the_best_weights_are_kept_with_their_score(root, straight):
     config = recipe.from_dict(header["recipe"])
     system = config.system()
     system.net.load_state_dict(checkpoint.select(tensors, "mean"))
-    make = train.DATA[config.data_kind][1]
+    make = DATA[config.data_kind][1]
     valid = make(config.data, root, straight / "cache", seed=0, n_examples=1)[1]
     with torch.no_grad():
         found = [
@@ -159,12 +160,26 @@ def test_a_folder_that_holds_a_run_is_not_overwritten(root, straight, tmp_path):
         train.run(configure(), tmp_path / "new", data_root=root, resume=True)
 
 
-@pytest.mark.parametrize(("accelerator", "precision"), [("abacus", "32-true"), ("cpu", "fp8")])
-def test_what_the_machine_cannot_do_is_refused(root, tmp_path, accelerator, precision):
-    with pytest.raises(ConfigError, match=f"accelerator '{accelerator}', precision '{precision}'"):
+@pytest.mark.parametrize(
+    ("accelerator", "devices", "message"),
+    [
+        ("abacus", 1, "accelerator 'abacus', 1 device, precision '32-true': You selected"),
+        ("cuda", 3, "accelerator 'cuda', 3 devices, precision '32-true': "),
+        ("cpu", 2, "a batch of 3 cannot be shared by 2 devices"),
+    ],
+)
+def test_what_the_machine_cannot_do_is_refused(root, tmp_path, accelerator, devices, message):
+    if accelerator == "cuda" and torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    with pytest.raises(ConfigError, match=message) as refusal:
         train.run(
-            configure(precision=precision), tmp_path / "x", data_root=root, accelerator=accelerator
+            configure(),
+            tmp_path / "x",
+            data_root=root,
+            accelerator=accelerator,
+            devices=devices,
         )
+    assert "\n" not in str(refusal.value)
     assert not list(tmp_path.iterdir())
 
 

@@ -2,7 +2,8 @@
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -35,21 +36,34 @@ def load(path: Path, *, device: str = "cpu") -> tuple[dict[str, Tensor], dict[st
     ModelError
         If the file is missing, is no safetensors file, or was not written by :func:`save`.
     """
+    with _opened(path, device) as (file, header):
+        return {name: file.get_tensor(name) for name in file.keys()}, header  # noqa: SIM118
+
+
+def read_header(path: Path) -> dict[str, Any]:
+    """Return the header of a checkpoint, as :func:`load` does, without its tensors."""
+    with _opened(path, "cpu") as (_, header):
+        return header
+
+
+@contextmanager
+def _opened(path: Path, device: str) -> Iterator[tuple[Any, dict[str, Any]]]:
+    """Open a checkpoint of this format."""
     try:
         with safe_open(path, framework="pt", device=device) as file:
             header = json.loads((file.metadata() or {}).get("unmask", "{}"))
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            if header.get("format") != FORMAT:
+                raise ModelError(
+                    f"{path}: checkpoint format is {header.get('format')!r}, this version reads "
+                    f"{FORMAT}"
+                )
+            yield file, header
     except FileNotFoundError:
         raise ModelError(f"{path}: no such checkpoint; name the folder of a run") from None
     except SafetensorError as error:
         raise ModelError(
             f"{path}: not a safetensors file ({error}); was it copied whole?"
         ) from None
-    if header.get("format") != FORMAT:
-        raise ModelError(
-            f"{path}: checkpoint format is {header.get('format')!r}, this version reads {FORMAT}"
-        )
-    return tensors, header
 
 
 def select(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -1,7 +1,7 @@
 """``unmask train`` and ``unmask export``: from a recipe to a model file."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,13 @@ from unmask.errors import ConfigError, MissingExtraError
     required=True,
     help="Folder of the recordings that the recipe names.",
 )
+@click.option(
+    "--cache",
+    type=click.Path(path_type=Path),
+    help="Folder of decoded recordings that runs can share; the run folder's own if left out.",
+)
 @click.option("--resume", is_flag=True, help="Go on with the run in that folder.")
+@click.option("--dry-run", is_flag=True, help="Check recipe and recordings, say what it is, end.")
 @click.option(
     "-s",
     "--set",
@@ -31,37 +37,66 @@ from unmask.errors import ConfigError, MissingExtraError
     help="Change the recipe, as train.steps=100; may be given several times.",
 )
 @click.option("--accelerator", default="cpu", help="cpu, cuda, mps or auto.")
-def train(
-    recipe: Path,
-    out: Path,
-    data_root: Path,
-    resume: bool,
-    overrides: tuple[str, ...],
-    accelerator: str,
-) -> None:
+@click.option("--devices", type=click.IntRange(1), default=1, help="How many share every batch.")
+def train(recipe: Path, overrides: tuple[str, ...], dry_run: bool, **options: Any) -> None:
     """Train the network that a recipe describes; prints the run folder.
 
     \b
     Examples:
       unmask train recipes/denoise-16k.toml --data recordings -o runs/denoise
       unmask train recipes/denoise-16k.toml --data recordings -o runs/denoise --resume
+      unmask train recipes/unet-complex-sdr.toml --data recordings -o runs/vocals --dry-run
+      unmask train recipes/unet-complex-sdr.toml --data recordings -o runs/drums \\
+        -s 'data.targets=["drums"]' --accelerator cuda --devices 2
     """
     with _needs_torch():
         from unmask import recipe as recipes
-        from unmask.train import run
-    folder = run(
-        recipes.load(recipe, overrides),
-        out,
-        data_root=data_root,
-        resume=resume,
-        accelerator=accelerator,
+        from unmask import train as training
+    loaded = recipes.load(recipe, overrides)
+    for remark in loaded.remarks:
+        click.echo(f"unmask: note: {remark}", err=True)
+    if dry_run:
+        about = training.check(training.Plan(recipe=loaded, **options))
+        click.echo("\n".join(_facts(about)))
+        return
+    out = training.run(loaded, **options)
+    result = training.read_about(out)["result"]
+    click.echo(
+        "{steps} steps in {seconds:.0f} s, {steps_per_second:.2f} a second, "
+        "{data_share:.0%} of the time waiting for data".format(**result)
+        + ("; stopped early" if result["stopped_early"] else ""),
+        err=True,
     )
-    click.echo(folder)
+    click.echo(out)
+
+
+def _facts(about: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what a run would be, a line each."""
+    active = ", ".join(f"{stem} in {count}" for stem, count in about["valid_active"].items())
+    yield f"parameters  {about['parameters']:,}"
+    yield f"MACs        {about['macs_per_second']:,} a second of one channel"
+    yield f"examples    {about['examples']:,}"
+    yield f"validation  {about['valid_examples']:,} examples: {active}"
+    for part, facts in about["data"].items():
+        yield f"{part:<11} " + ", ".join(f"{name} {_plain(value)}" for name, value in facts.items())
+
+
+def _plain(value: Any) -> str:
+    """Return a list or table in words."""
+    if isinstance(value, Mapping):
+        return " / ".join(f"{name} {number}" for name, number in value.items())
+    return " / ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 @click.command()
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RUN...")
 @click.argument("model", type=click.Path(path_type=Path))
+@click.option("--name", help="Of the model. Default: the recipe's, or the file's for several runs.")
+@click.option(
+    "--residual",
+    metavar="STEM",
+    help="Name of what the stems leave. Default: the run's own, or 'other' for several runs.",
+)
 @click.option("--version", default="1", help="Version of the model.")
 @click.option("--which", type=click.Choice(["best", "last"]), default="best", help="Checkpoint.")
 @click.option(
@@ -70,17 +105,21 @@ def train(
     metavar="JSON",
     help="Scores on recordings that were never trained on, for the metadata.",
 )
-def export(run: Path, model: Path, version: str, which: str, test: Path | None) -> None:
-    """Write the network of a run folder as one .onnx file; prints its path.
+def export(runs: tuple[Path, ...], model: Path, test: Path | None, **options: Any) -> None:
+    """Write the networks of run folders as one .onnx file; prints its path.
+
+    The networks of several runs are put side by side: their stems in this order, and what they
+    leave of the mixture.
 
     \b
-    Example:
+    Examples:
       unmask export runs/denoise denoise.onnx
+      unmask export runs/vocals runs/drums runs/bass runs/guitar band.onnx --residual other
     """
     with _needs_torch():
         from unmask import export as exporting
     scores = None if test is None else _read_json(test)
-    exporting.export(run, model, version=version, which=which, test=scores)
+    exporting.export(runs, model, test=scores, **options)
     click.echo(model)
 
 

@@ -1,0 +1,108 @@
+"""Training: one loop over seeded examples that can be stopped and taken up to the same numbers."""
+
+from pathlib import Path
+from typing import Any
+
+from lightning_fabric import Fabric
+
+from unmask.recipe import Recipe
+from unmask.train.devices import launch
+from unmask.train.loop import Trainer, learning_rate
+from unmask.train.plan import BEST, LAST, Plan, device_facts, read_about, write_about
+from unmask.train.records import RECORDS
+
+__all__ = [
+    "BEST",
+    "LAST",
+    "RECORDS",
+    "Plan",
+    "Trainer",
+    "check",
+    "learning_rate",
+    "read_about",
+    "run",
+]
+
+
+def run(
+    recipe: Recipe,
+    out: Path,
+    *,
+    data_root: Path,
+    cache: Path | None = None,
+    resume: bool = False,
+    accelerator: str = "cpu",
+    devices: int = 1,
+) -> Path:
+    """Train what `recipe` describes and return the run folder `out`.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        What to train, on what, how.
+    out : Path
+        Run folder: resolved recipe, versions, seed, records (JSON lines), checkpoints.
+    data_root : Path
+        Folder that the globs of the recipe are relative to.
+    cache : Path, optional
+        Folder of decoded recordings; ``out / "cache"`` if not given. Several runs can share one.
+    resume : bool
+        Take up a run from its last checkpoint. The numbers are those of a run that was never
+        stopped, if the recipe is the same.
+    accelerator : str
+        Of Lightning Fabric: ``cpu``, ``cuda``, ``auto``.
+    devices : int
+        How many of them; each takes its share of every batch, so that the examples of a step are
+        those of one device. More than one are processes of their own.
+
+    Raises
+    ------
+    ConfigError
+        If `out` already holds a run and `resume` is false, there is nothing to resume, the
+        recordings are not there, not allowed or others than before, or the machine has no such
+        devices.
+    ModelError
+        If the checkpoint to resume from was made by another recipe, or the weights become NaN.
+    """
+    plan = Plan(
+        recipe=recipe,
+        out=out,
+        data_root=data_root,
+        cache=cache,
+        resume=resume,
+        accelerator=accelerator,
+        devices=devices,
+    )
+    fabric = plan.open_devices()
+    train_set, valid_set, facts = plan.data()
+    about = plan.describe(valid_set, facts)
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "recipe.toml").write_text(recipe.to_toml(), encoding="utf-8")
+    # Other processes open the data themselves: memory maps would be copied.
+    sets = (train_set, valid_set) if devices == 1 else None
+    launch(fabric, _work, plan, about, sets)
+    return out
+
+
+def check(plan: Plan) -> dict[str, Any]:
+    """Refuse what :func:`run` would refuse, and return what it would write in ``run.json``.
+
+    The recordings are decoded into the cache; nothing else is written.
+    """
+    plan.open_devices()
+    _, valid_set, facts = plan.data()
+    return plan.describe(valid_set, facts)
+
+
+def _work(fabric: Fabric, plan: Plan, about: dict[str, Any], sets: Any) -> None:
+    """Train on one of the devices."""
+    train_set, valid_set = sets or plan.data()[:2]
+    trainer = Trainer(fabric, plan.recipe, plan.out)
+    if plan.resume:
+        trainer.restore()
+    about = {**about, "device": device_facts(fabric.device, fabric.world_size)}
+    if fabric.is_global_zero:
+        write_about(plan.out, about)
+    trainer.fit(train_set, valid_set)
+    if fabric.is_global_zero:
+        write_about(plan.out, {**about, "result": trainer.result()})

@@ -1,0 +1,93 @@
+"""One device or several: Lightning Fabric, and processes that end with the run."""
+
+import contextlib
+import multiprocessing
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+from torch import nn
+
+from unmask.errors import ConfigError, UnmaskError
+
+
+def open_devices(accelerator: str, devices: int, precision: Any, *, batch: int) -> Fabric:
+    """Return the devices to train on, and how numbers are kept there.
+
+    Several devices are processes of one machine, each with a copy of the network and its share of
+    every batch, whose gradients are averaged (distributed data parallel).
+
+    Raises
+    ------
+    ConfigError
+        If the machine does not have them, or a batch cannot be shared out evenly.
+    """
+    if devices < 1 or batch % devices:
+        raise ConfigError(
+            f"train: a batch of {batch} cannot be shared by {devices} devices; change train.batch "
+            "or the number of devices"
+        )
+    # A parent that only watches its processes ends them all, whichever of them fails.
+    strategy = "auto" if devices == 1 else "ddp_spawn"
+    try:
+        return Fabric(
+            accelerator=accelerator, devices=devices, precision=precision, strategy=strategy
+        )
+    except (RuntimeError, ValueError) as error:  # what Lightning raises for unknown or absent ones
+        count = f"{devices} device{'s' * (devices > 1)}"
+        subject = f"accelerator {accelerator!r}, {count}, precision {precision!r}"
+        raise ConfigError(f"{subject}: {' '.join(str(error).split())}") from None
+
+
+def launch(fabric: Fabric, work: Callable[..., None], *args: Any) -> None:
+    """Call ``work(fabric, *args)`` on every device and wait for all of them.
+
+    `work` and `args` must be importable and picklable where there are several devices. An
+    :class:`UnmaskError` of the work is raised here as it is; after any other error, or Ctrl-C, no
+    process is left.
+    """
+    with _children_that_end():
+        report: Any = _report
+        error = fabric.launch(report, work, *args)
+    if error is not None:
+        raise error
+
+
+def _report(fabric: Fabric, work: Callable[..., None], *args: Any) -> UnmaskError | None:
+    """Do the work; return what went wrong, since processes hand back values only."""
+    try:
+        work(fabric, *args)
+    except UnmaskError as error:
+        return error
+    return None
+
+
+@contextlib.contextmanager
+def _children_that_end() -> Iterator[None]:
+    """End the processes that were started inside and still run, as they do after Ctrl-C."""
+    before = set(multiprocessing.active_children())
+    try:
+        yield
+    finally:
+        left = set(multiprocessing.active_children()) - before
+        for process in left:
+            process.terminate()
+        for process in left:
+            process.join()
+
+
+def with_shared_statistics(module: nn.Module, fabric: Fabric) -> nn.Module:
+    """Return `module` with batch statistics over all devices, where torch can (not on CPUs)."""
+    if fabric.world_size == 1 or fabric.device.type == "cpu":
+        return module
+    convert: Any = nn.SyncBatchNorm.convert_sync_batchnorm
+    shared: nn.Module = convert(module)
+    return shared
+
+
+def copy_from_first(tensors: dict[str, torch.Tensor], fabric: Fabric) -> None:
+    """Make `tensors` those of the first device, in place."""
+    if fabric.world_size > 1:
+        for tensor in tensors.values():
+            torch.distributed.broadcast(tensor, 0)

@@ -1,0 +1,258 @@
+"""The loop: steps over seeded examples, validations, checkpoints to go on from."""
+
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from unmask import checkpoint, losses
+from unmask.errors import ModelError
+from unmask.recipe import Recipe, Train
+from unmask.train.devices import copy_from_first, with_shared_statistics
+from unmask.train.plan import BEST, LAST
+from unmask.train.progress import Bar, Clock
+from unmask.train.records import Records
+from unmask.train.validation import validate
+
+
+def learning_rate(step: int, settings: Train) -> float:
+    """Return the rate of a step: a rise, a plateau, a straight fall to zero at the end.
+
+    The plateau makes the planned number of steps a late decision: a run can be resumed with
+    another `steps` until its fall begins (Hägele et al., 2024).
+    """
+    rise = (step + 1) / max(1, settings.warmup_steps)
+    fall = (settings.steps - step) / max(1.0, settings.decay_share * settings.steps)
+    return settings.learning_rate * min(1.0, rise, fall)
+
+
+class Trainer:
+    """A system, its optimiser and where it writes; remembers how far it has come.
+
+    Parameters
+    ----------
+    fabric : Fabric
+        The devices; each has a trainer of its own, all take the same steps.
+    recipe : Recipe
+        What to train.
+    out : Path
+        Run folder; only the first device writes.
+    """
+
+    def __init__(self, fabric: Fabric, recipe: Recipe, out: Path) -> None:
+        self.fabric, self.recipe, self.out = fabric, recipe, out
+        self.settings, self.step, self.clock = recipe.train, 0, Clock()
+        #: The best validation so far, None before the first, and how many came after it.
+        self.best: float | None = None
+        self.worse = 0
+        self.weights = losses.parse(recipe.loss.kind)
+        self.losses = losses.losses(recipe.loss.stft)
+        torch.manual_seed(self.settings.seed)
+        self.bare: Any = with_shared_statistics(recipe.system(), fabric)
+        optimizer = torch.optim.AdamW(
+            self.bare.parameters(),
+            self.settings.learning_rate,
+            weight_decay=self.settings.weight_decay,
+        )
+        self.system: Any
+        self.system, self.optimizer = fabric.setup(self.bare, optimizer)
+        self.mean: dict[str, Tensor] = _copy(self.bare.net)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether all steps are made, or the last validations brought nothing better."""
+        tired = 0 < self.settings.patience <= self.worse
+        return tired or self.step >= self.settings.steps
+
+    def fit(self, train_set: Any, valid_set: Any) -> None:
+        """Train until it is over; validate and write a checkpoint now and then."""
+        settings, is_first = self.settings, self.fabric.is_global_zero
+        batches = self._batches(train_set)  # processes start now, before there are threads
+        records = Records(self.out, settings.log, step=self.step) if is_first else None
+        with Bar(settings.steps, self.step, shown=is_first) as bar:
+            while not self.is_over:
+                since = time.monotonic()
+                batch = next(batches)
+                self.clock.wait(since)
+                values = self._train(batch)
+                self.step += 1
+                if self.step % settings.log_every == 0:
+                    line = self._mean_over_devices(values) | self.clock.lap()
+                    bar.update(self.step, loss=line["loss"], share=line["data_share"])
+                    if records:
+                        records.add(self.step, line)
+                if self.step % settings.valid_every == 0 or self.step == settings.steps:
+                    scores = self._validate(valid_set)
+                    if records:
+                        records.add(self.step, {"valid": scores})
+                    self._save(scores)
+        if records:
+            records.close()
+
+    def restore(self) -> None:
+        """Go back to where the last checkpoint was written."""
+        tensors, header = checkpoint.load(self.out / LAST, device=str(self.fabric.device))
+        self.bare.net.load_state_dict(checkpoint.select(tensors, "net"))
+        self.mean = checkpoint.select(tensors, "mean")
+        state = self.optimizer.state_dict()
+        state["state"] = {}
+        for name, tensor in checkpoint.select(tensors, "optimizer").items():
+            index, _, key = name.partition(".")
+            state["state"].setdefault(int(index), {})[key] = tensor
+        self.optimizer.load_state_dict(state)
+        self.step, self.best = header["step"], header["best"]
+        self.worse = header.get("worse", 0)
+        self.clock = Clock(
+            seconds=header.get("seconds", 0.0), waited=header.get("data_seconds", 0.0)
+        )
+
+    def result(self) -> dict[str, Any]:
+        """Return how far the run has come, how long it took and what it waited for data."""
+        seconds, waited = self.clock.seconds, self.clock.waited
+        return {
+            "steps": self.step,
+            "stopped_early": self.step < self.settings.steps,
+            "seconds": round(seconds, 3),
+            "steps_per_second": round(self.step / seconds, 4),
+            "data_share": round(waited / seconds, 4),
+            "best": self.best,
+        }
+
+    def _batches(self, examples: Any) -> Iterator[Mapping[str, Tensor]]:
+        """Return this device's share of the batches that are still to come."""
+        batch, n_devices = self.settings.batch, self.fabric.world_size
+        share = batch // n_devices
+        starts = range(self.step * batch, self.settings.steps * batch, batch)
+        first = self.fabric.global_rank * share
+        mine: Any = [range(start + first, start + first + share) for start in starts]
+        loader = DataLoader(
+            examples,
+            batch_sampler=mine,
+            num_workers=self.settings.workers,
+            pin_memory=self.fabric.device.type == "cuda",
+            generator=torch.Generator(),  # leaves the generator of the network alone
+        )
+        return map(self.fabric.to_device, iter(loader))
+
+    def _train(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Make one step of the optimiser; return what this device saw."""
+        self._seed()
+        self.system.train()
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(self.step, self.settings)
+        parts = self._losses(self.system(batch["mixture"]), batch["targets"], batch["mixture"])
+        self.optimizer.zero_grad()
+        self.fabric.backward(parts["loss"])
+        norm: Any = self.fabric.clip_gradients(
+            self.system,
+            self.optimizer,
+            max_norm=self.settings.max_grad_norm,
+            error_if_nonfinite=False,  # asking at every step would make a GPU wait
+        )
+        self.optimizer.step()
+        self._update_mean()
+        return {"loss": parts["loss"], "grad_norm": norm, **parts}
+
+    def _seed(self) -> None:
+        """Draw what dropout draws from the seed, the step and the device, so a stop is no break."""
+        words = (self.settings.seed, self.step, self.fabric.global_rank)
+        (state,) = np.random.SeedSequence(words).generate_state(1, np.uint64)
+        torch.manual_seed(int(state))
+
+    def _losses(self, estimates: Tensor, targets: Tensor, mixture: Tensor) -> dict[str, Tensor]:
+        """Return the loss and what it is made of, with each example at equal loudness."""
+        level = mixture.square().mean((-2, -1), keepdim=True).sqrt()
+        gain = 1 / torch.where(level > 0, level, torch.ones_like(level))
+        mixture, gain = mixture * gain, gain.unsqueeze(1)
+        signals = estimates * gain, targets * gain, mixture
+        parts = {name: self.losses[name](*signals) for name in self.weights}
+        total = torch.stack([weight * parts[name] for name, weight in self.weights.items()]).sum()
+        return {"loss": total, **parts}
+
+    def _mean_over_devices(self, values: Mapping[str, Tensor]) -> dict[str, float]:
+        """Return numbers to record; refuse to go on from what is none."""
+        row: Any = torch.stack([value.detach().float() for value in values.values()])
+        row = self.fabric.all_reduce(row, reduce_op="mean")
+        mean: list[float] = row.tolist()
+        if not np.isfinite(mean).all():
+            raise ModelError(
+                f"step {self.step}: the loss is {mean[0]} and the norm of the gradients {mean[1]}; "
+                "lower train.learning_rate or train.max_grad_norm, resume from the last checkpoint"
+            )
+        return dict(zip(values, mean, strict=True))
+
+    @torch.no_grad()
+    def _update_mean(self) -> None:
+        """Move the running mean of the weights towards the weights."""
+        decay = min(self.settings.ema, (1 + self.step) / (10 + self.step))
+        for name, value in self.bare.net.state_dict().items():
+            if value.is_floating_point():
+                self.mean[name].lerp_(value, 1 - decay)
+            else:
+                self.mean[name].copy_(value)
+
+    @torch.no_grad()
+    def _validate(self, valid_set: Any) -> dict[str, float]:
+        """Return the scores of the mean weights, which become the best if there are none better."""
+        copy_from_first(self.mean, self.fabric)
+        trained = _copy(self.bare.net)
+        self.bare.net.load_state_dict(self.mean)
+        self.bare.eval()
+        scores = validate(
+            self._estimate,
+            lambda *signals: self._losses(*signals)["loss"],
+            valid_set,
+            fabric=self.fabric,
+            batch=self.settings.batch // self.fabric.world_size,
+            stems=self.recipe.data.stems,
+        )
+        self.bare.net.load_state_dict(trained)
+        self.worse += 1
+        if self.best is None or self._rank(scores[self.settings.monitor]) > self._rank(self.best):
+            self.best, self.worse = scores[self.settings.monitor], 0
+        return scores
+
+    def _estimate(self, mixture: Tensor) -> Tensor:
+        """Return what this device makes of a mixture, without asking the others."""
+        with self.fabric.autocast():
+            estimates: Tensor = self.bare(mixture)
+        return estimates.float()
+
+    def _rank(self, score: float) -> float:
+        """Return a score so that more is better."""
+        return -score if self.settings.monitor == "loss" else score
+
+    def _save(self, scores: Mapping[str, float]) -> None:
+        """Write the best weights, and everything that is needed to go on."""
+        if not self.fabric.is_global_zero:
+            return
+        mean = {f"mean.{k}": v for k, v in self.mean.items()}
+        if self.worse == 0:
+            self._write(BEST, mean, scores)
+        tensors = mean | {f"net.{k}": v for k, v in self.bare.net.state_dict().items()}
+        for index, entry in self.optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer.{index}.{k}": torch.as_tensor(v) for k, v in entry.items()}
+        self._write(LAST, tensors, scores)
+
+    def _write(self, name: str, tensors: Mapping[str, Tensor], scores: Mapping[str, float]) -> None:
+        header = {
+            "step": self.step,
+            "best": self.best,
+            "worse": self.worse,
+            "seconds": self.clock.seconds,
+            "data_seconds": self.clock.waited,
+            "recipe": self.recipe.to_dict(),
+            "scores": dict(scores),
+        }
+        checkpoint.save(self.out / name, tensors, header)
+
+
+def _copy(module: Any) -> dict[str, Tensor]:
+    """Return the weights and statistics of a module, which no longer change with it."""
+    return {name: value.detach().clone() for name, value in module.state_dict().items()}

@@ -1,0 +1,149 @@
+"""What is trained on what, found out before any step: every refusal comes from here."""
+
+import hashlib
+import json
+import os
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+
+from unmask import checkpoint
+from unmask.data import DATA
+from unmask.errors import ConfigError, ModelError
+from unmask.nets.counting import count_parameters, macs_per_frame
+from unmask.recipe import Recipe
+from unmask.train.devices import open_devices
+from unmask.train.validation import count_active
+
+LAST, BEST, ABOUT = "last.safetensors", "best.safetensors", "run.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """A run before it begins; the processes of several devices are handed it."""
+
+    recipe: Recipe
+    out: Path
+    """Run folder."""
+    data_root: Path
+    """Folder that the globs of the recipe are relative to."""
+    cache: Path | None = None
+    """Folder of decoded recordings; ``out / "cache"`` if not given. Several runs can share one."""
+    resume: bool = False
+    """Whether the run goes on from its last checkpoint."""
+    accelerator: str = "cpu"
+    """Of Lightning Fabric: ``cpu``, ``cuda``, ``auto``."""
+    devices: int = 1
+    """How many of them; each takes its share of every batch."""
+
+    def open_devices(self) -> Fabric:
+        """Return the devices, if the run may use them and the folder."""
+        self.check_folder()
+        train = self.recipe.train
+        return open_devices(self.accelerator, self.devices, train.precision, batch=train.batch)
+
+    def data(self) -> tuple[Any, Any, Mapping[str, Any]]:
+        """Return the training set, the validation set, and facts about them."""
+        train, make = self.recipe.train, DATA[self.recipe.data_kind][1]
+        made: tuple[Any, Any, Mapping[str, Any]] = make(
+            self.recipe.data,
+            self.data_root,
+            self.cache or self.out / "cache",
+            seed=train.seed,
+            n_examples=train.steps * train.batch,
+        )
+        return made
+
+    def check_folder(self) -> None:
+        """Refuse to overwrite a run, or to resume what is not there or another run."""
+        path = self.out / LAST
+        if self.resume != path.is_file():
+            raise ConfigError(
+                f"{self.out}: no checkpoint to resume from; start without resume"
+                if self.resume
+                else f"{self.out}: holds a run already; resume it or choose another folder"
+            )
+        if self.resume:
+            _check_same(path, self.recipe)
+
+    def describe(self, valid_set: Any, facts: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what is written beside a run: seed, data, size, versions.
+
+        Raises
+        ------
+        ConfigError
+            If the data are not those that the run to resume began with, or no validation
+            example has a certain stem.
+        """
+        recipe = self.recipe
+        net: Any = recipe.system().net
+        frames_per_second = recipe.data.sample_rate / recipe.frontend.hop
+        about = {
+            "seed": recipe.train.seed,
+            "parameters": count_parameters(net),
+            "macs_per_second": round(macs_per_frame(net) * frames_per_second),
+            "examples": recipe.train.steps * recipe.train.batch,
+            "valid_examples": len(valid_set),
+            "valid_active": count_active(valid_set, recipe.data.stems),
+            "data": dict(facts),
+            "data_sha256": _digest(facts),
+            "versions": _versions(),
+        }
+        before = read_about(self.out).get("data_sha256") if self.resume else None
+        if before not in (None, about["data_sha256"]):
+            raise ConfigError(
+                f"{self.data_root}: is not the data that {self.out} was begun with; resume with "
+                "those, or start another run"
+            )
+        return about
+
+
+def read_about(out: Path) -> dict[str, Any]:
+    """Return what a run folder says about its run, nothing if it does not say."""
+    path = out / ABOUT
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+
+
+def write_about(out: Path, about: Mapping[str, Any]) -> None:
+    """Write what a run folder says about its run, whole or not at all."""
+    partial = out / f"{ABOUT}.partial"
+    partial.write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
+    os.replace(partial, out / ABOUT)
+
+
+def device_facts(device: torch.device, devices: int) -> dict[str, Any]:
+    """Return what a run runs on."""
+    is_cuda = device.type == "cuda"
+    name = torch.cuda.get_device_name(device) if is_cuda else platform.processor()
+    return {
+        "type": device.type,
+        "name": name or platform.machine(),
+        "devices": devices,
+        "threads": torch.get_num_threads(),
+    }
+
+
+def _check_same(path: Path, recipe: Recipe) -> None:
+    """Refuse a checkpoint of another network, or whose best was chosen by another score."""
+    saved, ours = checkpoint.read_header(path)["recipe"], recipe.to_dict()
+    same = all(saved[part] == ours[part] for part in ("frontend", "backbone", "head"))
+    default = type(recipe.train).monitor
+    if not same or saved["train"].get("monitor", default) != ours["train"]["monitor"]:
+        raise ModelError(f"{path}: was made by another recipe; resume with the one beside it")
+
+
+def _digest(facts: Mapping[str, Any]) -> str:
+    """Return a hash of plain data."""
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+def _versions() -> dict[str, str]:
+    """Return the versions that decide the numbers."""
+    packages = ("unmask", "torch", "lightning-fabric", "numpy")
+    return {"python": platform.python_version(), **{name: version(name) for name in packages}}

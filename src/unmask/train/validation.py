@@ -1,0 +1,143 @@
+"""How good the weights are on what they were not trained on: scores of each stem and of all."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from unmask.errors import ConfigError, ModelError
+from unmask.metrics import si_sdr
+
+#: A target this far below the mixture is silent: an SI-SDR says nothing there.
+SILENT_DB = -60.0
+#: An SI-SDR counts as at most this far from 0 dB. It is infinite where a target plays alone, or an
+#: estimate is silent; one such excerpt must not decide a mean.
+LIMIT_DB = 30.0
+
+
+def is_active(targets: Tensor, mixture: Tensor) -> Tensor:
+    """Return which targets play, bool of shape (batch, source).
+
+    Parameters
+    ----------
+    targets : Tensor [shape=(batch, source, channel, sample)]
+    mixture : Tensor [shape=(batch, channel, sample)]
+    """
+    energy = mixture.square().sum((-2, -1))[:, None]
+    return targets.square().sum((-2, -1)) > 10 ** (SILENT_DB / 10) * energy
+
+
+def count_active(valid_set: Any, stems: Sequence[str]) -> dict[str, int]:
+    """Return in how many examples of `valid_set` every stem plays.
+
+    Raises
+    ------
+    ConfigError
+        If one never does: its score would be the mean of nothing.
+    """
+    counts = torch.zeros(len(stems), dtype=torch.int64)
+    for batch in DataLoader(valid_set, generator=torch.Generator()):
+        counts += is_active(batch["targets"], batch["mixture"])[0]
+    active = dict(zip(stems, counts.tolist(), strict=True))
+    if silent := [stem for stem, count in active.items() if not count]:
+        raise ConfigError(
+            f"data: {silent} are silent in all {len(valid_set)} validation examples; validate with "
+            "recordings in which they play"
+        )
+    return active
+
+
+def validate(
+    estimate: Callable[[Tensor], Tensor],
+    loss: Callable[[Tensor, Tensor, Tensor], Tensor],
+    valid_set: Any,
+    *,
+    fabric: Fabric,
+    batch: int,
+    stems: Sequence[str],
+) -> dict[str, float]:
+    """Return the scores of an estimator; every device does its share, all learn the result.
+
+    Parameters
+    ----------
+    estimate : callable
+        Mixture (batch, channel, sample) -> estimates (batch, source, channel, sample).
+    loss : callable
+        ``(estimates, targets, mixture)`` -> what is trained, a mean over the batch.
+    valid_set : data set
+        Of mappings ``mixture``, ``targets``.
+    fabric : Fabric
+        The devices.
+    batch : int
+        Examples at a time, on one device.
+    stems : sequence of str
+        Names of the sources.
+
+    Returns
+    -------
+    dict
+        ``loss``, the mean over examples; ``si_sdr_db`` and ``si_sdr_improvement_db`` (over the
+        mixture), means over stems of the means over the examples in which they play, and for
+        several stems each as ``STEM/si_sdr_db``, …; ``median_improvement_db`` over all of these
+        pairs; ``silent``, the number of silent targets, which do not count in those.
+
+    Raises
+    ------
+    ModelError
+        If the loss is not finite.
+    """
+    table = _gather([*_rows(estimate, loss, valid_set, fabric, batch)], fabric, len(valid_set))
+    value, after, before = table[:, 0].mean(), *table[:, 1:].chunk(2, dim=1)
+    if not value.isfinite():
+        raise ModelError(
+            f"validation: the loss is {value}, the weights are lost; lower train.learning_rate or "
+            "train.max_grad_norm and resume from the last checkpoint"
+        )
+    gain = after - before
+    scores = {
+        "loss": value,
+        "si_sdr_db": after.nanmean(0).mean(),
+        "si_sdr_improvement_db": gain.nanmean(0).mean(),
+        "median_improvement_db": gain[~gain.isnan()].median(),
+        "silent": gain.isnan().sum(),
+    }
+    if len(stems) > 1:
+        for j, stem in enumerate(stems):
+            scores[f"{stem}/si_sdr_db"] = after[:, j].nanmean()
+            scores[f"{stem}/si_sdr_improvement_db"] = gain[:, j].nanmean()
+    return {name: score.item() for name, score in scores.items()}
+
+
+def _rows(estimate: Any, loss: Any, valid_set: Any, fabric: Fabric, batch: int) -> Iterator[Tensor]:
+    """Yield (batch, 1 + 2 * source): loss, SI-SDR of estimate and mixture; NaN for the silent.
+
+    This device takes every n-th example, n being the number of devices.
+    """
+    mine = range(fabric.global_rank, len(valid_set), fabric.world_size)
+    loader = DataLoader(valid_set, batch_size=batch, sampler=mine, generator=torch.Generator())
+    for example in loader:
+        moved = fabric.to_device(example)
+        mixture, targets = moved["mixture"], moved["targets"]
+        estimates = estimate(mixture)
+        active = is_active(targets, mixture)
+        scores = [
+            torch.where(active, si_sdr(signal, targets).clamp(-LIMIT_DB, LIMIT_DB), torch.nan)
+            for signal in (estimates, mixture.unsqueeze(1).expand_as(targets).contiguous())
+        ]
+        value = loss(estimates, targets, mixture).expand(len(mixture), 1)
+        yield torch.cat([value, *scores], dim=1)
+
+
+def _gather(rows: list[Tensor], fabric: Fabric, n_examples: int) -> Tensor:
+    """Return the rows of all devices, in the order of the examples, on the CPU."""
+    if fabric.world_size == 1:
+        return torch.cat(rows).cpu()
+    n_most = -(-n_examples // fabric.world_size)
+    mine = torch.cat(rows)
+    padding = mine.new_full((n_most - len(mine), mine.shape[1]), torch.nan)
+    table: Any = fabric.all_gather(torch.cat([mine, padding]))  # (device, example, column)
+    ordered: Tensor = table.transpose(0, 1).flatten(0, 1)[:n_examples]
+    return ordered.cpu()
