@@ -1,66 +1,122 @@
-"""Run peers that pip installs on a folder of recordings: each writes its own folder beside it.
+"""Peers by name, and their outputs for a folder of noisy recordings.
 
-``python bench/peers/denoisers.py FOLDER`` reads FOLDER/mixture/*.wav (mono) and writes
-FOLDER/{rnnoise,noisereduce}/*.wav and FOLDER/peers.json with CPU seconds per second of audio. It
-needs ``pip install pyrnnoise noisereduce soundfile soxr`` in an environment of its own.
+``python bench/peers/denoisers.py FOLDER --peers PEERS [NAME …]`` reads FOLDER/mixture/*.wav (mono),
+as ``bench/denoise.py --write`` makes them, and writes FOLDER/NAME/*.wav at the same rate and length
+for each peer that runs here, and FOLDER/peers.json; ``unmask evaluate`` compares them. What is
+written already is left. PEERS is a folder with clones of the repositories that the wrappers name in
+their docstrings; nothing of theirs is here. Beside what those ask for it needs NumPy, soundfile,
+soxr, onnx and onnxruntime, best in an environment of its own.
+
+A peer is made with the folder and has ``sample_rate``, ``licence``, ``version``,
+``denoise(waveform)``, (sample,) float32 at its rate, and, where it streams, ``hop`` (else None) and
+``stream()``, a new function from one hop to the samples that are ready.
 """
 
+import argparse
 import json
-import sys
 import time
-from importlib.metadata import version
 from pathlib import Path
 
-import noisereduce
 import numpy as np
-import soundfile
-import soxr
-from pyrnnoise import RNNoise
 
 
-def rnnoise(waveform, rate):
-    """48 kHz in frames of 10 ms through its Python binding, in 16 bits as it asks; delay undone."""
-    resampled = soxr.resample(waveform, rate, 48000) if rate != 48000 else waveform
-    chunk = (np.clip(resampled, -1, 1) * 32767).astype(np.int16)[None]
-    frames = [frame for _, frame in RNNoise(48000).denoise_chunk(chunk)]
-    out = np.concatenate(frames, axis=-1)[0] / 32767
-    out = soxr.resample(out, 48000, rate) if rate != 48000 else out
-    return aligned(out, waveform)
+def _made(module, name, *args):
+    return lambda folder: getattr(__import__(module), name)(folder, *args)
 
 
-def reduce_noise(waveform, rate):
-    """Spectral gating with default settings."""
-    return noisereduce.reduce_noise(y=waveform, sr=rate)
+PEERS = {
+    "rnnoise": _made("rnnoise", "RNNoise"),
+    "dtln-quantised": _made("dtln", "DTLN", "tflite, quantised"),
+    "dtln": _made("dtln", "DTLN", "tflite"),
+    "dtln-onnx": _made("dtln", "DTLN", "ONNX"),
+    "gtcrn": _made("gtcrn", "gtcrn"),
+    "gtcrn-stream": _made("gtcrn", "gtcrn_stream"),
+    "ulunas": _made("gtcrn", "ulunas"),
+    "ulunas-stream": _made("gtcrn", "ulunas_stream"),
+    "nsnet2-16k": _made("nsnet2", "NSNet2", 16000),
+    "nsnet2-48k": _made("nsnet2", "NSNet2", 48000),
+    "deepfilternet3": _made("deepfilternet", "DeepFilterNet3"),
+    "hance-96ms": _made("hance_engine", "HANCE", "96ms"),
+    "hance-32ms": _made("hance_engine", "HANCE", "32ms"),
+    "hance-32ms-tiny": _made("hance_engine", "HANCE", "32ms-tiny"),
+    "hance-21ms": _made("hance_engine", "HANCE", "21ms"),
+    "noisereduce": _made("gating", "NoiseReduce"),
+}
+#: What a peer that is not here, or does not run here, raises when it is made.
+ABSENT = (ImportError, OSError, AttributeError)
+
+
+def make(name, folder):
+    """Return the peer, or our own model, of that name."""
+    return (
+        _made("ours", "Unmask", name)(folder) if name.startswith("unmask:") else PEERS[name](folder)
+    )
+
+
+def reason(error):
+    """Return why a peer is absent, on one line."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:160]}"
+
+
+def outputs(peer, source, target):
+    """Denoise the recordings of `source` into `target`; return CPU seconds per second of audio."""
+    import soundfile
+    import soxr
+
+    target.mkdir(parents=True, exist_ok=True)
+    seconds = length = 0.0
+    for path in sorted(source.glob("*.wav")):
+        if (target / path.name).exists():
+            continue
+        waveform, rate = soundfile.read(path, dtype="float32")
+        own = soxr.resample(waveform, rate, peer.sample_rate)
+        start = time.process_time()
+        out = peer.denoise(own)
+        seconds += time.process_time() - start
+        length += len(waveform) / rate
+        out = soxr.resample(aligned(out, own), peer.sample_rate, rate)
+        out = np.pad(out, (0, max(0, len(waveform) - len(out))))[: len(waveform)]
+        soundfile.write(target / path.name, out, rate, subtype="FLOAT")
+    return seconds / length if length else None
+
+
+def lag(out, waveform):
+    """Return the samples by which `out` comes late, at highest correlation; negative: early."""
+    n = 1 << (len(out) + len(waveform)).bit_length()
+    spectrum = np.fft.rfft(out, n) * np.conj(np.fft.rfft(waveform, n))
+    correlation = np.roll(np.fft.irfft(spectrum, n), n // 2)
+    return int(np.argmax(correlation)) - n // 2
 
 
 def aligned(out, waveform):
-    """Shift by the lag of highest correlation with the input, which is what favours the peer."""
-    n = 1 << (len(out) + len(waveform)).bit_length()
-    spectrum = np.fft.rfft(out, n) * np.conj(np.fft.rfft(waveform, n))
-    lag = int(np.argmax(np.fft.irfft(spectrum, n)[:4096]))
-    return np.pad(out[lag:], (0, len(waveform)))[: len(waveform)]
+    """Shift by that lag, if it is no more than 0.2 s: this favours the peer."""
+    shift = lag(out, waveform)
+    if abs(shift) > 9600:
+        return out
+    moved = out[shift:] if shift >= 0 else np.pad(out, (-shift, 0))
+    return np.pad(moved, (0, len(waveform)))[: len(waveform)]
 
 
-PEERS = {"rnnoise": rnnoise, "noisereduce": reduce_noise}
-PACKAGES = {"rnnoise": "pyrnnoise", "noisereduce": "noisereduce"}
-
-
-def main(folder):
-    folder, report = Path(folder), {}
-    for name, denoise in PEERS.items():
-        (folder / name).mkdir(exist_ok=True)
-        seconds = length = 0.0
-        for path in sorted((folder / "mixture").glob("*.wav")):
-            waveform, rate = soundfile.read(path)
-            start = time.process_time()
-            out = denoise(waveform, rate)
-            seconds += time.process_time() - start
-            length += len(waveform) / rate
-            soundfile.write(folder / name / path.name, out, rate, subtype="FLOAT")
-        package = PACKAGES[name]
-        report[name] = {"version": f"{package} {version(package)}", "load": seconds / length}
-    (folder / "peers.json").write_text(json.dumps(report, indent=2))
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("names", nargs="*", help="peers; all when left out")
+    parser.add_argument("--peers", type=Path, default=Path("peers"), help="folder of clones")
+    args = parser.parse_args()
+    path = args.folder / "peers.json"
+    report = json.loads(path.read_text()) if path.exists() else {}
+    for name in args.names or PEERS:
+        try:
+            peer = make(name, args.peers)
+        except ABSENT as error:
+            print(f"{name}: absent ({reason(error)})", flush=True)
+            continue
+        load = outputs(peer, args.folder / "mixture", args.folder / name.replace(":", "-"))
+        if load is not None:
+            report[name] = {"version": peer.version, "load": load}
+            path.write_text(json.dumps(report, indent=2))
+        print(f"{name}: {peer.version}", flush=True)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main()

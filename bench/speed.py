@@ -1,0 +1,243 @@
+"""How fast our models and their peers are: one run, one thread, the same audio.
+
+``python bench/speed.py [MODEL …] --peers FOLDER`` measures our models (names of bundled ones, or
+``.onnx`` files, either with ``@RATE``; all bundled ones when none is given) and every peer of
+``bench/peers``, each in a process of its own that is pinned to one core: the whole file at once,
+and a stream fed hop by hop. FOLDER holds the peers' repositories, ``--python`` is the interpreter
+of the environment that has their packages: see ``bench/peers/denoisers.py``. The systems take
+turns, in alternating order, as often as ``--repeats`` says; the table shows medians.
+
+It writes OUT.json after each measurement, goes on from there when it is started again with the same
+settings, and writes OUT.md. A peer that is not there is a row that says so.
+"""
+
+import argparse
+import datetime
+import json
+import os
+import platform
+import subprocess
+import sys
+from collections import defaultdict
+from pathlib import Path
+from statistics import median
+
+HERE = Path(__file__).parent
+sys.path.append(str(HERE / "peers"))
+
+from denoisers import PEERS  # noqa: E402
+
+THREADS = ("OMP", "MKL", "OPENBLAS", "NUMEXPR", "RAYON", "VECLIB_MAXIMUM")
+WAYS = ("describe", "file", "stream")
+NOTES = """\
+Speed is seconds of audio per second of CPU, in brackets of wall time; loading and resampling are
+left out. Streams are fed one hop a call, from Python. Latency is measured: the lag of the output at
+highest correlation with the input, plus the samples that wait. Memory is the peak of the process in
+the file way, with Python and the audio. Weights and multiply-accumulates are counted from each
+system's graph, those of dense layers; – is unknown, or does not apply.""".splitlines()
+
+
+def arguments():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("models", nargs="*", help="our models; all bundled ones when left out")
+    parser.add_argument("--peers", type=Path, default=Path("peers"), help="folder of repositories")
+    parser.add_argument("--python", default=sys.executable, help="interpreter for the peers")
+    parser.add_argument("--only", nargs="*", choices=PEERS, help="these peers; all when left out")
+    parser.add_argument("--audio", type=Path, default=HERE.parent / "assets/demo/mixture.flac")
+    parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--core", type=int, default=last_core(), help="the core to pin to")
+    parser.add_argument("--timeout", type=float, default=900, help="seconds for one measurement")
+    parser.add_argument("--out", type=Path, default=HERE / "speed", help="OUT.json and OUT.md")
+    return parser.parse_args()
+
+
+def last_core():
+    """Return the number of the last core this process may use, where the system tells."""
+    return max(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
+
+
+def bundled():
+    import unmask.model
+
+    return list(unmask.model.bundled())
+
+
+def measure(name, way, args):
+    """Run one measurement in its own process; return its row, or why there is none."""
+    ours = name.startswith("unmask:")
+    command = [sys.executable if ours else args.python, HERE / "peers" / "measure.py", name, way]
+    command += ["--peers", args.peers, "--audio", args.audio, "--seconds", args.seconds]
+    command += [] if args.core is None else ["--core", args.core]
+    environment = os.environ | {f"{name}_NUM_THREADS": "1" for name in THREADS}
+    try:
+        done = subprocess.run(
+            [str(word) for word in command],
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=args.timeout,
+        )
+    except subprocess.TimeoutExpired:
+        return {"absent": f"took longer than {args.timeout:g} s"}
+    try:
+        return json.loads(done.stdout.splitlines()[-1])
+    except (IndexError, ValueError):
+        said = done.stderr.strip().splitlines() or ["no message"]
+        return {"absent": f"failed with {done.returncode}: {said[-1][:160]}"}
+
+
+def machine():
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    cpu = next(
+        (x.split(": ")[1] for x in lines if x.startswith("model name")), platform.processor()
+    )
+    return f"{cpu}, {os.cpu_count()} cores, Python {platform.python_version()}"
+
+
+def load():
+    """Return how many processes wanted a core lately: what else the machine did."""
+    return os.getloadavg()[0] if hasattr(os, "getloadavg") else None
+
+
+def start(args):
+    """Return the report to go on with: the one that is there, if its settings are these."""
+    settings = {"seconds": args.seconds, "audio": args.audio.name, "machine": machine()}
+    path = args.out.with_suffix(".json")
+    if path.exists():
+        report = json.loads(path.read_text())
+        if report["settings"] == settings:
+            return report
+        sys.exit(f"{path}: has other settings ({report['settings']}); move it or give --out")
+    return {"settings": settings, "runs": []}
+
+
+def save(report, path):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(".part")
+    part.write_text(json.dumps(report, indent=1) + "\n")
+    part.replace(path)
+
+
+def run(names, args):
+    """Measure what the report lacks; what was absent is tried again."""
+    report, path = start(args), args.out.with_suffix(".json")
+    report["runs"] = [row for row in report["runs"] if good(row)]
+    done = {(row["name"], row["way"], row["repeat"]) for row in report["runs"]}
+    missing = set()
+    for repeat in range(args.repeats):
+        for name in names if repeat % 2 == 0 else names[::-1]:
+            for way in WAYS:
+                known = (name, way, repeat) in done or (name, way) in missing
+                if known or (name, "describe") in missing or (way == "describe" and repeat):
+                    continue
+                row = {"name": name, "way": way, "repeat": repeat, "load": load()}
+                row |= measure(name, way, args)
+                row["date"] = datetime.date.today().isoformat()
+                report["runs"].append(row)
+                if not good(row):
+                    missing.add((name, way))
+                save(report, path)
+                print(name, way, repeat, row.get("absent") or times(row) or "", flush=True)
+    return report
+
+
+def good(row):
+    return "absent" not in row
+
+
+def times(row):
+    """Return seconds of audio per second of CPU, of one measurement."""
+    return f"{row['audio_s'] / row['cpu_s']:.1f}" if "cpu_s" in row else None
+
+
+def table(report, names):
+    """Return the Markdown table, fastest file way first."""
+    rows = defaultdict(lambda: defaultdict(list))
+    for row in report["runs"]:
+        rows[row["name"]][row["way"]].append(row)
+    present = [name for name in names if good(rows[name]["describe"][0])]
+    present.sort(key=lambda name: -(rate(rows[name]["file"], "cpu_s") or 0))
+    lines = [
+        "| system | rate | file, × real time | stream, × real time | "
+        "hop, ms: all, median, 99.9 % | latency | memory | weights | MMAC/s |",
+        "|---|---|---|---|---|---|---|---|---|",
+        *(line(name, rows[name]) for name in present),
+    ]
+    for name in names:
+        if name not in present:
+            lines.append(f"| {name} | not measured: {rows[name]['describe'][0]['absent']} |")
+    return lines
+
+
+def rate(runs, clock):
+    """Return the median of seconds of audio per second, or None."""
+    values = [row["audio_s"] / row[clock] for row in runs if good(row)]
+    return median(values) if values else None
+
+
+def middle(runs, key, form):
+    values = [row[key] for row in runs if key in row]
+    return format(median(values), form) if values else "–"
+
+
+def line(name, rows):
+    about, whole, stream = rows["describe"][0], rows["file"], rows["stream"]
+    label = name.removeprefix("unmask:")
+    label = (
+        f"**{Path(label).stem if label.endswith('.onnx') else label}**" if label != name else name
+    )
+    cells = [label, f"{about['rate'] / 1000:g} k", speed(whole), speed(stream)]
+    keys = ("hop_ms", ".1f"), ("median_ms", ".2f"), ("p999_ms", ".2f")
+    per_hop = [middle(stream, *key) for key in keys]
+    cells.append("–" if per_hop[0] == "–" else ", ".join(per_hop))
+    latency = middle(stream, "latency_ms", ".0f")
+    cells.append(latency if latency == "–" else f"{latency} ms")
+    cells.append(f"{middle(whole, 'peak_mb', '.0f')} MB")
+    weights, macs = about.get("parameters"), about.get("macs_per_second")
+    cells += [f"{weights / 1000:.0f} k" if weights else "–", f"{macs / 1e6:.0f}" if macs else "–"]
+    return f"| {' | '.join(cells)} |"
+
+
+def speed(runs):
+    cpu, wall = rate(runs, "cpu_s"), rate(runs, "wall_s")
+    return f"{cpu:.1f} ({wall:.1f})" if cpu else "–"
+
+
+def text(report, names):
+    settings, runs = report["settings"], report["runs"]
+    n_repeats = 1 + max((row["repeat"] for row in runs), default=0)
+    loads = [row["load"] for row in runs if row.get("load") is not None]
+    about = {row["name"]: row for row in runs if row["way"] == "describe" and good(row)}
+    return [
+        "# Speed, beside peers",
+        "",
+        f"Made by `python bench/speed.py`, {runs[-1]['date']}: {settings['machine']}; one thread "
+        f"on one core; {settings['seconds']:g} s of {settings['audio']}, repeated as often as "
+        f"needed, at each system's own rate; median of {n_repeats} in alternating order; load "
+        f"average before a measurement {median(loads):.1f}, at most {max(loads):.1f} (1 is this "
+        "program itself).",
+        "",
+        *NOTES,
+        "",
+        *table(report, names),
+        "",
+        "Versions and licences: "
+        + "; ".join(f"{name}: {row['version']} ({row['licence']})" for name, row in about.items())
+        + ".",
+    ]
+
+
+def main():
+    args = arguments()
+    models = [f"unmask:{name}" for name in args.models or bundled()]
+    names = [*models, *(PEERS if args.only is None else args.only)]
+    report = run(names, args)
+    lines = text(report, names)
+    args.out.with_suffix(".md").write_text("\n".join(lines) + "\n")
+    print("\n".join(lines))
+
+
+if __name__ == "__main__":
+    main()
