@@ -1,5 +1,6 @@
 """Examples of songs: mixtures of stems, as they were or across songs."""
 
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from unmask.data.cache import Cache
+from unmask.data.effects import EFFECTS, Variation, apply, pedals
 from unmask.data.recordings import ratio, read_manifest, rms
 from unmask.data.speech_in_noise import Example
-from unmask.data.tracks import Track, Tracks, find_songs
+from unmask.data.tracks import Song, Track, Tracks, find_songs
 from unmask.errors import AudioFileError, ConfigError
 
 
@@ -36,6 +38,16 @@ class StemMixturesConfig:
     """The same for targets; and of songs, excerpts taken anywhere, also where no target plays."""
     level_db: tuple[float, float] = (-35.0, -12.0)
     """RMS of the mixture, dB below full scale: wide, so that level does not matter later."""
+    variants: int = 1
+    """Versions of every track to train on: itself, and others of a tempo and pitch of their own."""
+    stretch: tuple[float, float] = (0.85, 1.15)
+    """Tempo of the others, at the same pitch."""
+    semitones: tuple[float, float] = (-2.0, 2.0)
+    """Pitch of the others, at the same tempo."""
+    speed: tuple[float, float] = (0.95, 1.05)
+    """Tempo and pitch of the others together: resampling."""
+    effects: Mapping[str, float] = field(default_factory=dict)
+    """Name of an effect on a stem -> its probability in an example, see `data.effects.EFFECTS`."""
     valid_examples: int = 64
     """Coherent excerpts, as they were, in which every target plays; the same for every seed."""
 
@@ -51,12 +63,39 @@ class StemMixturesConfig:
                 raise ConfigError(f"data: {name} = {list(names)}, expected different stems")
         if unknown := [name for name in self.targets if name not in self.sources]:
             raise ConfigError(f"data: targets {unknown} are not among the sources {self.sources}")
-        for low, high in (self.gain_db, self.level_db):
+        if self.variants < 1 or min(self.stretch[0], self.speed[0]) <= 0:
+            raise ConfigError(
+                f"data: variants = {self.variants}, stretch = {list(self.stretch)} and "
+                f"speed = {list(self.speed)}, expected > 0"
+            )
+        for low, high in (
+            self.gain_db,
+            self.level_db,
+            self.stretch,
+            self.semitones,
+            self.speed,
+        ):
             if not low <= high:
                 raise ConfigError(f"data: a range must be [low, high], got [{low}, {high}]")
+        if unknown := sorted(self.effects.keys() - EFFECTS.keys()):
+            raise ConfigError(f"data: no effects {unknown}; there are {list(EFFECTS)}")
+        shares = {f"effects.{name}": share for name, share in self.effects.items()}
         for name in ("coherent_share", "absent_share", "silent_share"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ConfigError(f"data: {name} = {getattr(self, name)}, expected 0 to 1")
+            shares[name] = getattr(self, name)
+        for name, share in shares.items():
+            if not 0 <= share <= 1:
+                raise ConfigError(f"data: {name} = {share}, expected 0 to 1")
+
+    def variation(self, track: str, variant: int) -> Variation | None:
+        """Return how a variant of a track differs; it depends on the two alone."""
+        if variant == 0:
+            return None
+        rng = np.random.default_rng([variant, zlib.crc32(track.encode())])
+        return Variation(
+            stretch=rng.uniform(*self.stretch),
+            semitones=rng.uniform(*self.semitones),
+            speed=rng.uniform(*self.speed),
+        )
 
     @property
     def seconds(self) -> float:
@@ -69,11 +108,11 @@ class StemMixturesConfig:
         return self.targets
 
     @property
-    def residual(self) -> str:
-        """Name of what the targets leave."""
+    def residual(self) -> str | None:
+        """Name of what the targets leave, None if they are all there is."""
         left = [name for name in self.sources if name not in self.targets]
-        if len(left) == 1:
-            return left[0]
+        if len(left) <= 1:
+            return left[0] if left else None
         return f"no_{self.targets[0]}" if len(self.targets) == 1 else "rest"
 
     @property
@@ -119,7 +158,7 @@ class StemMixtures:
         chances = []
         for track in self.tracks:
             for k, held in enumerate(track.contents):
-                plays = track.active[k].sum() * track.waveforms.shape[1] / track.active.shape[1]
+                plays = track.active[k].mean() * track.length
                 if plays and not self._mixes_targets(held):
                     self.parts.append((track, k))
                     chances.append(track.song.spec.weight * plays)
@@ -159,6 +198,8 @@ class StemMixtures:
         rng = np.random.default_rng([self.seed, index])
         coherent = self.plain or rng.uniform() < config.coherent_share
         parts = self._coherent(rng) if coherent else self._across(rng)
+        if not self.plain and config.effects:
+            parts = [(h, apply(rng, x, config.sample_rate, config.effects)) for h, x in parts]
         mixture = sum((x for _, x in parts), np.zeros(config.samples, np.float32))
         targets = np.zeros((len(config.targets), 1, config.samples), np.float32)
         for held, x in parts:
@@ -234,19 +275,15 @@ def make(
     ConfigError, AudioFileError, SampleRateError, ShapeError
         If the tracks cannot give what `config` asks for; before anything is trained.
     """
+    if config.effects or config.variants > 1:
+        pedals()
     store = Cache(cache, config.sample_rate)
-    found = list(find_songs(root, config.tracks, sources=config.sources, targets=config.targets))
-    tracks: dict[str, list[Track]] = {"train": [], "valid": []}
-    for _, song in found:
+    songs = list(find_songs(root, config.tracks, sources=config.sources, targets=config.targets))
+    for _, song in songs:
         song.check(store)
-    for part, song in found:
-        waveforms = song.load(store)
-        if song.whole and waveforms.shape[1] < config.samples:
-            raise AudioFileError(
-                f"{song.path}: has {waveforms.shape[1]} samples at {config.sample_rate} Hz, an "
-                f"example needs {config.samples}; take it out or make data.samples less"
-            )
-        tracks[part].append(Track(song, waveforms, n_samples=config.samples))
+    tracks: dict[str, list[Track]] = {"train": [], "valid": []}
+    for part, song in songs:
+        tracks[part] += _versions(config, song, store, 1 if part == "valid" else config.variants)
     train = StemMixtures(config, tracks["train"], seed=seed, n_examples=n_examples)
     valid = StemMixtures(
         config, tracks["valid"], seed=0, n_examples=config.valid_examples, plain=True
@@ -254,6 +291,23 @@ def make(
     _check_enough(config, train, valid)
     facts = {part: _facts(root, tracks[part], config) for part in tracks}
     return train, valid, facts
+
+
+def _versions(config: StemMixturesConfig, song: Song, cache: Cache, n: int) -> list[Track]:
+    """Return a song and its variants."""
+    versions = []
+    for variant in range(n):
+        file = song.keep(cache, config.variation(song.name, variant))
+        track = Track(song, file, n_samples=config.samples, cache=cache)
+        if song.whole and track.length < config.samples:
+            if variant:  # too short only because it is faster
+                continue
+            raise AudioFileError(
+                f"{song.path}: has {track.length} samples at {config.sample_rate} Hz, an "
+                f"example needs {config.samples}; take it out or make data.samples less"
+            )
+        versions.append(track)
+    return versions
 
 
 def _check_enough(config: StemMixturesConfig, train: StemMixtures, valid: StemMixtures) -> None:
@@ -274,20 +328,18 @@ def _check_enough(config: StemMixturesConfig, train: StemMixtures, valid: StemMi
 
 
 def _facts(root: Path, tracks: Sequence[Track], config: StemMixturesConfig) -> dict[str, Any]:
-    """Return how much there is, and under which licences if a manifest tells."""
+    """Return how much there is, variants counted, and under which licences if a manifest tells."""
     manifest = read_manifest(root)
     names = {path.relative_to(root).as_posix() for track in tracks for path in track.song.paths}
     minutes = {
         name: sum(
-            track.waveforms.shape[1]
-            for track in tracks
-            if any(held == {name} for held in track.contents)
+            track.length for track in tracks if any(held == {name} for held in track.contents)
         )
         / (60 * config.sample_rate)
         for name in config.sources
     }
     return {
-        "tracks": len(tracks),
+        "tracks": len({track.song.name for track in tracks}),
         "minutes": {name: round(value, 1) for name, value in minutes.items()},
         "licences": sorted({manifest.get(name, {}).get("licence", "unknown") for name in names}),
     }

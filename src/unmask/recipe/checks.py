@@ -28,6 +28,8 @@ def check_monitor(monitor: str, stems: Sequence[str]) -> None:
 def check_head(family: Family, data: Any, *, n_freq: int) -> None:
     """Refuse masks that the network cannot change, or that leave nothing for the residual."""
     stems = list(data.stems)
+    if len(stems) == 1 and data.residual is None:
+        raise ConfigError(f"data: {stems[0]!r} is all there is; name more sources")
     if family.sums_to_one and len(stems) == 1:
         raise ConfigError(
             f"head: {family.name} masks sum to one over the sources, so that of {stems[0]!r} alone "
