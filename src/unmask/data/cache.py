@@ -22,32 +22,29 @@ class Cache:
         self.folder, self.sample_rate = folder, sample_rate
         folder.mkdir(parents=True, exist_ok=True)
 
-    def open(self, path: Path) -> Any:
-        """Return the mono samples of `path`, int16 of shape (sample,), with peak 1."""
-        return self.fetch([path], lambda: self._decode(path))
-
     def place(self, paths: Sequence[Path], *about: object) -> Path:
-        """Return where the cache keeps what is made of `paths`, `about` tells how."""
+        """Return where the cache keeps what is made of `paths`; `about` tells how it is made."""
         facts = [(str(path.resolve()), path.stat()) for path in paths]
         lines = [f"{name}|{fact.st_size}|{fact.st_mtime_ns}" for name, fact in facts]
         key = "\n".join([*lines, *map(str, about)]) + f"|{self.sample_rate}"
         return self.folder / f"{hashlib.sha256(key.encode()).hexdigest()[:24]}.npy"
 
-    def fetch(self, paths: Sequence[Path], decode: Callable[[], Any], *about: object) -> Any:
-        """Return what `decode` makes of `paths` as a memory map; it is called the first time.
-
-        `decode` returns floats of any shape; the largest magnitude of all becomes 1, so what is
-        kept together keeps its relative levels.
-        """
-        cached = self.place(paths, *about)
-        if not cached.is_file():
-            partial = cached.with_suffix(f".{os.getpid()}.npy")
+    def keep(self, make: Callable[[], Any], paths: Sequence[Path], *about: object) -> Path:
+        """Return the file that holds the array that `make` makes of `paths`; made once."""
+        kept = self.place(paths, *about)
+        if not kept.is_file():
+            partial = kept.with_suffix(f".{os.getpid()}.npy")
             try:
-                np.save(partial, _quantise(decode()))
-                partial.replace(cached)
+                np.save(partial, make())
+                partial.replace(kept)
             finally:
                 partial.unlink(missing_ok=True)
-        return np.load(cached, mmap_mode="r")
+        return kept
+
+    def open(self, path: Path) -> Any:
+        """Return the mono samples of `path`, int16 of shape (sample,), with peak 1."""
+        kept = self.keep(lambda: quantise(self.read_mono(path)), [path])
+        return np.load(kept, mmap_mode="r")
 
     def read_mono(self, path: Path, *, stream: int = 0) -> Any:
         """Return the mean of the channels of a file at the sample rate of the cache, (sample,)."""
@@ -57,11 +54,8 @@ class Cache:
             mono = audio.resample(mono, found, self.sample_rate)
         return mono[0]
 
-    def _decode(self, path: Path) -> Any:
-        return self.read_mono(path)
 
-
-def _quantise(x: Any) -> Any:
-    """Return `x` as int16 with peak 1; silence stays silent."""
+def quantise(x: Any) -> Any:
+    """Return `x` as int16 with peak 1; what is kept together keeps its relative levels."""
     peak = float(np.abs(x).max(initial=0.0)) or 1.0
     return np.round(x * (32767 / peak)).astype(np.int16)

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from unmask.data.cache import Cache
+from unmask.data.cache import Cache, quantise
+from unmask.data.effects import Variation
 from unmask.data.recordings import Selection, choose
 from unmask.errors import AudioFileError, ConfigError
 from unmask.stems import MIXTURES, STREAMS_SUFFIX, canonical, check_aligned, locate_stems
@@ -52,6 +53,8 @@ class Tracks(Selection):
 class Song:
     """A track on disk."""
 
+    name: str
+    """Where it is, relative to the data root."""
     path: Path
     spec: Tracks
     files: Mapping[str, tuple[tuple[Path, int], ...]]
@@ -80,9 +83,16 @@ class Song:
         if not cache.place(self.paths, *self.files.items()).is_file():
             check_aligned(file for part in self.files.values() for file in part)
 
-    def load(self, cache: Cache) -> Any:
-        """Return its parts, int16 of shape (part, sample); their relative levels are kept."""
-        return cache.fetch(self.paths, lambda: self._decode(cache), *self.files.items())
+    def keep(self, cache: Cache, variation: Variation | None = None) -> Path:
+        """Return the file of its parts, int16 of shape (part, sample), levels as they were."""
+        about: list[object] = [*self.files.items()]
+        if variation is None:
+            return cache.keep(lambda: quantise(self._decode(cache)), self.paths, *about)
+
+        def vary() -> Any:
+            return quantise(variation.apply(self._decode(cache), cache.sample_rate))
+
+        return cache.keep(vary, self.paths, *about, variation)
 
     def _decode(self, cache: Cache) -> Any:
         parts = np.stack(
@@ -108,7 +118,7 @@ def find_songs(
     """
     for spec in specs:
         for part, path in choose(root, spec, files_of=_files_of(spec)):
-            song = _song(path, spec, sources)
+            song = _song(path.relative_to(root).as_posix(), path, spec, sources)
             held = frozenset[str]().union(*song.contents.values(), spec.lacks)
             if song.whole and (missing := [name for name in targets if name not in held]):
                 raise AudioFileError(
@@ -130,12 +140,12 @@ def _files_of(spec: Tracks) -> Any:
     return files
 
 
-def _song(path: Path, spec: Tracks, sources: Collection[str]) -> Song:
+def _song(name: str, path: Path, spec: Tracks, sources: Collection[str]) -> Song:
     located = {spec.stem: (path, 0)} if spec.stem else locate_stems(path)
     files: dict[str, tuple[tuple[Path, int], ...]] = {}
     contents: dict[str, frozenset[str]] = {}
-    for name, file in located.items():
-        part, held = spec.holds(name, sources)
+    for stem, file in located.items():
+        part, held = spec.holds(stem, sources)
         if not held <= set(sources):
             raise ConfigError(
                 f"{file[0]}: {part!r} is none of the sources {sorted(sources)}; "
@@ -143,27 +153,32 @@ def _song(path: Path, spec: Tracks, sources: Collection[str]) -> Song:
             )
         files[part] = (*files.get(part, ()), file)
         contents[part] = held
-    return Song(path, spec, files, contents)
+    return Song(name, path, spec, files, contents)
 
 
 class Track:
-    """A loaded track: its parts, how loud they are and where they play.
+    """A decoded track: its parts, how loud they are and where they play.
 
     Parameters
     ----------
     song : Song
         What it is.
-    waveforms : int16 array [shape=(part, sample)]
-        Its parts.
+    file : Path
+        Its parts in the cache, int16 of shape (part, sample).
     n_samples : int
         Samples of an excerpt.
+    cache : Cache
+        Where it is noted when the parts play.
     """
 
-    def __init__(self, song: Song, waveforms: Any, *, n_samples: int) -> None:
-        self.song, self.waveforms, self.n_samples = song, waveforms, n_samples
+    def __init__(self, song: Song, file: Path, *, n_samples: int, cache: Cache) -> None:
+        self.song, self.file, self.n_samples = song, file, n_samples
         self.contents = list(song.contents.values())
         self.block = max(1, n_samples // 16)
-        activity = [_activity(row, n_samples, self.block) for row in waveforms]
+        header = np.load(file, mmap_mode="r")  # not kept: a file open for each track is too many
+        self.offset, self.length = header.offset, header.shape[1]
+        noted = cache.keep(lambda: _energies(header, self.block), [file], "energies", self.block)
+        activity = [_activity(row, self.length, n_samples, self.block) for row in np.load(noted)]
         self.levels = [level for level, _ in activity]
         self.active = np.stack([active for _, active in activity])
 
@@ -173,30 +188,42 @@ class Track:
         `where` tells for every block whether an excerpt may start in it.
         """
         start = int(rng.choice(np.flatnonzero(where))) * self.block
-        last = max(0, self.waveforms.shape[1] - self.n_samples)
+        last = max(0, self.length - self.n_samples)
         start += int(rng.integers(min(self.block, last - start + 1)))
-        cut = self.waveforms[parts, start : start + self.n_samples]
+        return np.stack([self.read(part, start) for part in parts])
+
+    def read(self, part: int, start: int) -> Any:
+        """Return at most `n_samples` of a part from sample `start` on, float32 of (sample,)."""
+        place = part * self.length + start
+        count = min(self.n_samples, self.length - start)
+        cut = np.fromfile(self.file, np.int16, count, offset=self.offset + 2 * place)
         return cut.astype(np.float32) / 32767
 
 
-def _activity(x: Any, n_samples: int, block: int) -> tuple[float, Any]:
-    """Return how loud `x` (sample,) is where it plays, and the blocks where excerpts may start.
+def _energies(waveforms: Any, block: int) -> Any:
+    """Return the mean square of every whole block of every part, float32 of (part, block)."""
+    n_blocks = max(1, waveforms.shape[1] // block)
+    return np.array(
+        [
+            [np.mean(np.square(row[k * block : (k + 1) * block], dtype=np.float32)) / 32767**2
+            for k in range(n_blocks)]
+            for row in waveforms
+        ],
+        np.float32,
+    )  # fmt: skip
+
+
+def _activity(energies: Any, length: int, n_samples: int, block: int) -> tuple[float, Any]:
+    """Return how loud a part is where it plays, and the blocks where excerpts may start.
 
     An excerpt plays if its mean square is above a hundredth of that level (-20 dB), counting only
     the blocks that are in it wherever in its first block it starts.
     """
-    n_blocks = len(x) // block
-    energy = [
-        np.mean(np.square(x[k * block : (k + 1) * block], dtype=np.float32))
-        for k in range(max(1, n_blocks))
-    ]
-    energies = np.array(energy) / 32767**2
     heard = energies[energies > 1e-6 * energies.max()]  # -60 dB
-    level = float(np.sqrt(heard.mean())) if len(heard) else 0.0
-    n_starts = max(0, len(x) - n_samples) // block + 1
+    level = float(np.sqrt(heard.mean(dtype=np.float64))) if len(heard) else 0.0
     inside = min(n_samples // block, len(energies))
-    sums = np.concatenate([[0.0], np.cumsum(energies)])
-    starts = np.arange(n_starts)
+    sums = np.concatenate([[0.0], np.cumsum(energies, dtype=np.float64)])
+    starts = np.arange(max(0, length - n_samples) // block + 1)
     first = np.minimum(starts + (inside > 1), len(energies) - 1)
     last = np.minimum(starts + inside, len(energies))
     return level, sums[last] - sums[first] > inside * (0.1 * level) ** 2
