@@ -1,0 +1,1 @@
+"""Sound that is under way: one stem of a stream, through pipes and through sound cards."""
