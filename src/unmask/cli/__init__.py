@@ -9,7 +9,16 @@ from typing import Any
 import click
 
 from unmask._version import __version__
-from unmask.cli import environment, evaluating, measuring, models, plotting, separating, streaming, training
+from unmask.cli import (
+    environment,
+    evaluating,
+    measuring,
+    models,
+    plotting,
+    separating,
+    streaming,
+    training,
+)
 from unmask.errors import UnmaskError
 
 
