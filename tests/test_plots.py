@@ -5,8 +5,18 @@ import sys
 import numpy as np
 import pytest
 
-from unmask.errors import ConfigError, MissingExtraError
-from unmask.plots import box_plot, box_plots
+from unmask.errors import ConfigError, MissingExtraError, ShapeError
+from unmask.plots import (
+    MaskImages,
+    Plane,
+    box_plot,
+    box_plots,
+    correction_histogram,
+    level_image,
+    magnitude_image,
+    mask_figure,
+    phase_image,
+)
 
 pytest.importorskip("matplotlib")
 
@@ -69,3 +79,139 @@ def test_a_missing_matplotlib_is_said(monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     with pytest.raises(MissingExtraError, match=r'pip install "unmask\[plot\]"'):
         box_plot(SCORES)
+
+
+# Masks
+
+EDGES = (0, 60, 120, 180)
+
+
+@pytest.fixture
+def blank():
+    from matplotlib.figure import Figure
+
+    return Figure().subplots()
+
+
+@pytest.fixture
+def plane():
+    return Plane(2 + 0.01 * np.arange(6), 1000.0 * np.arange(5))
+
+
+@pytest.fixture
+def mixture(rng):
+    return rng.normal(size=(5, 6)) + 1j * rng.normal(size=(5, 6))
+
+
+def drawn(ax):
+    """What an image shows, (freq, frame) or (freq, frame, rgb)."""
+    return ax.collections[0].get_array()
+
+
+def figure_of(mixture, plane, n=1, mask=0.5, **options):
+    images = [
+        MaskImages(
+            name=f"m{k}",
+            masks={stem: np.full(mixture.shape, mask) for stem in ("vocals", "bass")},
+            histograms={s: {"energy": [1, 0, 0], "bins": [0, 1, 0]} for s in ("vocals", "bass")},
+        )
+        for k in range(n)
+    ]
+    stems = {"vocals": mixture, "bass": 2 * mixture}
+    return mask_figure(stems, mixture, images, plane, edges_deg=EDGES, **options)
+
+
+def test_levels_are_relative_to_the_loudest_bin(blank, plane):
+    spectrum = np.full((5, 6), 1e-3 + 0j)
+    spectrum[2, 3], spectrum[1, 1] = 5j, 0.5
+    image = level_image(spectrum, plane, ax=blank)
+    assert drawn(blank)[2, 3] == 0
+    assert drawn(blank)[1, 1] == pytest.approx(-20)
+    assert image.get_clim() == (-80, 0)
+    assert (blank.get_xlabel(), blank.get_ylabel()) == ("time (s)", "frequency (kHz)")
+
+
+def test_pixels_stand_at_their_times_and_frequencies(blank, plane, mixture):
+    level_image(mixture, plane, ax=blank)
+    corners = blank.collections[0].get_coordinates()[[0, -1], [0, -1]]
+    np.testing.assert_allclose(corners, [(1.995, -0.5), (2.055, 4.5)])
+    assert blank.get_ylim() == (0, 4)
+
+
+def test_magnitudes_are_not_drawn_where_there_is_nothing_to_mask(blank, plane, mixture):
+    mixture[4] = 1e-9
+    magnitude_image(np.full((5, 6), -0.25j), mixture, plane, ax=blank)
+    assert np.ma.getmaskarray(drawn(blank)).sum(axis=1).tolist() == [0, 0, 0, 0, 6]
+    np.testing.assert_allclose(drawn(blank)[:4], 0.25)
+
+
+def test_a_turn_is_dark_none_is_pale_and_what_is_quiet_is_white(blank, plane):
+    mask = np.ones((5, 6), complex)
+    mask[1], mask[2], mask[3] = -1, 1j, -1j
+    masked = mask.copy()
+    masked[:, 0] *= 1e-4
+    phase_image(mask, masked, plane, ax=blank)
+    shown = drawn(blank)
+    assert (shown[:, 0] == 1).all()
+    pale, half_turn, left, right = shown[:4, 1]
+    assert pale.min() > 0.8
+    assert half_turn.max() < 0.3
+    assert left[0] > left[2]  # reddish
+    assert right[0] < right[2]  # bluish
+    with pytest.raises(ShapeError, match="shapes must agree"):
+        phase_image(mask, masked[:2], plane, ax=blank)
+
+
+@pytest.mark.parametrize("scale", ["linear", "log", "mel"])
+def test_frequency_axes_rise_to_where_they_are_told(blank, mixture, scale):
+    plane = Plane(np.arange(6), 1000.0 * np.arange(5), scale, highest_hz=3000)
+    level_image(mixture, plane, ax=blank)
+    assert blank.get_ylim()[1] == 3
+    heights = blank.transData.transform([(0, khz) for khz in (0.5, 1, 2)])[:, 1]
+    ratio = (heights[1] - heights[0]) / (heights[2] - heights[1])
+    assert ratio == pytest.approx({"linear": 0.5, "log": 1, "mel": 0.753}[scale], abs=0.01)
+
+
+def test_histograms_are_in_percent(blank):
+    correction_histogram(EDGES, {"energy": [0.9, 0.09, 0.01], "bins": [0.5, 0.5, 0]}, ax=blank)
+    first, second = (steps.get_data() for steps in blank.patches if hasattr(steps, "get_data"))
+    np.testing.assert_allclose(first.values, [90, 9, 1])
+    np.testing.assert_allclose(second.values, [50, 50, 0])
+    assert blank.get_legend_handles_labels()[1] == ["energy", "bins"]
+
+
+def test_a_mask_figure_has_a_row_a_stem_and_says_what_is_what(mixture, plane, tmp_path):
+    figure = figure_of(mixture, plane, n=2, title="song")
+    images = [ax for ax in figure.axes if ax.get_label() != "<colorbar>"]
+    assert len(images) == 2 * 6
+    assert [ax.get_title() for ax in images[:6]] == [
+        "clean stem", "|M|, m0", "∠M, m0", "|M|, m1", "∠M, m1", "phase corrections",
+    ]  # fmt: skip
+    assert [ax.get_ylabel() for ax in images[::6]] == [
+        "vocals\nfrequency (kHz)",
+        "bass\nfrequency (kHz)",
+    ]
+    assert {ax.get_xlabel() for ax in images[6:]} == {"time (s)", "correction (degrees)"}
+    bars = [ax.get_xlabel() for ax in figure.axes if ax.get_label() == "<colorbar>"]
+    assert bars == ["dB", "magnitude", "degrees", "magnitude", "degrees"]
+    labels = [text.get_text() for text in images[-1].get_legend().get_texts()]
+    assert labels == ["m0: energy", "m0: bins", "m1: energy", "m1: bins"]
+    assert figure.get_suptitle() == "song"
+    figure.savefig(tmp_path / "figure.png")
+
+
+@pytest.mark.parametrize(("mask", "limit"), [(0.5, 1), (-1.0, 1), (1.5, 2)])
+def test_masks_above_one_get_more_colours(mixture, plane, mask, limit):
+    figure = figure_of(mixture, plane, mask=mask)
+    assert figure.axes[1].collections[0].get_clim() == (0, limit)
+
+
+def test_what_cannot_be_drawn_is_said(mixture, plane, blank):
+    with pytest.raises(ConfigError, match="no stem or no mask to draw"):
+        mask_figure({}, mixture, [], plane, edges_deg=EDGES)
+    with pytest.raises(ConfigError, match="scale: 'bark', expected 'linear', 'log' or 'mel'"):
+        Plane(np.arange(6), np.arange(5), "bark")
+    with pytest.raises(ConfigError, match="highest_hz: 0"):
+        Plane(np.arange(6), np.arange(5), highest_hz=0)
+    with pytest.raises(ShapeError, match=r"expected \(freq, frame\) = \(5, 6\)"):
+        level_image(mixture.T, plane, ax=blank)

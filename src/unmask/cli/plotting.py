@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from unmask.cli import show
-from unmask.errors import ConfigError, ModelError
+from unmask.errors import ConfigError
 
 if TYPE_CHECKING:
     from unmask._arrays import Array
     from unmask.mask_analysis import AppliedMasks, Corrections
+    from unmask.masks import Family
     from unmask.model import Model
     from unmask.plots import FrequencyScale
     from unmask.stft import STFT
@@ -113,7 +114,8 @@ def plot_masks(
     n_channels = next(iter(truth.values())).shape[0]
     if channel > n_channels:
         raise ConfigError(f"--channel: {channel}, the stems have {n_channels}")
-    found = _masks(model or masks, truth, sample_rate, front, (start, duration), oracle)
+    source = model or _family(masks, sample_rate)
+    found = _masks(source, truth, sample_rate, front, (start, duration), oracle)
     if stems:
         found = [applied.of(map(canonical, stems)) for applied in found]
     measured = [corrections(applied, floor_db=floor) for applied in found]
@@ -143,20 +145,22 @@ def plot_masks(
 
 
 def _model(name: str, threads: int) -> "Model | None":
-    """Return the model of this name, or None if it is a mask family."""
-    from unmask.masks import FAMILIES
-    from unmask.model import load_model
+    """Return the model of this name, or None if it should be a mask family."""
+    from unmask.model import bundled, load_model
 
-    if name in FAMILIES or name.startswith("hybrid:"):
-        return None
+    is_model = name in bundled() or name.endswith(".onnx") or "/" in name
+    return load_model(name, threads=threads) if is_model else None
+
+
+def _family(name: str, sample_rate: int) -> "Family":
+    from unmask import masks
+    from unmask.model import bundled
+
     try:
-        return load_model(name, threads=threads)
-    except ModelError as error:
-        if "/" in name or name.endswith(".onnx"):
-            raise
-        raise ConfigError(
-            f"{error}, or that of a mask family: {', '.join(FAMILIES)}, hybrid:LOW:HZ:HIGH"
-        ) from error
+        return masks.get(name, sample_rate=sample_rate)
+    except ConfigError as error:
+        models = ", ".join(bundled())
+        raise ConfigError(f"{error}; as models {models}, or the path of an .onnx file") from error
 
 
 def _front_end(
@@ -174,7 +178,7 @@ def _front_end(
 
 
 def _masks(
-    source: "Model | str",
+    source: "Model | Family",
     stems: "Mapping[str, Array]",
     sample_rate: int,
     stft: "STFT | None",
@@ -182,9 +186,10 @@ def _masks(
     oracle: bool,
 ) -> "list[AppliedMasks]":
     from unmask.mask_analysis import ideal_masks, model_masks
+    from unmask.masks import Family
 
     span = {"start_s": span_s[0], "duration_s": span_s[1]}
-    if isinstance(source, str):
+    if isinstance(source, Family):
         return [ideal_masks(stems, sample_rate, source, stft=stft, **span)]
     found = model_masks(source, stems, sample_rate, **span)
     return [found, found.ideal(source.family)] if oracle else [found]

@@ -8,7 +8,7 @@ from typing import Any, Protocol, cast
 import numpy as np
 
 from unmask import masks
-from unmask._arrays import Array, complex_divide
+from unmask._arrays import Array, check_same_shape, complex_divide
 from unmask.errors import ConfigError
 from unmask.masks import Family
 from unmask.oracle import named_sources, sum_of
@@ -43,6 +43,11 @@ class AppliedMasks:
     sample_rate: int
     first_frame: int
     """Place of the first frame in the recording."""
+
+    def __post_init__(self) -> None:
+        named = {f"mask of {name!r}": x for name, x in self.masks.items()}
+        named |= {f"target {name!r}": x for name, x in self.targets.items()}
+        check_same_shape(mixture=self.mixture, **named)
 
     @property
     def frequencies_hz(self) -> Array:

@@ -211,7 +211,7 @@ def _labels(
     """Return what kind of bin every bin is for one source."""
     target = applied.targets[source]
     others = {name: x for name, x in applied.targets.items() if name != source}
-    elsewhere = np.any([began[name] for name in others] or [~began[source] & False], axis=0)
+    elsewhere = np.any([np.zeros_like(began[source]), *(began[name] for name in others)], axis=0)
     rest = _rest(target, applied.mixture, overlap_db)
     labels = {
         "whole": (["all"], np.zeros(1, int)),
