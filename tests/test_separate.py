@@ -138,6 +138,34 @@ def test_integer_stems_add_up_to_the_mixture_to_the_last_bit(record_file, tmp_pa
 
 
 @pytest.mark.parametrize(
+    ("task", "residual", "wanted", "written"),
+    [
+        ("separate", "other", None, True),
+        ("separate", "other", False, False),
+        ("separate", None, None, False),
+        ("separate", None, True, True),
+        ("denoise", "noise", None, False),
+        ("denoise", "noise", True, True),
+    ],
+)
+def test_a_residual_that_is_a_source_is_written(
+    record_file, tmp_path, task, residual, wanted, written
+):
+    path = onnx_models.recurrent(
+        tmp_path / "m.onnx", n_maps=2, task=task, residual=residual, stems=["vocals", "drums"]
+    )
+    model, song = load_model(path), record_file(subtype="FLOAT")
+    separate_file(song, model, Output(out=tmp_path / "out", residual=wanted))
+    names = ["vocals", "drums", *([residual or "residual"] if written else [])]
+    folder = tmp_path / "out/test/song"
+    assert files_below(folder) == sorted(["job.json", *(f"{name}.wav" for name in names)])
+    mixture, rate = audio.read(song)
+    assert list(model.separate(mixture, rate, residual=wanted)) == names
+    total = sum(audio.read(folder / f"{name}.wav")[0] for name in names)
+    assert (np.abs(total - mixture).max() < 1e-5) == written
+
+
+@pytest.mark.parametrize(
     ("asked", "kept"),
     [("vocals", "vocals"), ("Voice", "vocals"), ("drum", "drums"), ("noise", "noise")],
 )

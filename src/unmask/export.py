@@ -1,8 +1,10 @@
-"""A training run becomes one ``.onnx`` file: network, metadata, and proof that both agree."""
+"""Training runs become one ``.onnx`` file: networks, metadata, and proof that they agree."""
 
 import json
 import os
 import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,60 +13,159 @@ import onnx
 import torch
 from torch import Tensor, nn
 
-from unmask import checkpoint
-from unmask.errors import ModelError
+from unmask import checkpoint, masks
+from unmask._version import __version__
+from unmask.errors import ConfigError, ModelError
 from unmask.metadata import FORMAT
 from unmask.model import Model, load_model
+from unmask.nets import Parallel
 from unmask.nets.counting import count_parameters, macs_per_frame
 from unmask.recipe import Recipe, from_dict
 
-#: Largest difference between the raw maps of the run and of the file.
+#: Largest difference between the raw maps of the run and of the file, of 1 or the largest of them.
 TOLERANCE = 1e-4
 OPSET = 17
 
 
 def export(
-    run: Path, path: Path, *, version: str = "1", which: str = "best", test: Any = None
+    runs: Sequence[Path],
+    path: Path,
+    *,
+    name: str | None = None,
+    residual: str | None = None,
+    version: str = "1",
+    which: str = "best",
+    test: Any = None,
 ) -> dict[str, Any]:
-    """Write the network of a run folder to `path` and return the metadata that it carries.
+    """Write the networks of run folders to one file and return the metadata that it carries.
 
-    The file appears only when ONNX Runtime has given the raw maps that torch gives, within 1e-4,
-    for a signal in two pieces with state.
+    The file appears only when ONNX Runtime has given the raw maps that torch gives, within 1e-4:
+    in two pieces with state, or in chunks of two lengths against one call over the whole.
 
     Parameters
     ----------
-    run : Path
-        Folder that :func:`unmask.train.run` made.
+    runs : sequence of Path
+        Folders that :func:`unmask.train.run` made, of one front-end, sample rate, mask family and
+        task. The stems of the first come first.
     path : Path
         Where to write, ending in ``.onnx``.
+    name : str
+        Of the model; the recipe's when left out, for several runs that of the file.
+    residual : str
+        Name of what the stems leave; the run's own when left out, for several runs ``"other"`` if
+        none of them has such a stem.
     version : str
         Of the model.
     which : str
-        Checkpoint of the run: ``best`` by validation or ``last``.
+        Checkpoint of the runs: ``best`` by validation or ``last``.
     test : JSON value
         Scores on recordings that were never trained or tuned on, for the metadata.
 
     Raises
     ------
+    ConfigError
+        If the runs do not fit together, or `path` is no name of a model.
     ModelError
-        If there is no such checkpoint, or the file gives other numbers than the run.
+        If there is no such checkpoint, or the file gives other numbers than the runs.
     """
-    tensors, header = checkpoint.load(run / f"{which}.safetensors")
-    recipe = from_dict(header["recipe"], subject=str(run))
-    net: Any = recipe.system().net
-    net.load_state_dict(checkpoint.select(tensors, "mean"))
-    net.eval()
-    metadata = _metadata(recipe, net, header, run, version)
+    if path.suffix != ".onnx":
+        raise ConfigError(f"{path}: is no name of a model, expected one that ends in .onnx, last")
+    trained = [_load(run, which) for run in runs]
+    _check_fit(trained)
+    nets = [run.net for run in trained]
+    net = nets[0] if len(nets) == 1 else Parallel(nets).eval()
+    metadata = {
+        "format": FORMAT,
+        "name": name or (path.stem if len(nets) > 1 else trained[0].recipe.name),
+        "version": version,
+        **_metadata(trained, net),
+        "residual": _residual(trained, residual),
+    }
     if test is not None:
         metadata["scores"]["test"] = test
     partial = path.with_name(path.stem + ".partial.onnx")
-    _write(partial, net, metadata)
     try:
+        _write(partial, net, metadata)
         _check(load_model(partial), net, path)
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
     return metadata
+
+
+@dataclass(frozen=True)
+class _Trained:
+    """A run folder: where it is, what was trained, and how far."""
+
+    folder: Path
+    recipe: Recipe
+    net: Any
+    header: dict[str, Any]
+
+
+def _load(run: Path, which: str) -> _Trained:
+    tensors, header = checkpoint.load(run / f"{which}.safetensors")
+    recipe = from_dict(header["recipe"], subject=str(run))
+    net = recipe.system().net
+    net.load_state_dict(checkpoint.select(tensors, "mean"))
+    return _Trained(run, recipe, net.eval(), header)
+
+
+def _check_fit(runs: Sequence[_Trained]) -> None:
+    """Refuse runs that cannot share a graph, a mask family and the mixture."""
+    first, *others = runs
+    for run in others:
+        for subject, ours, theirs in zip(
+            ("front-end", "sample rate", "mask", "task"),
+            _common(run.recipe),
+            _common(first.recipe),
+            strict=True,
+        ):
+            if ours != theirs:
+                raise ConfigError(
+                    f"{run.folder}: {subject} is {ours}, that of {first.folder} is {theirs}; "
+                    "runs in one file must agree"
+                )
+    head = first.recipe.head
+    family = masks.get(head.mask, sample_rate=first.recipe.data.sample_rate, **dict(head.options))
+    if others and family.sums_to_one:
+        raise ConfigError(
+            f"{first.folder}: masks of {head.mask} depend on those of the other sources; "
+            "train one network for all of them"
+        )
+    taken: dict[str, Path] = {}
+    for run in runs:
+        for stem in run.recipe.data.stems:
+            if stem in taken:
+                raise ConfigError(
+                    f"{run.folder}: stem {stem!r} is also that of {taken[stem]}; export one of them"
+                )
+            taken[stem] = run.folder
+
+
+def _common(recipe: Recipe) -> tuple[str, ...]:
+    """Return in words what runs of one file share."""
+    front, head = recipe.frontend, recipe.head
+    options = ", ".join(f"{key} = {value}" for key, value in sorted(head.options.items()))
+    return (
+        f"{front.kind} {front.n_fft}/{front.hop} {front.window}",
+        f"{recipe.data.sample_rate} Hz",
+        f"{head.mask} ({options})" if options else head.mask,
+        recipe.data.task,
+    )
+
+
+def _residual(runs: Sequence[_Trained], wanted: str | None) -> str | None:
+    """Return the name of what the stems leave."""
+    stems = [stem for run in runs for stem in run.recipe.data.stems]
+    if wanted in stems:
+        raise ConfigError(f"residual: {wanted!r} is a stem, expected none of {', '.join(stems)}")
+    if wanted is not None:
+        return wanted
+    if len(runs) == 1:
+        own: str | None = runs[0].recipe.data.residual
+        return own
+    return None if "other" in stems else "other"
 
 
 class _Flat(nn.Module):
@@ -81,7 +182,7 @@ class _Flat(nn.Module):
 
 def _write(path: Path, net: Any, metadata: dict[str, Any]) -> None:
     """Write network and metadata."""
-    batch, n_frames = 2, 5
+    batch, n_frames = 2, 2 * net.unit_frames
     state = net.initial_state(batch)
     names = [entry["name"] for entry in metadata["state"]]
     following = [f"next_{name}" for name in names]
@@ -102,26 +203,20 @@ def _write(path: Path, net: Any, metadata: dict[str, Any]) -> None:
             dynamo=False,
         )
     model = onnx.load(path)
-    model.producer_name, model.producer_version = (
-        "unmask",
-        metadata["training"]["versions"]["unmask"],
-    )
+    model.producer_name, model.producer_version = "unmask", __version__
     model.metadata_props.add(key="unmask", value=json.dumps(metadata))
     onnx.checker.check_model(model)
     onnx.save(model, path)
 
 
-def _metadata(
-    recipe: Recipe, net: Any, header: dict[str, Any], run: Path, version: str
-) -> dict[str, Any]:
-    """Return what the file says about itself."""
-    facts = json.loads((run / "run.json").read_text(encoding="utf-8"))
+def _metadata(runs: Sequence[_Trained], net: Any) -> dict[str, Any]:
+    """Return what the file says about itself, but for what its maker chooses."""
+    recipe = runs[0].recipe
     front, head = recipe.frontend, recipe.head
     frames_per_second = recipe.data.sample_rate / front.hop
+    training = [_training(run) for run in runs]
+    scores = {", ".join(run.recipe.data.stems): run.header["scores"] for run in runs}
     return {
-        "format": FORMAT,
-        "name": recipe.name,
-        "version": version,
         "task": recipe.data.task,
         "sample_rate": recipe.data.sample_rate,
         "frontend": {
@@ -131,33 +226,49 @@ def _metadata(
             "window": front.window,
         },
         "mask": {"family": head.mask, "options": dict(head.options)},
-        "stems": list(recipe.data.stems),
-        "residual": recipe.data.residual,
+        "stems": [stem for run in runs for stem in run.recipe.data.stems],
         "lookahead_frames": net.lookahead_frames,
+        "context_frames": net.context_frames,
+        "unit_frames": net.unit_frames,
         "state": [
             {"name": f"state_{k}", "shape": list(tensor.shape[1:])}
             for k, tensor in enumerate(net.initial_state(1))
         ],
         "parameters": count_parameters(net),
         "macs_per_second": round(macs_per_frame(net) * frames_per_second),
-        "licence": recipe.licence,
-        "training": {"recipe": header["recipe"], "steps": header["step"], **facts},
-        "scores": {"valid": header["scores"]},
+        "licence": " AND ".join(sorted({run.recipe.licence for run in runs})),
+        "training": training[0] if len(runs) == 1 else training,
+        "scores": {"valid": runs[0].header["scores"] if len(runs) == 1 else scores},
     }
+
+
+def _training(run: _Trained) -> dict[str, Any]:
+    """Return how a network was made."""
+    facts = json.loads((run.folder / "run.json").read_text(encoding="utf-8"))
+    return {"recipe": run.header["recipe"], "steps": run.header["step"], **facts}
 
 
 @torch.no_grad()
 def _check(model: Model, net: Any, path: Path) -> None:
-    """Refuse a file that gives other raw maps than the network, in two pieces with state."""
+    """Refuse a file that gives other raw maps than the network.
+
+    The network sees the whole signal in silence, the file two pieces of it one after the other.
+    """
+    context, unit = net.context_frames, net.unit_frames
+    n_units = max(4, 40 // unit)
     rng = np.random.default_rng(0)
-    spectrum = rng.standard_normal((3, 2, net.config.n_freq, 40)).astype(np.float32)
-    spectrum *= 10 ** rng.uniform(-4, 0, (3, 1, 1, 1)).astype(np.float32)
-    expected, _ = net(torch.from_numpy(spectrum), net.initial_state(3))
-    first, state = model.step(spectrum[..., :23], model.start(3))
-    second, _ = model.step(spectrum[..., 23:], state)
-    error = np.abs(np.concatenate([first, second], axis=-1) - expected.numpy()).max()
-    if not error <= TOLERANCE:
+    spectrum = rng.standard_normal((2, 2, net.config.n_freq, n_units * unit)).astype(np.float32)
+    spectrum *= 10 ** rng.uniform(-4, 0, (2, 1, 1, 1)).astype(np.float32)
+    silent = np.pad(spectrum, [(0, 0), (0, 0), (0, 0), (context, context)])
+    whole, _ = net(torch.from_numpy(silent), net.initial_state(2))
+    expected = whole.numpy()[..., context : context + n_units * unit]
+    cut = 2 * context + (n_units // 3) * unit
+    first, state = model.step(silent[..., context:cut], model.start(2))
+    second, _ = model.step(silent[..., cut:], state)
+    error = np.abs(np.concatenate([first, second], axis=-1) - expected).max()
+    allowed = TOLERANCE * max(1.0, float(np.abs(expected).max()))
+    if not error <= allowed:
         raise ModelError(
-            f"{path}: ONNX Runtime differs from torch by {error:.1e}, at most {TOLERANCE:.0e} is "
+            f"{path}: ONNX Runtime differs from torch by {error:.1e}, at most {allowed:.0e} is "
             "allowed; nothing was written"
         )

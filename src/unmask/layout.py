@@ -22,6 +22,7 @@ class Names(Protocol):
     name: str
     stems: tuple[str, ...]
     residual: str
+    residual_is_source: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,8 +39,8 @@ class Output:
     """PCM_16, PCM_24, FLOAT, …; default: the input's, or the nearest that the format holds."""
     two_stems: str | None = None
     """Write only this stem, and everything else as ``no_{stem}``."""
-    residual: bool = False
-    """Also write what the stems leave of the mixture."""
+    residual: bool | None = None
+    """Also write what the stems leave of the mixture; default: if it is a source, as "other"."""
 
     def __post_init__(self) -> None:
         try:
@@ -126,9 +127,10 @@ def _job(source: Path, track: str, model: Names, output: Output) -> Job:
 
 def written_stems(model: Names, output: Output) -> tuple[str, ...]:
     """Return the names of the stems that are written."""
-    if output.two_stems is None:
-        return (*model.stems, model.residual) if output.residual else model.stems
     known = (*model.stems, model.residual)
+    if output.two_stems is None:
+        wanted = model.residual_is_source if output.residual is None else output.residual
+        return known if wanted else model.stems
     same = [stem for stem in known if canonical(stem) == canonical(output.two_stems)]
     if not same:
         raise ConfigError(

@@ -166,7 +166,7 @@ def _separate(
     staged = {stem: folder / path.relative_to(output.out) for stem, path in job.targets.items()}
     for path in staged.values():
         path.parent.mkdir(parents=True, exist_ok=True)
-    complete = output.residual or output.two_stems is not None
+    complete = output.two_stems is not None or model.residual in job.targets
     streamer = Streamer(
         model, sample_rate=info.sample_rate, n_channels=info.n_channels, residual=complete
     )

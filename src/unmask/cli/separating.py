@@ -48,7 +48,11 @@ _OPTIONS: Sequence[Callable[[Any], Any]] = (
         metavar="STEM",
         help="Write only this stem, and everything else as no_STEM.",
     ),
-    click.option("--residual", is_flag=True, help="Also write what the stems leave."),
+    click.option(
+        "--residual/--no-residual",
+        default=None,
+        help="Whether what the stems leave is written. Default: if it is a source, as 'other'.",
+    ),
     click.option(
         "--reference",
         type=click.Path(exists=True, file_okay=False),
