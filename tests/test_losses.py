@@ -85,7 +85,9 @@ def test_the_limit_bends_si_sdr_and_bounds_it():
     assert losses.si_sdr_db(target, target, limit_db=30.0).item() == pytest.approx(30, abs=1e-6)
 
 
-@pytest.mark.parametrize("name", ["waveform", "magnitude", "complex"])
+@pytest.mark.parametrize(
+    "name", ["waveform", "magnitude", "complex", "complex_l1", "multi_resolution"]
+)
 def test_losses_that_know_the_level_are_zero_for_the_target_alone(signals, name):
     estimate, target, mixture = signals
     assert LOSSES[name](target, target, mixture) == 0
@@ -101,6 +103,60 @@ def test_the_magnitude_loss_is_deaf_to_phase_and_the_complex_loss_is_not(signals
     # only the complex part differs, by twice the compressed magnitude
     expected = 0.3 * np.mean((2 * mag**0.3) ** 2)
     assert LOSSES["complex"](-target, target, mixture).item() == pytest.approx(expected, rel=1e-3)
+
+
+def reference_spectrum(signal, n_fft=64, hop=32):
+    """By torch, in units in which a full-scale sine is 1; (signal, freq, frame)."""
+    window = torch.hann_window(n_fft, dtype=torch.double)
+    spectrum = torch.stft(
+        torch.nn.functional.pad(signal.double().flatten(0, -2), (0, -signal.shape[-1] % hop)),
+        n_fft,
+        hop,
+        window=window,
+        pad_mode="constant",
+        return_complex=True,
+    )
+    return (spectrum * 2 / window.sum()).numpy()
+
+
+def test_the_spectral_losses_are_their_formulas(signals):
+    estimate, target, _ = signals
+    ours, true = reference_spectrum(estimate), reference_spectrum(target)
+    expected = np.mean(np.abs(np.abs(true) - np.abs(ours)))  # equation 5 of Jansson et al.
+    assert LOSSES["magnitude"](*signals).item() == pytest.approx(expected, rel=1e-5)
+    parts = [np.abs(part(true - ours)).mean() for part in (np.real, np.imag)]
+    assert LOSSES["complex_l1"](*signals).item() == pytest.approx(sum(parts) / 2, rel=1e-5)
+    expected = 0.0
+    for n_fft in (32, 64, 128):
+        ours, true = (np.abs(reference_spectrum(x, n_fft, n_fft // 2)) for x in signals[:2])
+        norms = [np.sqrt((x**2).sum((1, 2))) for x in (true - ours, true)]
+        ours, true = (np.log(np.maximum(x, 1e-4)) for x in (ours, true))
+        expected += np.mean(norms[0] / norms[1]) / 3 + np.mean(np.abs(true - ours)) / 3
+    assert LOSSES["multi_resolution"](*signals).item() == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("gain", [0.25, 0.9, 3.0])
+@pytest.mark.parametrize("level", [1.0, 10.0, 1e4])
+def test_the_multi_resolution_loss_hears_a_gain_alike_at_every_level(signals, gain, level):
+    _, target, mixture = (level * signal for signal in signals)
+    loss = LOSSES["multi_resolution"](gain * target, target, mixture).item()
+    assert loss == pytest.approx(abs(gain - 1) + abs(math.log(gain)), rel=1e-3)
+    assert LOSSES["multi_resolution"](-gain * target, target, mixture).item() == pytest.approx(loss)
+
+
+def test_a_silent_target_has_a_bounded_say_in_the_multi_resolution_loss(signals):
+    estimate, target, mixture = signals
+    most = LOSSES["multi_resolution"](mixture[:, None], 0 * target, mixture).item()
+    assert 100 < most < 100 + math.log(1e5)
+    assert most > LOSSES["multi_resolution"](0.1 * estimate, 0 * target, mixture).item() > 1
+    assert LOSSES["multi_resolution"](0 * target, 0 * target, mixture) == 0
+
+
+@pytest.mark.parametrize(("n_fft", "hop"), [(2, 1), (1764, 441), (882, 441), (1024, 256)])
+def test_any_front_end_has_resolutions_around_it(n_fft, hop):
+    loss = losses.losses(STFT(n_fft, hop, "hann"))["multi_resolution"]
+    noise = 10 * torch.randn(1, 1, 3000, generator=torch.Generator().manual_seed(0))
+    assert loss(0.5 * noise, noise, noise[0]).item() == pytest.approx(0.5 + math.log(2), rel=1e-3)
 
 
 @pytest.mark.parametrize("name", losses.NAMES)
@@ -147,6 +203,7 @@ def test_signals_of_different_shape_are_refused(signals):
 
 def test_a_sum_is_read_from_a_string_or_a_table():
     assert losses.parse("0.1*si_sdr+10*complex") == {"si_sdr": 0.1, "complex": 10}
+    assert losses.parse("sdr + 1*magnitude") == {"sdr": 1, "magnitude": 1}
     assert losses.parse({"sdr": 1, "magnitude": 2}) == {"sdr": 1, "magnitude": 2}
 
 

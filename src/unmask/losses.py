@@ -7,7 +7,7 @@ gradient. Losses are means over everything but samples, so that no batch size is
 
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 import torch
@@ -19,8 +19,10 @@ from unmask.stft import STFT
 
 Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
 
-#: Magnitude (a full-scale sine is 1) below which compression is linear.
+#: Magnitude (a full-scale sine is 1) below which compression is linear and logarithms end.
 _FLOOR = 1e-4
+#: Least share of the mixture's norm (-40 dB) that an error is taken relative to.
+_LEAST_SHARE = 0.01
 
 
 def correlation(estimate: Tensor, target: Tensor) -> Tensor:
@@ -81,7 +83,11 @@ def waveform_loss(estimate: Tensor, target: Tensor, mixture: Tensor) -> Tensor:
 
 
 def magnitude_loss(estimate: Tensor, target: Tensor, mixture: Tensor, *, stft: STFT) -> Tensor:
-    """Return the mean absolute difference of the magnitudes (a full-scale sine is 1)."""
+    """Return the mean absolute difference of the magnitudes (a full-scale sine is 1).
+
+    The magnitude loss of Jansson et al. (2021), but of the estimate as it sounds: they compare the
+    masked magnitudes before synthesis, which overlapping frames may change.
+    """
     check_same_shape(estimate=estimate, target=target)
     return (_spectrum(estimate, stft).abs() - _spectrum(target, stft).abs()).abs().mean()
 
@@ -103,6 +109,46 @@ def complex_loss(
     return (0.3 * rotated + 0.7 * straight).mean()
 
 
+def complex_l1_loss(estimate: Tensor, target: Tensor, mixture: Tensor, *, stft: STFT) -> Tensor:
+    """Return the mean absolute difference of real and imaginary parts (Luo and Yu, 2023).
+
+    Theirs is the sum of both parts, twice this, plus :func:`waveform_loss`.
+    """
+    check_same_shape(estimate=estimate, target=target)
+    difference = _spectrum(estimate, stft) - _spectrum(target, stft)
+    return torch.view_as_real(difference).abs().mean()
+
+
+def multi_resolution_loss(
+    estimate: Tensor, target: Tensor, mixture: Tensor, *, stfts: Sequence[STFT]
+) -> Tensor:
+    """Return spectral convergence plus log-magnitude distance, the mean over resolutions.
+
+    ``|| |E| - |Y| || / || |Y| || + mean |ln |E| - ln |Y||`` (Yamamoto et al., 2020; after Arik et
+    al., 2019). Norms are those of one signal; the one below the line is at least -40 dB of the
+    mixture's, so that a silent target counts but does not outweigh all others. Logarithms end at
+    -80 dBFS.
+    """
+    check_same_shape(estimate=estimate, target=target)
+    distances = []
+    for stft in stfts:
+        mags = [_spectrum(x, stft).abs() for x in (estimate, target, mixture.unsqueeze(-3))]
+        error, own, whole = (
+            torch.linalg.vector_norm(x, dim=(-2, -1)) for x in (mags[0] - mags[1], *mags[1:])
+        )
+        reference = torch.maximum(own, _LEAST_SHARE * whole)
+        convergence = safe_divide(error, reference, fill=0.0)
+        logs = [mag.clamp_min(_FLOOR).log() for mag in mags[:2]]
+        distances.append(convergence.mean() + (logs[0] - logs[1]).abs().mean())
+    return torch.stack(distances).mean()
+
+
+def _resolutions(stft: STFT) -> list[STFT]:
+    """Return `stft` with windows half as long, as long and twice as long, of the same overlap."""
+    hops = (-(-stft.hop // 2), stft.hop, 2 * stft.hop)
+    return [STFT(hop * (stft.n_fft // stft.hop), hop, stft.window) for hop in hops]
+
+
 def _spectrum(waveform: Tensor, stft: STFT) -> Tensor:
     """Return the spectrum in units in which a full-scale sine has magnitude 1."""
     spectrum: Tensor = stft.analyze(waveform) * (2.0 / float(stft.window_values.sum()))
@@ -113,7 +159,9 @@ def losses(stft: STFT) -> dict[str, Loss]:
     """Return every loss by name; the spectral ones see the signal through `stft`."""
     return {
         "complex": partial(complex_loss, stft=stft),
+        "complex_l1": partial(complex_l1_loss, stft=stft),
         "magnitude": partial(magnitude_loss, stft=stft),
+        "multi_resolution": partial(multi_resolution_loss, stfts=_resolutions(stft)),
         "sdr": sdr_loss,
         "si_sdr": partial(si_sdr_loss, limit_db=30.0),
         "waveform": waveform_loss,
