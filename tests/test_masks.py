@@ -244,6 +244,12 @@ def test_tanh_mask_is_inside_the_circle_with_the_phase_of_the_raw_output(xp):
     assert np.allclose(np.abs(mask), np.tanh(np.abs(expected)), atol=1e-5)
 
 
+@given(st.floats(-1e30, 1e30), st.floats(-1e30, 1e30))
+def test_tanh_mask_is_inside_the_circle_whatever_the_network_says(re, im):
+    raw = np.array([re, im], dtype="float32").reshape(1, 2, 1, 1, 1)
+    assert np.abs(family("complex_tanh").activate(raw)).item() < 1
+
+
 @pytest.mark.parametrize("value", [0.0, 1e-30, 1e-20, 1e-4, 0.9e-3, 1.1e-3])
 def test_tanh_mask_has_the_gradient_of_the_identity_near_zero(value):
     torch = pytest.importorskip("torch")

@@ -55,8 +55,8 @@ class TanhMagnitude(Family):
         mag = xp.abs(raw)
         # tanh(r) / r = 1 - r^2 / 3 + ... near 0, where autograd of the quotient would cancel
         small = mag < 1e-3
-        safe = xp.where(small, xp.ones_like(mag), mag)
-        gain = xp.where(small, 1 - mag**2 / 3, xp.tanh(safe) / safe)
+        near, far = xp.where(small, mag, 0 * mag), xp.where(small, xp.ones_like(mag), mag)
+        gain = xp.where(small, 1 - near**2 / 3, xp.tanh(far) / far)
         # tanh rounds to 1 from about 9 on; the bound stays strict
         return raw * (self.limit * (1 - 4 * xp.finfo(mag.dtype).eps) * gain)
 
