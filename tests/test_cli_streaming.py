@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import click
 import numpy as np
@@ -19,6 +20,7 @@ from test_live_device import FakeSound
 from unmask import audio
 from unmask.audio.pcm import ENCODINGS
 from unmask.cli import main, streaming
+from unmask.errors import ConfigError
 from unmask.model import load_model
 
 # A shell ignores SIGINT for what it runs in the background, and children inherit that.
@@ -120,6 +122,26 @@ def test_ctrl_c_ends_quietly(model, samples):
         process.send_signal(signal.SIGINT)
         assert process.wait(30) == 130
         assert process.stderr.read() == b""
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no full device here")
+def test_a_full_disk_is_one_line(model, samples):
+    command = [sys.executable, "-c", PROGRAM, "stream", "-m", str(model), *RAW]
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            command, input=samples.tobytes(), stdout=full, stderr=subprocess.PIPE, check=False
+        )
+    assert done.returncode == 1
+    [line] = done.stderr.decode().splitlines()
+    assert line.startswith("unmask: error: standard input or output: No space left on device; ")
+
+
+def test_a_terminal_or_nothing_is_no_sound():
+    for stdin, words in ((None, "is closed"), (io.StringIO(), "is a terminal")):
+        if stdin:
+            stdin.isatty = lambda: True
+        with pytest.raises(ConfigError, match=f"standard input: {words}, expected sound"):
+            streaming._binary(stdin, "standard input")
 
 
 @pytest.mark.parametrize("subtype", ["PCM_U8", "PCM_16", "PCM_24", "FLOAT"])

@@ -128,8 +128,13 @@ def _pipe(
         code = _INTERRUPTED
     except BrokenPipeError:
         code = _NOBODY_READS
-        # Python flushes standard output once more at its end, and would complain.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sink.fileno())
+    except OSError as error:
+        _abandon(sink)
+        raise ConfigError(
+            f"standard input or output: {error.strerror}; check what is at their ends"
+        ) from error
+    if code:
+        _abandon(sink)
     if ending.n_missing:
         _warn(f"standard input: ends {ending.n_missing} bytes before its head says")
     if ending.n_stray:
@@ -173,11 +178,17 @@ def _live(
     return code
 
 
-def _binary(file: TextIO, subject: str) -> Any:
+def _binary(file: TextIO | None, subject: str) -> Any:
     """Return the bytes of standard input or output."""
-    if file.isatty():
-        raise ConfigError(f"{subject}: is a terminal, expected sound; use a pipe or a file")
+    if file is None or file.isatty():
+        found = "is closed" if file is None else "is a terminal"
+        raise ConfigError(f"{subject}: {found}, expected sound; use a pipe or a file")
     return file.buffer
+
+
+def _abandon(sink: Any) -> None:
+    """Send what is still held to nowhere: Python would flush it at its end, and complain."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sink.fileno())
 
 
 def _form(source: Any, kind: str, rate: int | None, channels: int | None) -> "PipeFormat":
