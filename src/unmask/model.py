@@ -154,8 +154,10 @@ class Model:
         if self.context:
             features = np.concatenate([state[0], features], axis=-1)
             first = max(0, features.shape[-1] - 2 * self.context)
-            raw, _ = self._run(features, [])
-            return raw[..., self.context : -self.context], [features[..., first:].copy()]
+            # One by one: a chunk is work enough, and the memory is that of one channel.
+            raws = [self._run(x, [])[0] for x in np.split(features, len(features))]
+            raw = np.concatenate([raw[..., self.context : -self.context] for raw in raws])
+            return raw, [features[..., first:].copy()]
         return self._run(features, state)
 
     def _run(self, features: Array, state: list[Array]) -> tuple[Array, list[Array]]:
