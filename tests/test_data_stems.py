@@ -210,6 +210,69 @@ def test_stems_fold_into_what_they_are_renamed_to_and_the_unknown_into_other(tmp
     assert other["synth"] > 100 * other["guitar"]
 
 
+def write_streams(path, sounds):
+    """A file of several streams of sound, as MUSDB18 has them."""
+    av = pytest.importorskip("av", reason="needs unmask[media]")
+    with av.open(str(path), "w", format="mp4") as container:
+        streams = [container.add_stream("aac", rate=44100, layout="mono") for _ in sounds]
+        for stream, x in zip(streams, sounds, strict=True):
+            frame = av.AudioFrame.from_ndarray(x[None].astype(np.float32), "fltp", "mono")
+            frame.sample_rate = 44100
+            for packet in [*stream.encode(frame), *stream.encode(None)]:
+                container.mux(packet)
+
+
+def test_a_file_of_streams_is_a_song(tmp_path):
+    names = ("other", "drums", "bass", "guitar", "vocals")  # the mixture is none of the stems
+    time = np.arange(44100) / 44100
+    for song in ("train/A song.stem.mp4", "valid/b.stem.mp4"):
+        (tmp_path / song).parent.mkdir()
+        sounds = [0.2 * np.sin(2 * np.pi * BINS[name] * RATE / N * time) for name in names]
+        write_streams(tmp_path / song, sounds)
+    train, valid, _ = sets(tmp_path, targets=("vocals", "bass", "drums", "other"))
+    assert len(train.songs) == len(valid.songs) == 1
+    targets = valid[0]["targets"][:, 0]
+    for x, name in zip(targets, ("vocals", "bass", "drums", "guitar"), strict=True):
+        found = levels(x)
+        assert max(found, key=found.get) == name
+        assert found[name] > 20 * sorted(found.values())[-2]
+
+
+def test_a_recipe_says_it_all_in_toml(root, tmp_path):
+    recipe = pytest.importorskip("unmask.recipe", reason="needs unmask[train]")
+    path = tmp_path / "recipe.toml"
+    path.write_text(
+        """
+        [frontend]
+        n_fft = 128
+        hop = 64
+        [data]
+        kind = "stems"
+        sample_rate = 8000
+        samples = 3200
+        targets = ["vocals"]
+        variants = 3
+        effects = { reverb = 0.1, equalise = 1 }
+        [[data.tracks]]
+        glob = "train/*"
+        rename = { bassguitar = "bass", clav = "other" }
+        contains = { other = ["other", "bass"] }
+        lacks = ["vocals"]
+        [[data.tracks]]
+        glob = "valid/*"
+        valid_share = 1
+        """
+    )
+    found = recipe.load(path)
+    (songs, held_out) = found.data.tracks
+    assert songs.holds("clav", SOURCES) == ("other", {"other", "bass"})
+    assert songs.holds("bassguitar", SOURCES) == ("bass", {"bass"})
+    assert held_out.valid_share == 1
+    assert found.data.effects == {"reverb": 0.1, "equalise": 1}
+    path.write_text(found.to_toml())
+    assert recipe.load(path).data == found.data
+
+
 @pytest.fixture
 def mixed_root(root):
     """Two songs whose bass sits inside other, beside two where it does not."""

@@ -1,9 +1,11 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from unmask import audio
 from unmask.errors import AudioFileError, ConfigError, SampleRateError, ShapeError
-from unmask.stems import canonical, find_stems, read_stems
+from unmask.stems import canonical, check_aligned, find_stems, locate_stems, read_stems
 
 
 @pytest.fixture
@@ -51,3 +53,25 @@ def test_a_folder_without_stems_is_refused(tmp_path, rng):
     audio.write(tmp_path / "mixture.wav", rng.uniform(size=(1, 50)), 8000)
     with pytest.raises(AudioFileError, match="no stems in it"):
         find_stems(tmp_path)
+
+
+def test_stems_are_located_in_folders_and_in_streams(folder):
+    assert locate_stems(folder) == {
+        "drums": (folder / "drums.flac", 0),
+        "vocals": (folder / "Vocals.wav", 0),
+    }
+    song = Path("A song.stem.mp4")
+    assert locate_stems(song) == {
+        "drums": (song, 1), "bass": (song, 2), "other": (song, 3), "vocals": (song, 4)
+    }  # fmt: skip
+
+
+def test_stems_of_one_length_are_aligned_whatever_their_channels(folder, rng):
+    audio.write(folder / "bass.wav", rng.uniform(size=(1, 500)), 8000)
+    check_aligned(locate_stems(folder).values())
+    audio.write(folder / "bass.wav", rng.uniform(size=(2, 501)), 8000)
+    with pytest.raises(ShapeError, match=r"drums.flac: 500 samples, bass.wav has 501; stems must"):
+        check_aligned(locate_stems(folder).values())
+    audio.write(folder / "bass.wav", rng.uniform(size=(2, 500)), 8001)
+    with pytest.raises(SampleRateError, match=r"drums.flac: sample rate is 8000 Hz, bass.wav has"):
+        check_aligned(locate_stems(folder).values())

@@ -32,6 +32,7 @@ from unmask import audio
 STEMS = ("drums", "bass", "guitar", "other")
 DRUM_CHANNEL = 9  # channel 10, counted from 1
 FONT_RATE = 44100
+SHORTEST_S = 30.0
 TAIL_S = 2.0
 """Silence that is appended to a song, for the last notes to fade."""
 PEAK = 0.9
@@ -141,14 +142,19 @@ def render(
 
 
 def choose(songs: Iterable[Song], *, needs: list[str], share: float, minutes: float) -> list[Song]:
-    """Return the songs in which all of `needs` play, the best first, up to so many minutes."""
+    """Return the songs in which all of `needs` play, the best first, up to so many minutes.
+
+    Jingles of less than half a minute are left out.
+    """
 
     def least(song: Song) -> float:
         return min((song.shares[stem] for stem in needs), default=1.0)
 
     chosen, length_s = [], 0.0
     for song in sorted(songs, key=least, reverse=True):
-        if song.stems and least(song) >= share and length_s + song.length_s <= 60 * minutes:
+        if least(song) < share or not song.stems or song.length_s < SHORTEST_S:
+            continue
+        if length_s + song.length_s <= 60 * minutes:
             chosen.append(song)
             length_s += song.length_s
     return chosen
