@@ -116,6 +116,16 @@ def test_energy_and_bins_are_counted_above_the_floor():
     assert (counted.above_floor, whole(counted).rotated_bins) == (1, 0.6)
 
 
+def test_the_noise_that_codecs_leave_of_silence_does_not_count(stems, rng):
+    stems["b"] = (10 ** (-95 / 20) * rng.normal(size=(2, 6000))).astype("float32")
+    noise = corrections(ideal_masks(stems, RATE, "complex", stft=FRONT))[1]
+    assert noise.above_floor < 0.01
+    stems["b"] *= 10 ** (35 / 20)
+    heard = corrections(ideal_masks(stems, RATE, "complex", stft=FRONT))[1]
+    assert heard.above_floor > 0.9
+    assert whole(heard).mean_deg == pytest.approx(90, abs=3)  # any angle is as likely
+
+
 def test_a_quarter_turn_is_not_more_than_a_quarter_turn():
     one = corrections(applied(np.full((1, 4), 2j), np.ones((1, 4))))[0]
     assert (whole(one).mean_deg, whole(one).rotated_bins) == (90, 0)

@@ -23,6 +23,8 @@ HISTOGRAM_EDGES_DEG: tuple[float, ...] = tuple(float(edge) for edge in range(0, 
 
 _LOWEST_OCTAVE_HZ = 62.5
 _ROTATED_DEG = 90.0
+# Below this, relative to the mixture's loudest bin, a source is silent: codecs leave such noise.
+_SILENCE_DB = -90.0
 # Bins of a Hann window's main lobe: closer ones are not independent.
 _LOBE = 4
 
@@ -95,8 +97,8 @@ def corrections(
     applied : AppliedMasks
         From :func:`ideal_masks` or :func:`model_masks`.
     floor_db : float < 0
-        A bin counts if its masked spectrum is above this, relative to the source's loudest bin:
-        phases of what cannot be heard say nothing.
+        A bin counts if its masked spectrum is above this, relative to the source's loudest bin, and
+        above -90 dB relative to the mixture's: phases of what cannot be heard say nothing.
     overlap_db : float > 0
         The source is *alone* in a bin if all the rest is this much quieter, *covered* if it is this
         much louder, and *shares* it otherwise. By all targets, not by the masks.
@@ -139,7 +141,9 @@ def _of_source(
     mask = applied.masks[source]
     degrees = correction_deg(mask)
     energy = np.abs(mask * applied.mixture).astype(np.float64) ** 2
-    counts = energy > energy.max() * 10 ** (floor_db / 10)
+    loudest = float(np.abs(applied.mixture).max()) ** 2
+    floor = max(energy.max() * 10 ** (floor_db / 10), loudest * 10 ** (_SILENCE_DB / 10))
+    counts = energy > floor
     degrees_here, energy_here = degrees[counts], energy[counts]
     here = {
         kind: (names, np.broadcast_to(index, counts.shape)[counts])
