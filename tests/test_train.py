@@ -1,6 +1,10 @@
 """Training: the loss falls, a stop changes nothing, what is written can be trusted."""
 
+import csv
+import itertools
 import json
+import multiprocessing
+import time
 
 import numpy as np
 import pytest
@@ -9,12 +13,17 @@ import soundfile
 torch = pytest.importorskip("torch")
 pytest.importorskip("lightning_fabric")
 
+from click.testing import CliRunner  # noqa: E402
+from lightning_fabric import Fabric  # noqa: E402
 from safetensors.torch import save_file  # noqa: E402
 
 from unmask import checkpoint, recipe, train  # noqa: E402
+from unmask.cli import main  # noqa: E402
 from unmask.data import DATA  # noqa: E402
 from unmask.errors import ConfigError, ModelError  # noqa: E402
 from unmask.losses import si_sdr_db  # noqa: E402
+from unmask.train import devices, loop  # noqa: E402
+from unmask.train.validation import validate  # noqa: E402
 
 RATE = 8000
 TABLES = {
@@ -67,9 +76,12 @@ def records(run):
 
 @pytest.fixture(scope="module")
 def straight(root, tmp_path_factory):
-    """A run of twenty steps without a stop, with a running mean of the weights."""
+    """A run of twenty steps without a stop, with a running mean of the weights and all logs."""
     out = tmp_path_factory.mktemp("runs") / "straight"
-    return train.run(configure(ema=0.9), out, data_root=root)
+    return train.run(configure(**AVERAGED), out, data_root=root)
+
+
+AVERAGED = {"ema": 0.9, "log": ["csv", "tensorboard"]}
 
 
 class StoppedError(Exception):
@@ -89,19 +101,44 @@ def test_a_run_that_was_stopped_and_resumed_gives_the_same_numbers(
     with monkeypatch.context() as patch:
         patch.setattr(train.Trainer, "_train", stop_at_13)
         with pytest.raises(StoppedError):
-            train.run(configure(ema=0.9), tmp_path / "run", data_root=root)
+            train.run(configure(**AVERAGED), tmp_path / "run", data_root=root)
     with (tmp_path / "run" / train.RECORDS).open("a") as file:
         file.write('{"step": 13, "lo')  # the plug was pulled while it wrote
-    train.run(configure(ema=0.9), tmp_path / "run", data_root=root, resume=True)
+    train.run(configure(**AVERAGED), tmp_path / "run", data_root=root, resume=True)
     assert records(tmp_path / "run") == records(straight)
     for name in (train.LAST, train.BEST):
         one, two = (checkpoint.load(run / name)[0] for run in (straight, tmp_path / "run"))
         assert one.keys() == two.keys()
         assert all(torch.equal(one[key], two[key]) for key in one)
+    about = train.read_about(tmp_path / "run")
+    times = [line["seconds"] for line in lines_of(tmp_path / "run") if "seconds" in line]
+    assert times == sorted(times)
+    assert about["result"]["seconds"] >= times[-1]
+
+
+def lines_of(run):
+    return [json.loads(line) for line in (run / train.RECORDS).read_text().splitlines()]
+
+
+def test_the_logs_tell_what_the_records_tell_and_every_step_once(root, straight, tmp_path):
+    events = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    train.run(configure(**AVERAGED, steps=10), tmp_path / "run", data_root=root)
+    train.run(configure(**AVERAGED), tmp_path / "run", data_root=root, resume=True)
+    for run in (straight, tmp_path / "run"):
+        with (run / "csv" / "metrics.csv").open(newline="") as file:
+            rows = list(csv.DictReader(file))
+        losses = [(int(r["step"]), float(r["train/loss"])) for r in rows if r["train/loss"]]
+        scores = [(int(r["step"]), float(r["valid/si_sdr_db"])) for r in rows if r["valid/loss"]]
+        told = lines_of(run)
+        assert losses == [(line["step"], line["loss"]) for line in told if "loss" in line]
+        assert scores == [(k["step"], k["valid"]["si_sdr_db"]) for k in told if "valid" in k]
+        board = events.EventAccumulator(str(run / "tensorboard")).Reload()
+        seen = [(event.step, event.value) for event in board.Scalars("train/loss")]
+        np.testing.assert_allclose(seen, losses, rtol=1e-6)
 
 
 def test_workers_do_not_change_the_numbers(root, straight, tmp_path):
-    run = train.run(configure(ema=0.9, workers=1, steps=20), tmp_path / "run", data_root=root)
+    run = train.run(configure(**AVERAGED, workers=1), tmp_path / "run", data_root=root)
     assert records(run)[:8] == records(straight)[:8]
 
 
@@ -143,14 +180,73 @@ def test_the_best_weights_are_kept_with_their_score(root, straight):
 
 
 def test_a_run_folder_says_what_was_done(straight):
-    assert recipe.load(straight / "recipe.toml") == configure(ema=0.9)
-    facts = json.loads((straight / "run.json").read_text())
-    assert facts["seed"] == 0
-    assert facts["versions"]["torch"] == torch.__version__
-    assert facts["data"]["train noise"]["files"] == 1
+    made = configure(**AVERAGED)
+    assert recipe.load(straight / "recipe.toml") == made
+    about = train.read_about(straight)
+    assert about["seed"] == 0
+    assert about["versions"]["torch"] == torch.__version__
+    assert about["data"]["train noise"]["files"] == 1
+    assert about["parameters"] == sum(p.numel() for p in made.system().net.parameters())
+    assert about["macs_per_second"] > about["parameters"]
+    assert (about["valid_examples"], about["valid_active"]) == (4, {"speech": 4})
+    assert about["device"]["type"] == "cpu"
+    assert (about["device"]["devices"], about["device"]["threads"]) == (1, torch.get_num_threads())
+    result = about["result"]
+    assert (result["steps"], result["stopped_early"]) == (20, False)
+    assert result["steps_per_second"] == pytest.approx(20 / result["seconds"], rel=1e-2)
+    assert 0 < result["data_share"] < 1
     steps = [line["step"] for line in records(straight)]
     assert steps == sorted(steps)
     assert [line["step"] for line in records(straight) if "valid" in line] == [10, 20]
+
+
+def test_the_share_of_time_that_is_spent_waiting_is_recorded(root, tmp_path, monkeypatch):
+    kind = type(
+        DATA["speech_in_noise"][1](configure().data, root, tmp_path, seed=0, n_examples=1)[0]
+    )
+    get = kind.__getitem__
+
+    def slow(self, index):
+        time.sleep(0.1)
+        return get(self, index)
+
+    monkeypatch.setattr(kind, "__getitem__", slow)
+    run = train.run(configure(steps=6, valid_every=6), tmp_path / "run", data_root=root)
+    lines = [line for line in lines_of(run) if "data_share" in line]
+    assert lines[-1]["data_seconds"] > 6 * 3 * 0.1
+    for one, two in itertools.pairwise(lines):
+        waited, passed = (two[key] - one[key] for key in ("data_seconds", "seconds"))
+        assert two["data_share"] == pytest.approx(waited / passed)
+        assert 0.3 / passed < two["data_share"] < 1
+    assert train.read_about(run)["result"]["data_share"] > 0
+
+
+def test_a_dry_run_says_what_a_run_would_be_and_leaves_none(root, tmp_path):
+    path = tmp_path / "tiny.toml"
+    path.write_text(configure().to_toml())
+    command = ["train", str(path), "--data", str(root), "-o", str(tmp_path / "run")]
+    said = CliRunner().invoke(main, [*command, "--dry-run", "--cache", str(tmp_path / "cache")])
+    assert said.exit_code == 0, said.output
+    net = configure().system().net
+    assert f"parameters  {sum(p.numel() for p in net.parameters()):,}" in said.output
+    assert "examples    60" in said.output
+    assert "validation  4 examples: speech in 4" in said.output
+    assert not (tmp_path / "run").exists()
+    wrong = CliRunner().invoke(main, [*command, "--dry-run", "-s", "data.recordings=[]"])
+    assert (wrong.exit_code, wrong.output.count("\n")) == (1, 1)
+    ran = CliRunner().invoke(main, [*command, "-s", "train.steps=2"])
+    assert ran.stdout == f"{tmp_path / 'run'}\n"
+    assert "2 steps in " in ran.stderr
+    assert "of the time waiting for data" in ran.stderr
+
+
+def test_a_run_is_not_resumed_with_other_data(root, tmp_path):
+    run = tmp_path / "run"
+    train.run(configure(steps=2), run, data_root=root)
+    about = train.read_about(run) | {"data_sha256": "0" * 64}
+    (run / "run.json").write_text(json.dumps(about))
+    with pytest.raises(ConfigError, match=r"is not the data that .* was begun with"):
+        train.run(configure(steps=2), run, data_root=root, resume=True)
 
 
 def test_a_folder_that_holds_a_run_is_not_overwritten(root, straight, tmp_path):
@@ -237,3 +333,154 @@ def test_files_that_are_no_checkpoints_are_refused(tmp_path):
     save_file({"a": torch.zeros(1)}, tmp_path / "foreign.safetensors")
     with pytest.raises(ModelError, match="checkpoint format is None, this version reads 1"):
         checkpoint.load(tmp_path / "foreign.safetensors")
+
+
+class Unnormalised(recipe.Recipe):
+    """A recipe whose network has no batch statistics, which processors do not share."""
+
+    def system(self):
+        system = super().system()
+        for module in list(system.modules()):
+            for name, child in module.named_children():
+                if isinstance(child, torch.nn.BatchNorm2d):
+                    setattr(module, name, torch.nn.GroupNorm(1, child.num_features))
+        return system
+
+
+def test_two_devices_see_and_learn_what_one_does(root, tmp_path):
+    made = configure(steps=6, batch=4, valid_every=3, ema=0.5)
+    made = Unnormalised(**{name: getattr(made, name) for name in made.__dataclass_fields__})
+    one, two = (
+        train.run(made, tmp_path / str(n), data_root=root, cache=tmp_path / "cache", devices=n)
+        for n in (1, 2)
+    )
+    assert train.read_about(two)["device"]["devices"] == 2
+    assert multiprocessing.active_children() == []
+    assert len(records(one)) == len(records(two)) == 8
+    for line, other in zip(records(one), records(two), strict=True):
+        assert line.keys() == other.keys()
+        assert other.pop("valid", {}) == pytest.approx(line.pop("valid", {}), rel=1e-4)
+        assert other == pytest.approx(line, rel=1e-4)
+    for name in (train.LAST, train.BEST):
+        saved, other = (checkpoint.load(run / name)[0] for run in (one, two))
+        assert saved.keys() == other.keys()
+        for key in saved:
+            torch.testing.assert_close(other[key], saved[key], rtol=1e-3, atol=1e-5)
+
+
+def test_no_process_is_left_after_a_stop():
+    process = multiprocessing.Process(target=time.sleep, args=(60,))
+
+    class Devices:
+        def launch(self, *_):
+            process.start()
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        devices.launch(Devices(), print)
+    assert process.exitcode is not None
+
+
+def test_what_goes_wrong_on_a_device_is_raised_as_it_is():
+    def refuse(fabric):
+        raise ModelError("the weights are lost")
+
+    with pytest.raises(ModelError, match="the weights are lost"):
+        devices.launch(Fabric(accelerator="cpu", devices=1), refuse)
+
+
+@pytest.mark.parametrize(
+    ("monitor", "scores"),
+    [
+        ("loss", [3.0, 2.0, 2.5, 2.0, 1.0]),
+        ("si_sdr_db", [-3.0, 2.0, 1.5, 2.0, 9.0]),
+    ],
+)
+def test_training_stops_when_the_watched_score_gets_no_better(
+    root, tmp_path, monkeypatch, monitor, scores
+):
+    settings = configure(valid_every=2, monitor=monitor, patience=2)
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "validate", stop_after(1, monitor, scores))
+        with pytest.raises(StoppedError):
+            train.run(settings, tmp_path / "run", data_root=root)
+    monkeypatch.setattr(loop, "validate", stop_after(9, monitor, scores[1:]))
+    for _ in range(2):  # a run that has stopped is over
+        train.run(settings, tmp_path / "run", data_root=root, resume=True)
+        result = train.read_about(tmp_path / "run")["result"]
+        assert (result["steps"], result["stopped_early"], result["best"]) == (8, True, 2.0)
+        assert checkpoint.read_header(tmp_path / "run" / train.BEST)["step"] == 4
+
+
+def stop_after(count, monitor, scores):
+    """Validations with these scores; the plug is pulled after some of them."""
+    left = iter(scores[:count])
+
+    def validate(*_, **__):
+        score = next(left, None)
+        if score is None:
+            raise StoppedError
+        return {monitor: score}
+
+    return validate
+
+
+def test_weights_that_are_lost_are_noticed_before_they_are_kept(root, tmp_path):
+    settings = configure(learning_rate=1e30, warmup_steps=0, max_grad_norm=1e30, log_every=100)
+    with pytest.raises(ModelError, match=r"lower train\.learning_rate"):
+        train.run(settings, tmp_path / "run", data_root=root)
+    assert not (tmp_path / "run" / train.LAST).exists()
+
+
+class Excerpts(list):
+    """Validation examples (source, sample) of a mixture that is their sum."""
+
+    def __getitem__(self, index):
+        targets = torch.tensor(super().__getitem__(index))[:, None]
+        return {"mixture": targets.sum(0), "targets": targets}
+
+
+def scored(estimate, sets, batch=2):
+    return validate(
+        estimate,
+        lambda estimates, targets, mixture: (estimates - targets).square().mean(),
+        Excerpts(sets),
+        fabric=Fabric(accelerator="cpu", devices=1),
+        batch=batch,
+        stems=["drums", "bass"],
+    )
+
+
+def test_targets_that_are_silent_do_not_count():
+    a, b, quiet = [4.0, 0, 0, 0], [0, 2.0, 0, 0], [0.0, 0, 1e-4, 0]
+    sets = [[a, b], [a, quiet], [b, a]]
+    # half of the mixture for each: 6 dB between the sources of the first and the last
+    scores = scored(lambda mixture: torch.stack([mixture, mixture], 1) / 2, sets)
+    assert scores["silent"] == 1
+    assert scores["drums/si_sdr_db"] == pytest.approx((6.0206 + 30 - 6.0206) / 3, abs=1e-3)
+    assert scores["bass/si_sdr_db"] == pytest.approx(0, abs=1e-3)
+    assert scores["si_sdr_db"] == pytest.approx(5.0, abs=1e-3)  # each stem counts once
+    assert scores["si_sdr_improvement_db"] == pytest.approx(0, abs=1e-5)
+    assert scores["loss"] == pytest.approx((10 / 8 + 8 / 8 + 10 / 8) / 3, rel=1e-3)
+
+
+@pytest.mark.parametrize("batch", [1, 2, 3])
+def test_a_score_does_not_depend_on_the_batch(rng, batch):
+    sets = rng.standard_normal((5, 2, 64)).astype(np.float32).tolist()
+    half = lambda mixture: torch.stack([mixture, mixture.flip(-1)], 1)  # noqa: E731
+    assert scored(half, sets, batch) == pytest.approx(scored(half, sets, 5), rel=1e-4)
+
+
+def test_an_estimate_that_is_silent_is_the_worst_there_is():
+    sets = [[[1.0, 0, 0], [0, 1.0, 0]]]
+    scores = scored(lambda mixture: torch.zeros(1, 2, 1, 3), sets)
+    assert scores["si_sdr_db"] == -30
+    assert scores["si_sdr_improvement_db"] == pytest.approx(-30, abs=1e-4)
+
+
+def test_the_perfect_estimate_has_a_bounded_score():
+    sets = [[[1.0, 0, 0], [0, 1.0, 0]]]
+    truth = torch.tensor(sets[0])[None, :, None]
+    scores = scored(lambda mixture: truth, sets)
+    assert (scores["si_sdr_db"], scores["loss"]) == (30, 0)
+    assert scores["median_improvement_db"] == pytest.approx(30, abs=1e-4)

@@ -113,7 +113,7 @@ def _compose(tables: Mapping[str, Any]) -> Recipe:
     data_kind, data = _data(sections["data"])
     backbone, head = dict(sections["backbone"]), dict(sections["head"])
     kind, mask = backbone.pop("kind", Backbone.kind), head.pop("mask", Head.mask)
-    net, family = nets.NETS.get(kind, (Backbone,))[0], masks.FAMILIES.get(mask, Head())
+    net, family = nets.NETS.get(kind, (Backbone,))[0], masks.FAMILIES.get(_inner(mask), Head())
     return Recipe(
         **words,
         frontend=_build(Frontend, sections["frontend"], "[frontend]"),
@@ -124,6 +124,11 @@ def _compose(tables: Mapping[str, Any]) -> Recipe:
         data=data,
         train=_build(Train, sections["train"], "[train]"),
     )
+
+
+def _inner(mask: Any) -> str:
+    """Return the name of the family that the options of a head are for."""
+    return str(mask).rpartition("consistent:")[2]
 
 
 def _data(table: Mapping[str, Any]) -> tuple[str, Any]:

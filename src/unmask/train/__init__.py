@@ -1,5 +1,6 @@
 """Training: one loop over seeded examples that can be stopped and taken up to the same numbers."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +81,7 @@ def run(
     (out / "recipe.toml").write_text(recipe.to_toml(), encoding="utf-8")
     # Other processes open the data themselves: memory maps would be copied.
     sets = (train_set, valid_set) if devices == 1 else None
-    launch(fabric, _work, plan, about, sets)
+    launch(fabric, partial(_work, plan=plan, about=about, sets=sets))
     return out
 
 
@@ -94,7 +95,7 @@ def check(plan: Plan) -> dict[str, Any]:
     return plan.describe(valid_set, facts)
 
 
-def _work(fabric: Fabric, plan: Plan, about: dict[str, Any], sets: Any) -> None:
+def _work(fabric: Fabric, *, plan: Plan, about: dict[str, Any], sets: Any) -> None:
     """Train on one of the devices."""
     train_set, valid_set = sets or plan.data()[:2]
     trainer = Trainer(fabric, plan.recipe, plan.out)

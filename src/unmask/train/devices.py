@@ -40,24 +40,23 @@ def open_devices(accelerator: str, devices: int, precision: Any, *, batch: int) 
         raise ConfigError(f"{subject}: {' '.join(str(error).split())}") from None
 
 
-def launch(fabric: Fabric, work: Callable[..., None], *args: Any) -> None:
-    """Call ``work(fabric, *args)`` on every device and wait for all of them.
+def launch(fabric: Fabric, work: Callable[[Fabric], None]) -> None:
+    """Call ``work(fabric)`` on every device and wait for all of them.
 
-    `work` and `args` must be importable and picklable where there are several devices. An
-    :class:`UnmaskError` of the work is raised here as it is; after any other error, or Ctrl-C, no
-    process is left.
+    Where there are several devices, `work` must be picklable. An :class:`UnmaskError` of the work
+    is raised here as it is; after any other error, or Ctrl-C, no process is left.
     """
+    report: Any = _report
     with _children_that_end():
-        report: Any = _report
-        error = fabric.launch(report, work, *args)
+        error = fabric.launch(report, work)
     if error is not None:
         raise error
 
 
-def _report(fabric: Fabric, work: Callable[..., None], *args: Any) -> UnmaskError | None:
+def _report(fabric: Fabric, work: Callable[[Fabric], None]) -> UnmaskError | None:
     """Do the work; return what went wrong, since processes hand back values only."""
     try:
-        work(fabric, *args)
+        work(fabric)
     except UnmaskError as error:
         return error
     return None
@@ -84,6 +83,15 @@ def with_shared_statistics(module: nn.Module, fabric: Fabric) -> nn.Module:
     convert: Any = nn.SyncBatchNorm.convert_sync_batchnorm
     shared: nn.Module = convert(module)
     return shared
+
+
+def gather(tensor: torch.Tensor, fabric: Fabric) -> torch.Tensor:
+    """Return what all devices have, (device, ...); shapes must agree."""
+    if fabric.world_size == 1:
+        return tensor[None]
+    tensors = [torch.empty_like(tensor) for _ in range(fabric.world_size)]
+    torch.distributed.all_gather(tensors, tensor)
+    return torch.stack(tensors)
 
 
 def copy_from_first(tensors: dict[str, torch.Tensor], fabric: Fabric) -> None:

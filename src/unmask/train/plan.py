@@ -78,10 +78,15 @@ class Plan:
         Raises
         ------
         ConfigError
-            If the data are not those that the run to resume began with, or no validation
-            example has a certain stem.
+            If the data are not those that the run to resume began with, or there are too few to
+            validate with.
         """
         recipe = self.recipe
+        if len(valid_set) < self.devices:
+            raise ConfigError(
+                f"data: {len(valid_set)} validation examples for {self.devices} devices, expected "
+                "one for each or more"
+            )
         net: Any = recipe.system().net
         frames_per_second = recipe.data.sample_rate / recipe.frontend.hop
         about = {

@@ -10,6 +10,7 @@ from torch.utils.data import DataLoader
 
 from unmask.errors import ConfigError, ModelError
 from unmask.metrics import si_sdr
+from unmask.train.devices import gather
 
 #: A target this far below the mixture is silent: an SI-SDR says nothing there.
 SILENT_DB = -60.0
@@ -133,11 +134,8 @@ def _rows(estimate: Any, loss: Any, valid_set: Any, fabric: Fabric, batch: int) 
 
 def _gather(rows: list[Tensor], fabric: Fabric, n_examples: int) -> Tensor:
     """Return the rows of all devices, in the order of the examples, on the CPU."""
-    if fabric.world_size == 1:
-        return torch.cat(rows).cpu()
     n_most = -(-n_examples // fabric.world_size)
     mine = torch.cat(rows)
     padding = mine.new_full((n_most - len(mine), mine.shape[1]), torch.nan)
-    table: Any = fabric.all_gather(torch.cat([mine, padding]))  # (device, example, column)
-    ordered: Tensor = table.transpose(0, 1).flatten(0, 1)[:n_examples]
-    return ordered.cpu()
+    table = gather(torch.cat([mine, padding]), fabric)  # (device, example, column)
+    return table.transpose(0, 1).flatten(0, 1)[:n_examples].cpu()
