@@ -442,6 +442,20 @@ def test_a_missing_stem_is_refused_unless_it_is_allowed_for(root):
     sets(root, targets=("drums",))
 
 
+def test_a_song_is_not_trained_on_and_validated_with(root):
+    everything = Tracks(glob="*/*")
+    refuse(root, ConfigError, "valid/c: would be trained on and", tracks=(everything, VALID))
+    stem = Tracks(glob="valid/c/vocals.wav", stem="vocals")
+    refuse(root, ConfigError, "valid/c: would be trained on and", tracks=(SONG, stem, VALID))
+
+
+def test_the_sum_of_all_but_vocals_is_no_other(root):
+    soundfile.write(root / "train/a/instrumental.wav", tone("guitar"), RATE)
+    refuse(root, ConfigError, "'accompaniment' is none of the sources")
+    train, _, _ = sets(root, sources=("vocals", "accompaniment", "other"), valid_examples=1)
+    assert any(held == {"accompaniment"} for held in train.tracks[0].contents)
+
+
 def test_a_silent_song_is_refused_and_a_silent_stem_is_not_used(root):
     silent = {stem: np.zeros(5 * N) for stem in SOURCES}
     write_song(root / "train/s", silent)
@@ -504,10 +518,9 @@ def test_excerpts_that_may_start_in_a_block_play_wherever_they_start(tmp_path, r
     x = np.zeros(60_000)
     x[::7_000] = 1.0
     x[20_000:21_000] = rng.standard_normal(1000)
-    write_song(tmp_path / "a", {"vocals": x})
-    train, _, _ = sets(
-        tmp_path, sources=("vocals",), tracks=(Tracks(glob="a"), Tracks(glob="a", valid_share=1.0))
-    )
+    for name in ("train/a", "valid/c"):
+        write_song(tmp_path / name, {"vocals": x})
+    train, _, _ = sets(tmp_path, sources=("vocals",))
     track = train.tracks[0]
     assert isinstance(track, Track)
     assert 0 < track.active.sum() < track.active.size

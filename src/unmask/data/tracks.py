@@ -43,10 +43,11 @@ class Tracks(Selection):
     def holds(self, name: str, sources: Collection[str]) -> tuple[str, frozenset[str]]:
         """Return the part of a track that the file of stem `name` goes to, and what is in it."""
         name = self.rename.get(name, name)
-        if name not in self.contains and name not in sources:
-            name = REST
-        held = {s if s in sources else REST for s in self.contains.get(name, [name])}
-        return name, frozenset(held)
+        if name in self.contains:
+            return name, frozenset(s if s in sources else REST for s in self.contains[name])
+        known = name in sources or name == canonical("instrumental")  # holds what others hold too
+        name = name if known else REST
+        return name, frozenset([name])
 
 
 @dataclass(frozen=True)
@@ -114,11 +115,18 @@ def find_songs(
     Raises
     ------
     ConfigError, AudioFileError
-        As :func:`unmask.data.recordings.choose`; or if a song lacks a target.
+        As :func:`unmask.data.recordings.choose`; or if a song lacks a target, holds what is none
+        of the sources, or would be trained on and validated with.
     """
+    parts: dict[Path, str] = {}
     for spec in specs:
         for part, path in choose(root, spec, files_of=_files_of(spec)):
             song = _song(path.relative_to(root).as_posix(), path, spec, sources)
+            if {parts.setdefault(file, part) for file in song.paths} != {part}:
+                raise ConfigError(
+                    f"data: {song.name}: would be trained on and validated with; "
+                    "change a glob or a valid_share"
+                )
             held = frozenset[str]().union(*song.contents.values(), spec.lacks)
             if song.whole and (missing := [name for name in targets if name not in held]):
                 raise AudioFileError(
