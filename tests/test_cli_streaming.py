@@ -287,7 +287,7 @@ def test_no_sound_at_all(model):
 
 def test_live(model, samples, monkeypatch):
     """A module in the place of sounddevice: no sound card has heard this."""
-    sound = FakeSound((samples[:3200] / 32768).astype(np.float32), pause_s=0.003)
+    sound = FakeSound((samples[:3200] / 32768).astype(np.float32))
     monkeypatch.setitem(sys.modules, "sounddevice", sound)
     listed = CliRunner().invoke(main, ["stream", "--list-devices"])
     assert (listed.exit_code, listed.output) == (0, "> 0 A microphone, ALSA (2 in)\n")
