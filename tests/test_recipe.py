@@ -1,13 +1,18 @@
 """Recipes: read, refused in one line, written back."""
 
+import json
+import re
 import tomllib
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 
 torch = pytest.importorskip("torch")
+pytest.importorskip("lightning_fabric")
 
-from unmask import recipe  # noqa: E402
+from unmask import recipe, train  # noqa: E402
 from unmask.errors import ConfigError  # noqa: E402
 
 RECIPES = sorted((Path(__file__).parents[1] / "recipes").glob("*.toml"))
@@ -93,14 +98,42 @@ def test_an_override_comes_on_top(path, override, section, name, value):
         ("train.steps", "expected KEY=VALUE"),
         ("name.x=1", "name is no table"),
         ("name=../x", r"name '\.\./x', expected letters, digits"),
-        ("backbone.kind=umx", r"no network named 'umx'; there are \['crn'"),
+        ("backbone.kind=umx", r"no network named 'umx'; there are \[.*'crn'"),
         ("backbone.width=3", r"backbone 'crn': unknown settings \['width'\]"),
         ("head.mask=irm3", "no mask family named 'irm3'"),
         ("head.slope=3.0", "complex_tanh"),
+        (
+            "head.mask=softmax",
+            "softmax masks sum to one over the sources, so that of 'speech' alone",
+        ),
+        ("head={mask='consistent:complex_tanh'}", "so that of 'speech' alone is always 1"),
+        ("head={mask='ibm_threshold'}", "ibm_threshold has bins where the mask is a step"),
+        ("head={mask='hybrid:complex:2000:ibm_threshold'}", "has bins where the mask is a step"),
+        ("head={mask='hybrid:irm9:2000:complex'}", "irm9"),
+        ("head.limit=high", r"\[head\]: limit is 'high', expected float"),
+        (
+            "backbone.channels=[4, 'six']",
+            r"\[backbone\]: channels is \[4, 'six'\], expected list of",
+        ),
+        ("backbone.channels=4", r"\[backbone\]: channels is 4, expected list of int"),
+        ("backbone=crn", r"backbone is 'crn', expected a table \[backbone\]"),
+        ("licence=3", "licence is 3, expected str"),
+        ("extends=3", r"unknown keys \['extends'\]"),
         ("frontend.kind=mel", "frontend: no kind 'mel'"),
         ("frontend.hop=33", "hop: 33 does not divide n_fft"),
         ("backbone.patch=5", "backbone: 32 bins .* no multiple of .* = 10"),
         ("loss.kind=pesq", r"no loss named \['pesq'\]"),
+        ("loss.kind={}", r"loss: weights {}, expected one or more, each above 0"),
+        ("loss.kind={sdr=-1.0}", "each above 0"),
+        ("loss.kind={sdr='x'}", "each above 0"),
+        ("loss.kind=3", "kind is 3, expected a sum"),
+        ("train.monitor=pesq", r"train: monitor 'pesq'; there are \['loss', 'si_sdr_db'"),
+        ("train.monitor=speech/si_sdr_db", "train: monitor 'speech/si_sdr_db'; there are"),
+        ("train.patience=-1", "patience and seed must be >= 0"),
+        ("train.precision=fp8", r"train: precision 'fp8'; there are \['32-true', 'bf16-mixed'\]"),
+        ("train.log=['csv', 'wandb']", r"train: no log \['wandb'\]; there are \['csv', 'tensor"),
+        ("train.learning_rate=0", "learning_rate > 0"),
+        ("data.recordings=all", r"recordings is 'all', expected \[\[data.recordings\]\]"),
         ("data.kind=music", r"\[data\] kind 'music'; there are \['speech_in_noise'"),
         ("data.clean_share=5", r"clean_share = 5\.0, expected 0 to 1"),
         ("data.snr_db=[3, 2]", r"must be \[low, high\]"),
@@ -113,6 +146,8 @@ def test_what_cannot_be_is_refused_in_one_line(path, override, message):
     with pytest.raises(ConfigError, match=message) as refusal:
         recipe.load(path, [override])
     assert "\n" not in str(refusal.value)
+    if "=" in override and not override.startswith("name.x"):
+        assert str(refusal.value).startswith(f"{path}: ")
 
 
 def test_a_mask_that_needs_frames_the_network_does_not_see_is_refused(path):
@@ -133,3 +168,167 @@ def test_a_file_that_is_missing_or_no_toml_is_named(tmp_path):
     broken.write_text("[train\n")
     with pytest.raises(ConfigError, match=r"broken\.toml: not a TOML file"):
         recipe.load(broken)
+
+
+def write(folder, **files):
+    for name, text in files.items():
+        (folder / f"{name}.toml").write_text(text)
+
+
+def test_a_recipe_may_extend_another_which_may_extend_a_third(path, tmp_path):
+    (tmp_path / "arms").mkdir()
+    write(
+        tmp_path,
+        arm='extends = "small.toml"\n[train]\nbatch = 3\n[data]\nsnr_db = [1, 2]\n'
+        "[head]\nlimit = 3.0",
+        **{"arms/leaf": 'extends = "../arm.toml"\nname = "leaf"\n[train]\nsteps = 5'},
+    )
+    base, leaf = recipe.load(path), recipe.load(tmp_path / "arms" / "leaf.toml", ["train.seed=4"])
+    assert (leaf.name, leaf.train.steps, leaf.train.batch, leaf.train.seed) == ("leaf", 5, 3, 4)
+    assert leaf.data.snr_db == (1.0, 2.0)  # a list is replaced, the tables around it are merged
+    assert leaf.data.recordings == base.data.recordings
+    assert leaf.head == recipe.Head(mask="complex_tanh", options={"limit": 3.0})
+    assert (leaf.backbone, leaf.loss, leaf.frontend) == (base.backbone, base.loss, base.frontend)
+    (tmp_path / "resolved.toml").write_text(leaf.to_toml())
+    assert recipe.load(tmp_path / "resolved.toml") == leaf
+
+
+def test_recipes_that_extend_what_cannot_be_are_refused(path, tmp_path):
+    write(
+        tmp_path,
+        a='extends = "b.toml"',
+        b='extends = "c.toml"',
+        c='extends = "a.toml"',
+        lost='extends = "nowhere.toml"',
+        number="extends = 3",
+        wrong='extends = "small.toml"\n[train]\nstep = 3',
+    )
+    for name, message in {
+        "a": r"a\.toml: extends itself, a\.toml -> b\.toml -> c\.toml -> a\.toml",
+        "lost": r"nowhere\.toml: no such recipe, which .*lost\.toml extends",
+        "number": "number.toml: extends is 3, expected a file",
+        "wrong": r"wrong\.toml \(extends small\.toml\): \[train\]: unknown keys \['step'\]",
+    }.items():
+        with pytest.raises(ConfigError, match=message) as refusal:
+            recipe.load(tmp_path / f"{name}.toml")
+        assert "\n" not in str(refusal.value)
+
+
+SONGS = {
+    "backbone": {"kind": "unet", "width": 0.0625},
+    "frontend": {"n_fft": 128, "hop": 64},
+    "data": {"kind": "stems", "sources": ["vocals", "drums", "other"]},
+}
+
+
+def songs(mask, *targets, **tables):
+    data = SONGS["data"] | {"targets": list(targets)}
+    return recipe.from_dict(SONGS | {"data": data, "head": {"mask": mask}} | tables)
+
+
+def test_masks_that_share_the_mixture_out_need_all_of_it():
+    for mask in ("softmax", "consistent:irm1", "consistent:complex_tanh"):
+        assert songs(mask, "vocals", "drums", "other").family.sums_to_one
+        with pytest.raises(ConfigError, match="nothing is left for the residual 'other'"):
+            songs(mask, "vocals", "drums")
+    with pytest.raises(ConfigError, match="ibm_argmax has bins where the mask is a step"):
+        songs("ibm_argmax", "vocals", "drums", "other")
+
+
+def test_a_score_of_one_stem_among_several_may_be_watched():
+    watched = songs("irm1", "vocals", "drums", train={"monitor": "drums/si_sdr_db"})
+    assert watched.train.monitor == "drums/si_sdr_db"
+    with pytest.raises(ConfigError, match="monitor 'bass/si_sdr_db'"):
+        songs("irm1", "vocals", "drums", train={"monitor": "bass/si_sdr_db"})
+
+
+@pytest.mark.parametrize(
+    ("mask", "loss", "sees", "words"),
+    [
+        ("complex", "sdr", "complex", ["does not hear the level"]),
+        ("iam", "si_sdr + 0.5*sdr", "magnitude", ["does not hear the level"]),
+        ("complex_tanh", "sdr", "magnitude", ["sees magnitudes only"]),
+        ("complex", "sdr + magnitude", "complex", []),
+        ("complex_tanh", "sdr", "compressed", []),
+        ("psm_unit", "sdr", "magnitude", []),
+    ],
+)
+def test_what_can_be_trained_but_is_odd_is_said(mask, loss, sees, words):
+    backbone = SONGS["backbone"] | {"input": sees}
+    said = songs(mask, "vocals", loss={"kind": loss}, backbone=backbone).remarks
+    assert len(said) == len(words)
+    assert all(word in line for word, line in zip(words, said, strict=True))
+
+
+TINY = (
+    "train.steps=1",
+    "train.batch=2",
+    "train.workers=0",
+    "train.precision=32-true",
+    "frontend.n_fft=128",
+    "frontend.hop=64",
+    "loss.n_fft=128",
+    "loss.hop=64",
+    "data.sample_rate=16000",
+    "data.valid_examples=2",
+)
+TINY_STEMS = ("backbone.width=0.0625", "data.samples=4096", "data.variants=1", "data.effects={}")
+TINY_SPEECH = ("backbone.channels=[4, 6]", "backbone.hidden=5", "data.seconds=0.25")
+
+
+@pytest.fixture(scope="module")
+def recordings(tmp_path_factory):
+    """A folder in which every recipe of the repository finds noises where it looks for sounds."""
+    root, rng = tmp_path_factory.mktemp("recordings"), np.random.default_rng(0)
+
+    def place(glob, k):
+        name = re.sub(r"\[(.).*?\]", r"\1", glob).replace("*", f"x{k}")
+        return root / name
+
+    def write(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.exists():
+            soundfile.write(path, 0.1 * rng.standard_normal(8000), 16000)
+
+    for data in (recipe.load(path).data for path in RECIPES):
+        for entry in getattr(data, "recordings", ()):
+            for k in range(1 if entry.valid_share in (0, 1) else 40):
+                write(place(entry.glob, k))
+        for entry in getattr(data, "tracks", ()):
+            merged = {name for held in entry.contains.values() for name in held}
+            here = set(data.sources) - merged - set(entry.lacks) | entry.contains.keys()
+            stems = [f"{name}.ogg" for name in (here or data.sources)]
+            for name in [""] if entry.stem else stems:
+                write(place(entry.glob, 0) / name)
+    return root
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_the_recipes_of_the_repository_can_be_trained(path, recordings, tmp_path):
+    small = TINY_STEMS if recipe.load(path).data_kind == "stems" else TINY_SPEECH
+    loaded = recipe.load(path, [*TINY, *small])
+    cache = recordings.parent / "cache"
+    run = train.run(loaded, tmp_path / "run", data_root=recordings, cache=cache)
+    scores = json.loads((run / train.RECORDS).read_text())["valid"]
+    assert {f"{stem}/si_sdr_db" in scores for stem in loaded.data.stems} == {
+        len(loaded.data.stems) > 1
+    }
+    assert scores["silent"] == 0
+    assert np.isfinite(list(scores.values())).all()
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_a_recipe_says_what_it_is_and_how_to_run_it(path):
+    text = path.read_text()
+    assert text.startswith("# ")
+    assert f"unmask train recipes/{path.name} --data FOLDER" in text or path.stem == "unet"
+    assert recipe.load(path).remarks == []
+
+
+def test_the_paper_s_network_has_the_paper_s_size():
+    loaded = recipe.load(next(path for path in RECIPES if path.stem == "unet-complex-sdr"))
+    with torch.device("meta"):
+        size = sum(p.numel() for p in loaded.system().net.parameters())
+    assert size == pytest.approx(9.82e6, rel=1e-3)
+    assert loaded.data.samples // loaded.frontend.hop + 1 == 256
+    assert (loaded.data.sample_rate, loaded.frontend.n_fft, loaded.train.batch) == (22050, 1024, 16)
