@@ -28,7 +28,7 @@ sys.path.append(str(HERE / "peers"))
 from denoisers import PEERS  # noqa: E402
 
 THREADS = ("OMP", "MKL", "OPENBLAS", "NUMEXPR", "RAYON", "VECLIB_MAXIMUM")
-WAYS = ("describe", "file", "stream")
+WAYS = ("file", "stream")
 NOTES = """\
 Speed is seconds of audio per second of CPU, in brackets of wall time; loading and resampling are
 left out. Streams are fed one hop a call, from Python. Latency is measured: the lag of the output at
@@ -42,14 +42,14 @@ def arguments():
     parser.add_argument("models", nargs="*", help="our models; all bundled ones when left out")
     parser.add_argument("--peers", type=Path, default=Path("peers"), help="folder of repositories")
     parser.add_argument("--python", default=sys.executable, help="interpreter for the peers")
-    parser.add_argument("--only", nargs="*", choices=PEERS, help="these peers; all when left out")
+    parser.add_argument("--only", default=",".join(PEERS), help="peers, as rnnoise,dtln; or none")
     parser.add_argument("--audio", type=Path, default=HERE.parent / "assets/demo/mixture.flac")
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--core", type=int, default=last_core(), help="the core to pin to")
     parser.add_argument("--timeout", type=float, default=900, help="seconds for one measurement")
     parser.add_argument("--out", type=Path, default=HERE / "speed", help="OUT.json and OUT.md")
-    return parser.parse_args()
+    return parser.parse_intermixed_args()
 
 
 def last_core():
@@ -101,16 +101,18 @@ def load():
     return os.getloadavg()[0] if hasattr(os, "getloadavg") else None
 
 
-def start(args):
-    """Return the report to go on with: the one that is there, if its settings are these."""
+def start(names, args):
+    """Return the report to go on with: what was measured with these settings of these systems."""
     settings = {"seconds": args.seconds, "audio": args.audio.name, "machine": machine()}
+    about = {name: measure(name, "describe", args) for name in names}
     path = args.out.with_suffix(".json")
-    if path.exists():
-        report = json.loads(path.read_text())
-        if report["settings"] == settings:
-            return report
+    report = json.loads(path.read_text()) if path.exists() else {"settings": settings}
+    if report["settings"] != settings:
         sys.exit(f"{path}: has other settings ({report['settings']}); move it or give --out")
-    return {"settings": settings, "runs": []}
+    known = report.get("about", {})
+    same = {name for name in names if good(about[name]) and known.get(name) == about[name]}
+    runs = [row for row in report.get("runs", []) if row["name"] in same and good(row)]
+    return {"settings": settings, "about": about, "runs": runs}
 
 
 def save(report, path):
@@ -122,24 +124,23 @@ def save(report, path):
 
 def run(names, args):
     """Measure what the report lacks; what was absent is tried again."""
-    report, path = start(args), args.out.with_suffix(".json")
-    report["runs"] = [row for row in report["runs"] if good(row)]
+    report, path = start(names, args), args.out.with_suffix(".json")
     done = {(row["name"], row["way"], row["repeat"]) for row in report["runs"]}
+    present = [name for name in names if good(report["about"][name])]
     missing = set()
     for repeat in range(args.repeats):
-        for name in names if repeat % 2 == 0 else names[::-1]:
-            for way in WAYS:
-                known = (name, way, repeat) in done or (name, way) in missing
-                if known or (name, "describe") in missing or (way == "describe" and repeat):
-                    continue
-                row = {"name": name, "way": way, "repeat": repeat, "load": load()}
-                row |= measure(name, way, args)
-                row["date"] = datetime.date.today().isoformat()
-                report["runs"].append(row)
-                if not good(row):
-                    missing.add((name, way))
-                save(report, path)
-                print(name, way, repeat, row.get("absent") or times(row) or "", flush=True)
+        turns = present if repeat % 2 == 0 else present[::-1]
+        for name, way in ((name, way) for name in turns for way in WAYS):
+            if (name, way, repeat) in done or (name, way) in missing:
+                continue
+            row = {"name": name, "way": way, "repeat": repeat, "load": load()}
+            row |= measure(name, way, args) | {"date": datetime.date.today().isoformat()}
+            report["runs"].append(row)
+            if not good(row):
+                missing.add((name, way))
+            save(report, path)
+            print(name, way, repeat, row.get("absent") or times(row), flush=True)
+    save(report, path)
     return report
 
 
@@ -149,7 +150,7 @@ def good(row):
 
 def times(row):
     """Return seconds of audio per second of CPU, of one measurement."""
-    return f"{row['audio_s'] / row['cpu_s']:.1f}" if "cpu_s" in row else None
+    return f"{row['audio_s'] / row['cpu_s']:.1f}"
 
 
 def table(report, names):
@@ -157,17 +158,18 @@ def table(report, names):
     rows = defaultdict(lambda: defaultdict(list))
     for row in report["runs"]:
         rows[row["name"]][row["way"]].append(row)
-    present = [name for name in names if good(rows[name]["describe"][0])]
+    about = report["about"]
+    present = [name for name in names if good(about[name])]
     present.sort(key=lambda name: -(rate(rows[name]["file"], "cpu_s") or 0))
     lines = [
         "| system | rate | file, × real time | stream, × real time | "
         "hop, ms: all, median, 99.9 % | latency | memory | weights | MMAC/s |",
         "|---|---|---|---|---|---|---|---|---|",
-        *(line(name, rows[name]) for name in present),
+        *(line(name, about[name], rows[name]) for name in present),
     ]
     for name in names:
         if name not in present:
-            lines.append(f"| {name} | not measured: {rows[name]['describe'][0]['absent']} |")
+            lines.append(f"| {name} | not measured: {about[name]['absent']} |")
     return lines
 
 
@@ -182,8 +184,8 @@ def middle(runs, key, form):
     return format(median(values), form) if values else "–"
 
 
-def line(name, rows):
-    about, whole, stream = rows["describe"][0], rows["file"], rows["stream"]
+def line(name, about, rows):
+    whole, stream = rows["file"], rows["stream"]
     label = name.removeprefix("unmask:")
     label = (
         f"**{Path(label).stem if label.endswith('.onnx') else label}**" if label != name else name
@@ -207,15 +209,17 @@ def speed(runs):
 
 def text(report, names):
     settings, runs = report["settings"], report["runs"]
+    if not runs:
+        return table(report, names)
     n_repeats = 1 + max((row["repeat"] for row in runs), default=0)
     loads = [row["load"] for row in runs if row.get("load") is not None]
-    about = {row["name"]: row for row in runs if row["way"] == "describe" and good(row)}
+    about = {name: row for name, row in report["about"].items() if good(row)}
     return [
         "# Speed, beside peers",
         "",
         f"Made by `python bench/speed.py`, {runs[-1]['date']}: {settings['machine']}; one thread "
         f"on one core; {settings['seconds']:g} s of {settings['audio']}, repeated as often as "
-        f"needed, at each system's own rate; median of {n_repeats} in alternating order; load "
+        f"needed, at each system's own rate; median of {n_repeats} runs in alternating order; load "
         f"average before a measurement {median(loads):.1f}, at most {max(loads):.1f} (1 is this "
         "program itself).",
         "",
@@ -231,8 +235,8 @@ def text(report, names):
 
 def main():
     args = arguments()
-    models = [f"unmask:{name}" for name in args.models or bundled()]
-    names = [*models, *(PEERS if args.only is None else args.only)]
+    peers = [name for name in args.only.split(",") if name != "none"]
+    names = [*(f"unmask:{name}" for name in args.models or bundled()), *peers]
     report = run(names, args)
     lines = text(report, names)
     args.out.with_suffix(".md").write_text("\n".join(lines) + "\n")

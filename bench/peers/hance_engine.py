@@ -37,6 +37,9 @@ class HANCE(Hops):
     def fresh(self):
         """Load the model anew: not part of what is timed."""
         self._processor = self._engine.create_processor(self._model, 1, self.sample_rate)
+        for bus in range(self._processor.get_number_of_output_buses()):
+            self._processor.set_output_bus_sensitivity(bus, 0.0)
+            self._processor.set_output_bus_volume(bus, float(bus == 0))  # all of them are the input
         self._is_fresh = True
 
     def stream(self):

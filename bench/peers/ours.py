@@ -17,6 +17,7 @@ class Unmask:
         self.licence = model.metadata.get("licence", "")
         self.version = f"{model.name} {model.version}"
         self.counts = {key: model.metadata.get(key) for key in ("parameters", "macs_per_second")}
+        self.counts["sha256"] = model.sha256
 
     def denoise(self, waveform):
         """Denoise a whole recording."""
