@@ -160,11 +160,48 @@ def test_options_that_cannot_work(run, tmp_path, model, noisy, options, words):
 
 
 @pytest.mark.parametrize(
-    "options", [("-f", "m4a"), ("-j", "0"), ("--threads", "0"), ("--reference", "no"), ()]
+    "options",
+    [
+        *[("-f", "m4a"), ("-j", "0"), ("--threads", "0"), ("--reference", "no"), ()],
+        ("--start", "soon"),
+        ("--limit-db", "6"),  # of `denoise`
+    ],
 )
 def test_wrong_usage_is_exit_code_2(run, model, noisy, options):
     files = [noisy] if options else []
     assert run("separate", "-m", model, *files, *options).exit_code == 2
+
+
+def test_without_a_model_it_says_which_there_are(run, noisy):
+    refused(run("separate", noisy), "model: none given; choose denoise-16k or", ".onnx", "-m")
+
+
+def test_a_remix_takes_gains_in_decibels(run, tmp_path, model, noisy):
+    gains = ("--gain", "speech=-inf", "--gain", "noise=-6.0206")
+    result = run("separate", "-m", model, noisy, "--remix", *gains, "--json", "r.json")
+    assert result.exit_code == 0
+    assert result.stdout == "separated/tiny/noisy/remix.wav\n"
+    [record] = json.loads((tmp_path / "r.json").read_text())
+    parts = record["outputs"][0]["parts"]
+    assert parts == {"speech": 0.0, "noise": pytest.approx(0.5, abs=1e-6)}
+
+
+def test_the_noise_is_taken_down_by_a_limit_in_a_part_of_the_file(run, tmp_path, model, noisy):
+    result = run("denoise", "-m", model, noisy, "--limit-db", 0, "--start", 0.1, "--end", 0.3)
+    assert result.exit_code == 0
+    written, _ = audio.read(tmp_path / "separated/tiny/noisy/speech.wav")
+    np.testing.assert_allclose(written, audio.read(noisy)[0][:, 1600:4800], rtol=0, atol=4e-5)
+
+
+@pytest.mark.parametrize("gain", ["vocals", "=3", "speech=loud", "speech=nan", "speech=9999999"])
+def test_a_gain_that_is_none_is_refused(run, model, noisy, gain):
+    result = run("separate", "-m", model, noisy, "--remix", "--gain", gain)
+    refused(result, f"--gain {gain}: expected STEM=DB")
+
+
+def test_a_part_is_not_scored(run, tmp_path, model, noisy):
+    result = run("separate", "-m", model, noisy, "--reference", tmp_path, "--start", "0.1")
+    refused(result, "--reference: scores whole stems")
 
 
 def test_the_files_that_were_written_are_printed(run, tmp_path, model, noisy):

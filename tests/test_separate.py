@@ -180,6 +180,103 @@ def test_two_stems_are_one_and_all_else(record_file, tmp_path, model, asked, kep
     np.testing.assert_allclose(one + rest, mixture, rtol=0, atol=1e-6)
 
 
+@pytest.mark.parametrize("subtype", ["FLOAT", "PCM_16", "PCM_24"])
+def test_a_neutral_remix_is_the_input(record_file, tmp_path, model, subtype):
+    path = record_file(subtype=subtype)
+    output = Output(out=tmp_path / "out", remix=True, gains={"vocals": 1.0})
+    [written] = separate_file(path, model, output)["outputs"]
+    assert files_below(tmp_path / "out/duo") == ["song/job.json", "song/remix.wav"]
+    tolerance = 1e-6 if subtype == "FLOAT" else 0
+    remix, song = audio.read(written["path"])[0], audio.read(path)[0]
+    np.testing.assert_allclose(remix, song, rtol=0, atol=tolerance)
+
+
+def test_a_remix_is_the_sum_of_the_stems_with_their_gains(record_file, tmp_path, model):
+    path = record_file(subtype="FLOAT")
+    gains = {"Voice": 0.0, "drums": 2.0}
+    output = Output(out=tmp_path / "out", remix=True, gains=gains)
+    [written] = separate_file(path, model, output)["outputs"]
+    assert written["parts"] == {"vocals": 0.0, "drums": 2.0, "noise": 1.0}
+    stems = model.separate(*audio.read(path), residual=True)
+    expected = 2 * stems["drums"] + stems["noise"]
+    np.testing.assert_allclose(audio.read(written["path"])[0], expected, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("limit_db", [0.0, 6.0, 20.0, 200.0])
+def test_the_limit_leaves_a_floor_of_what_is_taken_out(record_file, tmp_path, limit_db):
+    """A network that takes out everything takes it down by the limit."""
+    mask = {"family": "complex", "options": {}}
+    shy = load_model(onnx_models.constant(tmp_path / "m.onnx", [[0.25, 0]], mask=mask))
+    path, floor = record_file(subtype="FLOAT"), 10 ** (-limit_db / 20)
+    song, _ = audio.read(path)
+    output = Output(out=tmp_path / "out", limit_db=limit_db, residual=True)
+    speech, noise = (
+        audio.read(out["path"])[0] for out in separate_file(path, shy, output)["outputs"]
+    )
+    np.testing.assert_allclose(speech, (0.25 + 0.75 * floor) * song, rtol=0, atol=1e-6)
+    np.testing.assert_allclose(speech + noise, song, rtol=0, atol=1e-6)
+    output = Output(out=tmp_path / "out", limit_db=limit_db, two_stems="noise")
+    separate_file(path, shy, output)
+    rest, _ = audio.read(tmp_path / "out/test/song/no_noise.wav")
+    np.testing.assert_allclose(rest, speech, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("rate", [16000, 44100])
+@pytest.mark.parametrize(
+    ("start_s", "end_s"), [(0.25, 1.0), (0.0, 0.3), (0.1234567, None), (0.2, 99.0)]
+)
+def test_a_part_is_separated_as_a_file_of_its_own(
+    record_file, tmp_path, model, rate, start_s, end_s
+):
+    path = record_file(subtype="FLOAT", n_samples=100_000, rate=rate)
+    song, _ = audio.read(path)
+    part = song[:, round(start_s * rate) : None if end_s is None else round(end_s * rate)]
+    seen = []
+    separate_file(
+        path,
+        model,
+        Output(out=tmp_path / "out", start_s=start_s, end_s=end_s),
+        progress=lambda _, share: seen.append(share),
+    )
+    written, _ = audio.read(tmp_path / "out/duo/song/vocals.wav")
+    assert written.shape == part.shape
+    np.testing.assert_allclose(written, model.separate(part, rate)["vocals"], rtol=0, atol=1e-6)
+    assert seen[-1] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"remix": True, "two_stems": "vocals"}, "leave out two_stems, residual and limit_db"),
+        ({"remix": True, "residual": False}, "leave out two_stems, residual and limit_db"),
+        ({"gains": {"vocals": 1.0}}, "remix, which is not asked for"),
+        ({"remix": True, "gains": {"vocals": -1.0}}, "expected finite factors >= 0"),
+        ({"remix": True, "gains": {"vocals": np.inf}}, "expected finite factors >= 0"),
+        ({"limit_db": -1.0}, "limit_db: -1.0, expected >= 0"),
+        ({"limit_db": np.nan}, "limit_db: nan, expected >= 0"),
+        ({"start_s": 2.0, "end_s": 2.0}, "2 s to 2.0 s, expected 0 <= start < end"),
+        ({"start_s": -1.0}, "expected 0 <= start < end"),
+        ({"start_s": np.nan}, "expected 0 <= start < end"),
+    ],
+)
+def test_parts_that_cannot_be_are_refused(settings, words):
+    with pytest.raises(ConfigError, match=words):
+        Output(**settings)
+
+
+def test_parts_that_the_model_or_the_file_lacks_are_refused(record_file, tmp_path, model):
+    path = record_file(n_samples=16000)
+    for settings, error, words in (
+        ({"remix": True, "gains": {"guitar": 1.0}}, ConfigError, "'guitar': model duo has vocals"),
+        ({"limit_db": 6.0}, ConfigError, "model duo has 2 stems, expected one"),
+        ({"start_s": 1.0}, AudioFileError, r"has 0 samples \(0 ms\) in the part of its 1 s"),
+        ({"start_s": 0.9999}, AudioFileError, "has 2 samples"),
+    ):
+        with pytest.raises(error, match=words):
+            separate_file(path, model, Output(out=tmp_path / "out", **settings))
+        assert not (tmp_path / "out").exists()
+
+
 def test_an_unknown_stem_is_refused_with_what_there_is(record_file, tmp_path, model):
     with pytest.raises(ConfigError, match="'guitar': model duo has vocals, drums, noise"):
         separate_file(record_file(), model, Output(out=tmp_path / "out", two_stems="guitar"))
@@ -207,7 +304,7 @@ def test_the_run_record_says_how_it_was_made(record_file, tmp_path, model):
     assert record["input"]["n_samples"] == 20000
     assert record["model"]["sha256"] == model.sha256
     assert record["settings"]["filename"] == "{model}/{track}/{stem}.{ext}"
-    assert {written["gain"] for written in record["outputs"]} == {1.0}
+    assert [out["parts"] for out in record["outputs"]] == [{"vocals": 1.0}, {"drums": 1.0}]
     assert record["timings"]["seconds"] > 0
     assert {"unmask", "python", "onnxruntime"} <= record["versions"].keys()
 

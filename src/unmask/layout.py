@@ -1,5 +1,6 @@
 """Where stems go: the names of all files of a run, settled before it begins."""
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -41,6 +42,16 @@ class Output:
     """Write only this stem, and everything else as ``no_{stem}``."""
     residual: bool | None = None
     """Also write what the stems leave of the mixture; default: if it is a source, as "other"."""
+    remix: bool = False
+    """Write one file ``remix`` instead: the sum of all stems, the input itself but for `gains`."""
+    gains: Mapping[str, float] = field(default_factory=dict)
+    """Factors of stems in the remix; 0 takes one out, what is not named has 1."""
+    limit_db: float | None = None
+    """Most that a model of one stem takes the rest down by: of the residual, so much is left in."""
+    start_s: float = 0.0
+    """Where the part of the recording begins that is separated, as if it were a file of its own."""
+    end_s: float | None = None
+    """Where it ends; default: with the recording."""
 
     def __post_init__(self) -> None:
         try:
@@ -52,6 +63,21 @@ class Output:
             ) from None
         if self.format not in (None, *FORMATS):
             raise ConfigError(f"format: {self.format!r}, expected one of {', '.join(FORMATS)}")
+        self._check_parts()
+
+    def _check_parts(self) -> None:
+        if self.remix and {self.two_stems, self.residual, self.limit_db} != {None}:
+            raise ConfigError("remix: is one file, leave out two_stems, residual and limit_db")
+        if self.gains and not self.remix:
+            raise ConfigError("gains: are those of a remix, which is not asked for; set remix")
+        if not all(0 <= gain < math.inf for gain in self.gains.values()):
+            raise ConfigError(f"gains: {dict(self.gains)}, expected finite factors >= 0")
+        if self.limit_db is not None and not 0 <= self.limit_db < math.inf:
+            raise ConfigError(f"limit_db: {self.limit_db}, expected >= 0; leave out for no limit")
+        if not 0 <= self.start_s < (math.inf if self.end_s is None else self.end_s):
+            raise ConfigError(
+                f"start, end: {self.start_s:g} s to {self.end_s} s, expected 0 <= start < end"
+            )
 
     def path(self, model: str, track: str, stem: str, ext: str) -> Path:
         """Return where a stem goes; refuse what lies outside the folder."""
@@ -119,21 +145,47 @@ def _sources(path: Path, out: Path) -> Iterator[tuple[Path, str]]:
 def _job(source: Path, track: str, model: Names, output: Output) -> Job:
     suffix = source.suffix.lower()
     ext = output.format or (suffix if suffix in _LOSSLESS else ".wav").removeprefix(".")
-    targets = {
-        stem: output.path(model.name, track, stem, ext) for stem in written_stems(model, output)
-    }
+    targets = {stem: output.path(model.name, track, stem, ext) for stem in written(model, output)}
     return Job(source, track, targets, output.path(model.name, track, "job", "json"))
 
 
-def written_stems(model: Names, output: Output) -> tuple[str, ...]:
-    """Return the names of the stems that are written."""
-    known = (*model.stems, model.residual)
-    if output.two_stems is None:
-        wanted = model.residual_is_source if output.residual is None else output.residual
-        return known if wanted else model.stems
-    same = [stem for stem in known if canonical(stem) == canonical(output.two_stems)]
-    if not same:
+def written(model: Names, output: Output) -> dict[str, dict[str, float]]:
+    """Return what is written: name of the file -> the outputs of the model it adds up, and factors.
+
+    Raises
+    ------
+    ConfigError
+        If the model has no stem of that name, or several where one is expected.
+    """
+    parts = (*model.stems, model.residual)
+    if output.remix:
+        gains = {_one(parts, stem, model): gain for stem, gain in output.gains.items()}
+        return {"remix": {part: gains.get(part, 1.0) for part in parts}}
+    rows = {part: {part: 1.0} for part in parts}
+    if output.limit_db is not None:
+        _limit(rows, model, floor=10 ** (-output.limit_db / 20))
+    if output.two_stems is not None:
+        one = _one(parts, output.two_stems, model)
+        rest = [row for part, row in rows.items() if part != one]
+        return {one: rows[one], f"no_{one}": {k: v for row in rest for k, v in row.items()}}
+    wanted = model.residual_is_source if output.residual is None else output.residual
+    return rows if wanted else {stem: rows[stem] for stem in model.stems}
+
+
+def _limit(rows: dict[str, dict[str, float]], model: Names, *, floor: float) -> None:
+    """Leave a share `floor` of the residual with the only stem."""
+    if len(model.stems) > 1:
         raise ConfigError(
-            f"stem {output.two_stems!r}: model {model.name} has {', '.join(known)}; choose of these"
+            f"limit_db: model {model.name} has {len(model.stems)} stems, expected one; "
+            "set the gains of a remix"
         )
-    return same[0], f"no_{same[0]}"
+    rows[model.stems[0]][model.residual] = floor
+    rows[model.residual][model.residual] = 1 - floor
+
+
+def _one(parts: Iterable[str], asked: str, model: Names) -> str:
+    """Return the output that is asked for."""
+    for part in parts:
+        if canonical(part) == canonical(asked):
+            return part
+    raise ConfigError(f"stem {asked!r}: model {model.name} has {', '.join(parts)}; choose of these")

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import os
 import platform
 import shutil
@@ -22,7 +23,7 @@ from unmask import audio
 from unmask._arrays import Array
 from unmask._version import __version__
 from unmask.errors import AudioFileError, SampleRateError, UnmaskError
-from unmask.layout import Job, Output, plan
+from unmask.layout import Job, Output, plan, written
 from unmask.metadata import SAMPLE_RATES
 from unmask.model import Model
 from unmask.stream import Streamer
@@ -162,33 +163,40 @@ def _separate(
     """Write the stems and the record of one file below `folder`."""
     began, busy = time.perf_counter(), time.process_time()
     info = audio.info(job.source)
-    _check(info)
+    n_samples = _n_samples(info, output)
+    _check(info, n_samples)
     staged = {stem: folder / path.relative_to(output.out) for stem, path in job.targets.items()}
     for path in staged.values():
         path.parent.mkdir(parents=True, exist_ok=True)
-    complete = output.two_stems is not None or model.residual in job.targets
+    rows = written(model, output)
     streamer = Streamer(
-        model, sample_rate=info.sample_rate, n_channels=info.n_channels, residual=complete
+        model,
+        sample_rate=info.sample_rate,
+        n_channels=info.n_channels,
+        residual=any(model.residual in row for row in rows.values()),
     )
+    complete = _adds_up(rows, (*model.stems, model.residual))
     with ExitStack() as stack:
         writers = [
             stack.enter_context(_writer(path, info, output.subtype)) for path in staged.values()
         ]
         n_done = 0
-        for parts in _parts(streamer, job.source):
-            stems = np.stack(_chosen(parts, job, output))
+        for parts in _parts(streamer, job.source, output):
+            stems = np.stack([_mix(parts, row) for row in rows.values()])
             if complete:  # what is written adds up to the mixture
                 stems = audio.round_together(stems, writers[0].subtype)
             for writer, stem in zip(writers, stems, strict=True):
                 writer.write(stem)
             n_done += stems.shape[-1]
             if progress:
-                progress(job.source, n_done / info.n_samples)
-    seconds = {
+                progress(job.source, n_done / n_samples)
+    seconds: dict[str, float] = {
         "seconds": time.perf_counter() - began,
         "cpu_seconds": time.process_time() - busy,
     }
-    record = _record(job, info, model, output, [writer.report for writer in writers], seconds)
+    reports = [writer.report for writer in writers]
+    seconds["times_real_time"] = n_samples / info.sample_rate / seconds["seconds"]
+    record = _record(job, info, model, output, reports, seconds)
     text = json.dumps(record, indent=2)
     (folder / job.record.relative_to(output.out)).write_text(text + "\n", encoding="utf-8")
     return record
@@ -200,22 +208,32 @@ def _writer(path: Path, info: audio.AudioInfo, subtype: str | None) -> audio.Wri
     return audio.Writer(path, info.sample_rate, info.n_channels, subtype=subtype)
 
 
-def _parts(streamer: Streamer, path: Path) -> Iterator[dict[str, Array]]:
-    for block in audio.read_blocks(path):
+def _parts(streamer: Streamer, path: Path, output: Output) -> Iterator[dict[str, Array]]:
+    for block in audio.read_blocks(path, start_s=output.start_s, stop_s=output.end_s):
         yield streamer.process(block)
     yield streamer.flush()
 
 
-def _chosen(parts: dict[str, Array], job: Job, output: Output) -> list[Array]:
-    """Return the arrays that are written, in the order of the targets."""
-    if output.two_stems is None:
-        return list(parts.values())
-    wanted = next(iter(job.targets))
-    rest = [part for stem, part in parts.items() if stem != wanted]
-    return [parts[wanted], np.sum(rest, axis=0)]
+def _mix(parts: Mapping[str, Array], row: Mapping[str, float]) -> Array:
+    """Return the sum of some outputs, each with its factor."""
+    terms = [parts[part] if gain == 1 else gain * parts[part] for part, gain in row.items()]
+    return terms[0] if len(terms) == 1 else np.sum(terms, axis=0, dtype=np.float32)
 
 
-def _check(info: audio.AudioInfo) -> None:
+def _adds_up(rows: Mapping[str, Mapping[str, float]], parts: Iterable[str]) -> bool:
+    """Tell whether all that is written adds up to the mixture."""
+    shares = [sum(row.get(part, 0.0) for row in rows.values()) for part in parts]
+    return all(math.isclose(share, 1.0) for share in shares)
+
+
+def _n_samples(info: audio.AudioInfo, output: Output) -> int:
+    """Return the number of samples that are separated."""
+    start = round(output.start_s * info.sample_rate)
+    end = info.n_samples if output.end_s is None else round(output.end_s * info.sample_rate)
+    return max(0, min(end, info.n_samples) - start)
+
+
+def _check(info: audio.AudioInfo, n_samples: int) -> None:
     low, high = SAMPLE_RATES
     if not low <= info.sample_rate <= high:
         raise SampleRateError(
@@ -227,10 +245,12 @@ def _check(info: audio.AudioInfo) -> None:
             f"{info.path}: has {info.n_channels} channels, at most {MAX_CHANNELS} can be "
             "separated; split it into files of fewer channels first"
         )
-    if info.duration_s < _SHORTEST_S:
-        plural = "" if info.n_samples == 1 else "s"
+    seconds = n_samples / info.sample_rate
+    if seconds < _SHORTEST_S:
+        plural = "" if n_samples == 1 else "s"
+        part = "" if n_samples == info.n_samples else f" in the part of its {info.duration_s:g} s"
         raise AudioFileError(
-            f"{info.path}: has {info.n_samples} sample{plural} ({1000 * info.duration_s:.2g} ms), "
+            f"{info.path}: has {n_samples} sample{plural} ({1000 * seconds:.2g} ms){part}, "
             "expected at least 10 ms; is it the right file?"
         )
 
@@ -245,6 +265,7 @@ def _record(
 ) -> dict[str, Any]:
     with job.source.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    rows = written(model, output).values()
     packages = ("numpy", "scipy", "onnxruntime", "soundfile")
     return {
         "made": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -256,13 +277,13 @@ def _record(
                 "stem": stem,
                 "path": str(path),
                 "n_samples": report.n_samples,
-                "gain": 1.0,
+                "parts": parts,
                 "peak": report.peak,
                 "clipped": report.clipped,
             }
-            for (stem, path), report in zip(job.targets.items(), reports, strict=True)
+            for (stem, path), parts, report in zip(job.targets.items(), rows, reports, strict=True)
         ],
-        "timings": seconds | {"times_real_time": info.duration_s / seconds["seconds"]},
+        "timings": seconds,
         "versions": {"unmask": __version__, "python": platform.python_version()}
         | {name: version(name) for name in packages},
     }

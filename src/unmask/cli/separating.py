@@ -1,5 +1,6 @@
 """``unmask separate`` and ``unmask denoise``: files in, files out."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from unmask.cli import show
-from unmask.errors import UnmaskError
+from unmask.errors import ConfigError, UnmaskError
 
 if TYPE_CHECKING:
     from unmask.layout import Job, Output
@@ -54,6 +55,17 @@ _OPTIONS: Sequence[Callable[[Any], Any]] = (
         help="Whether what the stems leave is written. Default: if it is a source, as 'other'.",
     ),
     click.option(
+        "--start",
+        "start_s",
+        type=float,
+        default=0.0,
+        metavar="SECONDS",
+        help="Separate only what follows, as if it were a file of its own.",
+    ),
+    click.option(
+        "--end", "end_s", type=float, metavar="SECONDS", help="Separate only what comes before."
+    ),
+    click.option(
         "--reference",
         type=click.Path(exists=True, file_okay=False),
         metavar="FOLDER",
@@ -73,7 +85,17 @@ def _with_options(command: Callable[..., None]) -> Callable[..., None]:
 
 
 @click.command()
-@click.option("-m", "--model", required=True, help="Bundled name or .onnx file.")
+@click.option("-m", "--model", help="Bundled name or .onnx file.")
+@click.option(
+    "--remix", is_flag=True, help="Write one file instead: all stems, added up with their gains."
+)
+@click.option(
+    "--gain",
+    "gains_db",
+    multiple=True,
+    metavar="STEM=DB",
+    help="Gain of a stem in the remix, -inf takes it out; may be given several times.",
+)
 @_with_options
 def separate(**options: Any) -> None:
     """Separate recordings into stems.
@@ -86,12 +108,19 @@ def separate(**options: Any) -> None:
       unmask separate -m MODEL.onnx song.flac
       unmask separate -m MODEL.onnx album/ -o stems -j 2 --two-stems vocals
       unmask separate -m MODEL.onnx song.wav --filename "{track}_{stem}.{ext}"
+      unmask separate -m MODEL.onnx song.wav --remix --gain vocals=-inf --gain drums=3
     """
     _run(**options)
 
 
 @click.command()
 @click.option("-m", "--model", default=_DENOISER, help="Bundled name or .onnx file.")
+@click.option(
+    "--limit-db",
+    type=float,
+    metavar="DB",
+    help="Take the noise down by this much at most. Default: as far as the model can.",
+)
 @_with_options
 def denoise(**options: Any) -> None:
     """Take the noise out of recordings of speech.
@@ -102,6 +131,7 @@ def denoise(**options: Any) -> None:
     Examples:
       unmask denoise interview.wav
       unmask denoise takes/ -o clean --residual
+      unmask denoise interview.wav --limit-db 12 --start 60 --end 90.5
       unmask denoise noisy.wav --reference folder_with_speech_and_noise
     """
     _run(**options)
@@ -109,19 +139,27 @@ def denoise(**options: Any) -> None:
 
 def _run(
     paths: Sequence[str],
-    model: str,
+    model: str | None,
     jobs: int,
     threads: int,
     reference: str | None,
     json_file: str | None,
     quiet: bool,
+    gains_db: Sequence[str] = (),
     **output: Any,
 ) -> None:
     from unmask.layout import Output, plan
-    from unmask.model import load_model
+    from unmask.model import bundled, load_model
 
+    if model is None:
+        raise ConfigError(
+            f"model: none given; choose {' or '.join(bundled())} or an .onnx file with -m"
+        )
+    gains = dict(map(_gain, gains_db))
+    settings = Output(**output | {"out": Path(output["out"]), "gains": gains})
+    if reference and (settings.remix or settings.start_s or settings.end_s is not None):
+        raise ConfigError("--reference: scores whole stems; leave out --remix, --start and --end")
     loaded = load_model(model, threads=threads)
-    settings = Output(**output | {"out": Path(output["out"])})
     planned = plan(paths, loaded, settings)
     done = _separate_all(planned, loaded, settings, n_jobs=jobs, quiet=quiet)
     n_failed = len(planned) - len(done)
@@ -135,6 +173,18 @@ def _run(
     show.write_json(json_file, [record for _, record in done])
     if n_failed:
         click.get_current_context().exit(1)
+
+
+def _gain(text: str) -> tuple[str, float]:
+    """Return the stem and the factor that ``STEM=DB`` names."""
+    stem, equals, db = text.partition("=")
+    try:
+        gain = 10 ** (float(db) / 20)
+    except (ValueError, OverflowError):
+        gain = math.nan
+    if not (stem and equals and math.isfinite(gain)):
+        raise ConfigError(f"--gain {text}: expected STEM=DB, as vocals=-6 or vocals=-inf")
+    return stem, gain
 
 
 def _separate_all(
