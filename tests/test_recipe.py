@@ -103,7 +103,7 @@ def test_an_override_comes_on_top(path, override, section, name, value):
         ("head.mask=irm3", "no mask family named 'irm3'"),
         ("head.slope=3.0", "complex_tanh"),
         (
-            "head.mask=softmax",
+            "head={mask='softmax'}",
             "softmax masks sum to one over the sources, so that of 'speech' alone",
         ),
         ("head={mask='consistent:complex_tanh'}", "so that of 'speech' alone is always 1"),
