@@ -184,15 +184,16 @@ def _places(degrees: Array, energy: Array, labels: _Labels) -> Iterator[Place]:
     """Yield the sums over every group of bins; all arguments are of the bins that count."""
     rotated = degrees > _ROTATED_DEG
     columns = (np.ones_like(energy), energy, energy * degrees, rotated, energy * rotated)
-    total = [column.sum() for column in columns]
-    for kind, (names, index) in labels.items():
-        sums = [
-            np.bincount(index + 1, weights=column, minlength=len(names) + 1)[1:]
-            for column in columns
-        ]
-        for name, (n, loud, turned, n_rotated, loud_rotated) in zip(
-            names, np.transpose(sums), strict=True
-        ):
+    sums = {
+        kind: np.transpose(
+            [np.bincount(index + 1, column, len(names) + 1)[1:] for column in columns]
+        )
+        for kind, (names, index) in labels.items()
+    }
+    total = sums["whole"][0]
+    for kind, (names, _) in labels.items():
+        for name, row in zip(names, sums[kind], strict=True):
+            n, loud, turned, n_rotated, loud_rotated = row
             yield Place(
                 kind=kind,
                 name=name,
