@@ -1,5 +1,6 @@
 """The loop: steps over seeded examples, validations, checkpoints to go on from."""
 
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -19,6 +20,11 @@ from unmask.train.plan import BEST, LAST
 from unmask.train.progress import Bar, Clock
 from unmask.train.records import Records
 from unmask.train.validation import validate
+
+
+#: How processes that make examples begin. A device that was itself spawned would spawn them, with a
+#: copy of what is memory-mapped.
+_WORKERS = "fork" if sys.platform == "linux" else None
 
 
 def learning_rate(step: int, settings: Train) -> float:
@@ -135,6 +141,7 @@ class Trainer:
             examples,
             batch_sampler=mine,
             num_workers=self.settings.workers,
+            multiprocessing_context=_WORKERS if self.settings.workers else None,
             pin_memory=self.fabric.device.type == "cuda",
             generator=torch.Generator(),  # leaves the generator of the network alone
         )
