@@ -1,5 +1,6 @@
 """Augmentation: what a change does to a sound is known before; nothing depends on the order."""
 
+import shutil
 import sys
 from itertools import pairwise
 
@@ -183,6 +184,17 @@ def test_a_variant_is_made_once_for_all_runs(root, monkeypatch):
     monkeypatch.setattr(Variation, "apply", None)
     again, _, _ = sets(root, variants=3, targets=("drums",))
     assert [track.file for track in first.tracks] == [track.file for track in again.tracks]
+
+
+def test_processes_fill_the_cache_with_the_same(root):
+    def kept(**settings):
+        tracks = sets(root, variants=2, **settings)[0].tracks
+        return {track.file.name: np.load(track.file).tobytes() for track in tracks}
+
+    alone = kept()
+    shutil.rmtree(root / "cache")
+    assert kept(jobs=2) == alone
+    assert len(alone) == 4
 
 
 def test_effects_are_in_the_mixture_and_the_target_and_not_in_validation(root):

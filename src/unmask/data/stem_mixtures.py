@@ -12,8 +12,8 @@ from unmask.data.cache import Cache
 from unmask.data.effects import EFFECTS, Variation, apply, pedals
 from unmask.data.recordings import ratio, read_manifest, rms
 from unmask.data.speech_in_noise import Example
-from unmask.data.tracks import Song, Track, Tracks, find_songs
-from unmask.errors import AudioFileError, ConfigError
+from unmask.data.tracks import Track, Tracks, find_songs, load_tracks
+from unmask.errors import ConfigError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,14 +48,16 @@ class StemMixturesConfig:
     """Tempo and pitch of the others together: resampling."""
     effects: Mapping[str, float] = field(default_factory=dict)
     """Name of an effect on a stem -> its probability in an example, see `data.effects.EFFECTS`."""
+    jobs: int = 1
+    """Processes that decode and vary tracks which the cache lacks; changes no example."""
     valid_examples: int = 64
     """Coherent excerpts, as they were, in which every target plays; the same for every seed."""
 
     def __post_init__(self) -> None:
-        if min(self.sample_rate, self.samples, self.valid_examples) < 1:
+        if min(self.sample_rate, self.samples, self.valid_examples, self.jobs) < 1:
             raise ConfigError(
-                f"data: sample_rate = {self.sample_rate}, samples = {self.samples} and "
-                f"valid_examples = {self.valid_examples}, expected > 0"
+                f"data: sample_rate = {self.sample_rate}, samples = {self.samples}, "
+                f"valid_examples = {self.valid_examples} and jobs = {self.jobs}, expected > 0"
             )
         for name in ("targets", "sources"):
             names = getattr(self, name)
@@ -279,11 +281,16 @@ def make(
         pedals()
     store = Cache(cache, config.sample_rate)
     songs = list(find_songs(root, config.tracks, sources=config.sources, targets=config.targets))
-    for _, song in songs:
-        song.check(store)
-    tracks: dict[str, list[Track]] = {"train": [], "valid": []}
-    for part, song in songs:
-        tracks[part] += _versions(config, song, store, 1 if part == "valid" else config.variants)
+    tracks = {}
+    for part, n_variants in (("train", config.variants), ("valid", 1)):
+        versions = [
+            (song, config.variation(song.name, variant))
+            for where, song in songs
+            if where == part
+            for variant in range(n_variants)
+        ]
+        loaded = load_tracks(versions, store, n_samples=config.samples, jobs=config.jobs)
+        tracks[part] = list(loaded)
     train = StemMixtures(config, tracks["train"], seed=seed, n_examples=n_examples)
     valid = StemMixtures(
         config, tracks["valid"], seed=0, n_examples=config.valid_examples, plain=True
@@ -291,23 +298,6 @@ def make(
     _check_enough(config, train, valid)
     facts = {part: _facts(root, tracks[part], config) for part in tracks}
     return train, valid, facts
-
-
-def _versions(config: StemMixturesConfig, song: Song, cache: Cache, n: int) -> list[Track]:
-    """Return a song and its variants."""
-    versions = []
-    for variant in range(n):
-        file = song.keep(cache, config.variation(song.name, variant))
-        track = Track(song, file, n_samples=config.samples, cache=cache)
-        if song.whole and track.length < config.samples:
-            if variant:  # too short only because it is faster
-                continue
-            raise AudioFileError(
-                f"{song.path}: has {track.length} samples at {config.sample_rate} Hz, an "
-                f"example needs {config.samples}; take it out or make data.samples less"
-            )
-        versions.append(track)
-    return versions
 
 
 def _check_enough(config: StemMixturesConfig, train: StemMixtures, valid: StemMixtures) -> None:

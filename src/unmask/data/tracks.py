@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from unmask.data.effects import Variation
 from unmask.data.recordings import Selection, choose
 from unmask.errors import AudioFileError, ConfigError
 from unmask.stems import MIXTURES, STREAMS_SUFFIX, canonical, check_aligned, locate_stems
+from unmask.workers import map_tasks
 
 #: Where stems go that are none of the sources.
 REST = "other"
@@ -206,6 +208,47 @@ class Track:
         count = min(self.n_samples, self.length - start)
         cut = np.fromfile(self.file, np.int16, count, offset=self.offset + 2 * place)
         return cut.astype(np.float32) / 32767
+
+
+def load_tracks(
+    versions: Sequence[tuple[Song, Variation | None]], cache: Cache, *, n_samples: int, jobs: int
+) -> Iterator[Track]:
+    """Yield songs as they are and as they are varied, from the cache, which is filled first.
+
+    Parameters
+    ----------
+    versions : sequence of (Song, Variation or None)
+        What to load.
+    cache : Cache
+        Where it is kept.
+    n_samples : int
+        Samples of an excerpt; a variation that is shorter is left out.
+    jobs : int
+        Processes that fill the cache.
+
+    Raises
+    ------
+    SampleRateError, ShapeError, AudioFileError
+        If the stems of a song are not aligned, all silent, or too short.
+    """
+    for song, _ in versions:
+        song.check(cache)
+    for _ in map_tasks(partial(_fill, cache), versions, jobs=jobs):
+        pass
+    for song, variation in versions:
+        track = Track(song, song.keep(cache, variation), n_samples=n_samples, cache=cache)
+        if not song.whole or track.length >= n_samples:
+            yield track
+        elif variation is None:
+            raise AudioFileError(
+                f"{song.path}: has {track.length} samples at {cache.sample_rate} Hz, an "
+                f"example needs {n_samples}; take it out or make data.samples less"
+            )
+
+
+def _fill(cache: Cache, version: tuple[Song, Variation | None]) -> None:
+    song, variation = version
+    song.keep(cache, variation)
 
 
 def _energies(waveforms: Any, block: int) -> Any:
