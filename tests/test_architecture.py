@@ -37,6 +37,8 @@ ONLY_IN = {
     "onnxruntime": {"model", "metrics"},
     "soundfile": {"audio"},
     "soxr": {"audio"},
+    "sounddevice": {"live"},
+    "pedalboard": {"data"},
     "av": {"audio"},
     "array_api_compat": {"_arrays"},
     "click": {"cli"},

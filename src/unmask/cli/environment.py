@@ -16,6 +16,8 @@ _PACKAGES = {
     "plot": ("matplotlib",),
     "speech": ("pesq", "pystoi"),
     "media": ("av",),
+    "augment": ("pedalboard",),
+    "live": ("sounddevice",),
     "web": ("starlette", "uvicorn"),
     "cluster": ("ray",),
 }
