@@ -2,6 +2,7 @@
 
 import contextlib
 import multiprocessing
+import signal
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -55,6 +56,9 @@ def launch(fabric: Fabric, work: Callable[[Fabric], None]) -> None:
 
 def _report(fabric: Fabric, work: Callable[[Fabric], None]) -> UnmaskError | None:
     """Do the work; return what went wrong, since processes hand back values only."""
+    if fabric.world_size > 1:
+        # torch has it sent to a process whose parent is killed; `nohup` and the like ignore it.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         work(fabric)
     except UnmaskError as error:

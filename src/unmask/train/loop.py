@@ -21,7 +21,6 @@ from unmask.train.progress import Bar, Clock
 from unmask.train.records import Records
 from unmask.train.validation import validate
 
-
 #: How processes that make examples begin. A device that was itself spawned would spawn them, with a
 #: copy of what is memory-mapped.
 _WORKERS = "fork" if sys.platform == "linux" else None
