@@ -17,6 +17,16 @@ from unmask.stft import STFT  # noqa: E402
 
 #: Settings that make each network small; a new network is tested by all of the below.
 SMALL = {
+    "band_net": {
+        "bands": (8, 4),
+        "widths": (4, 8),
+        "channels": 4,
+        "layers": 1,
+        "narrow": 6,
+        "narrow_channels": 3,
+        "band_hidden": (4,),
+        "hidden": (5,),
+    },
     "crn": {"channels": (4, 6), "patch": 4, "hidden": 5, "layers": 2},
     "unet": {"width": 0.125},
 }

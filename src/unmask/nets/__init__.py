@@ -14,14 +14,29 @@ from typing import Any
 from torch import nn
 
 from unmask.errors import ConfigError
+from unmask.nets.band_net import BandNet, BandNetConfig
 from unmask.nets.crn import CRN, CRNConfig
 from unmask.nets.parallel import Parallel
 from unmask.nets.unet import UNet, UNetConfig
 
 #: name -> (settings, network). A new architecture is one file and one line here.
-NETS: dict[str, tuple[Any, Any]] = {"crn": (CRNConfig, CRN), "unet": (UNetConfig, UNet)}
+NETS: dict[str, tuple[Any, Any]] = {
+    "band_net": (BandNetConfig, BandNet),
+    "crn": (CRNConfig, CRN),
+    "unet": (UNetConfig, UNet),
+}
 
-__all__ = ["CRN", "NETS", "CRNConfig", "Parallel", "UNet", "UNetConfig", "build"]
+__all__ = [
+    "CRN",
+    "NETS",
+    "BandNet",
+    "BandNetConfig",
+    "CRNConfig",
+    "Parallel",
+    "UNet",
+    "UNetConfig",
+    "build",
+]
 
 
 def build(name: str, **settings: Any) -> nn.Module:
