@@ -126,20 +126,10 @@ def plot_masks(
         f", channel {channel} of {n_channels}" if n_channels > 1 else ""
     )
     _draw(out, found, measured, channel - 1, title, scale=scale, highest_hz=highest)
+    said = _describe(found, measured)
     show.write_json(
         json_file,
-        {
-            "folder": str(folder),
-            "sample_rate": sample_rate,
-            "start_s": float(found[0].times_s[0]),
-            "n_frames": len(found[0].times_s),
-            "stft": asdict(found[0].stft),
-            "floor_db": floor,
-            "masks": [
-                {"name": applied.name, "sources": [asdict(row) for row in rows]}
-                for applied, rows in zip(found, measured, strict=True)
-            ],
-        },
+        {"folder": str(folder), "sample_rate": sample_rate, "floor_db": floor, **said},
     )
     click.echo(out)
 
@@ -193,6 +183,20 @@ def _masks(
         return [ideal_masks(stems, sample_rate, source, stft=stft, **span)]
     found = model_masks(source, stems, sample_rate, **span)
     return [found, found.ideal(source.family)] if oracle else [found]
+
+
+def _describe(
+    found: "Sequence[AppliedMasks]", measured: "Sequence[Sequence[Corrections]]"
+) -> dict[str, Any]:
+    return {
+        "start_s": float(found[0].times_s[0]),
+        "n_frames": len(found[0].times_s),
+        "stft": asdict(found[0].stft),
+        "masks": [
+            {"name": applied.name, "sources": [asdict(row) for row in rows]}
+            for applied, rows in zip(found, measured, strict=True)
+        ],
+    }
 
 
 def _print(applied: "AppliedMasks", rows: "Sequence[Corrections]") -> None:
