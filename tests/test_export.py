@@ -252,6 +252,12 @@ def test_the_five_files_of_a_song_add_up_to_it(band, tmp_path, rng):
         np.testing.assert_allclose(total, audio.read(song)[0], rtol=0, atol=least)
 
 
+def test_a_chunk_network_may_have_masks_that_look_ahead(songs, tmp_path):
+    head = {"mask": "deep_filter", "order": 4, "lookahead": 2}
+    export.export([songs("run", "vocals", head=head)], tmp_path / "x.onnx")
+    assert load_model(tmp_path / "x.onnx").family.context == (1, 2)
+
+
 def test_names_can_be_chosen(band, tmp_path):
     said = export.export(band[:2], tmp_path / "x.onnx", name="duo", residual="band")
     assert (said["name"], said["residual"]) == ("duo", "band")

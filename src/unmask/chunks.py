@@ -9,7 +9,7 @@ from unmask._arrays import Array
 from unmask.errors import ConfigError
 
 # Frames of a chunk, in lengths of the context on both sides: a quarter of what the network is given
-# is context. Twice as many save a tenth of the time and take twice the memory.
+# is context. With a U-Net a third as many took a third more time, twice as many saved none.
 _CONTEXTS = 3
 _LEAST_FRAMES = 16
 

@@ -65,7 +65,7 @@ class Recipe:
             n_maps=family.n_maps,
             **dict(self.backbone.options),
         )
-        if family.context[1] > net.lookahead_frames:
+        if family.context[1] > max(net.lookahead_frames, net.context_frames):
             raise ConfigError(
                 f"head: {self.head.mask} is applied {family.context[1]} frames ahead, "
                 f"{self.backbone.kind} looks {net.lookahead_frames} ahead; set its lookahead to 0"
