@@ -45,6 +45,7 @@ __all__ = [
     "evaluate",
     "gap",
     "load_model",
+    "mask_analysis",
     "masks",
     "metrics",
     "oracle",
