@@ -23,6 +23,7 @@ import numpy as np
 from unmask._arrays import Array
 from unmask.masks import Family
 from unmask.metrics import sdr
+from unmask.octaves import band_sdr, octave_bands
 from unmask.oracle import Oracle, named_sources, sum_of
 from unmask.stft import STFT
 
@@ -36,8 +37,6 @@ CASES = (
     "family oracle",
     "unbounded oracle",
 )
-
-_LOWEST_OCTAVE_HZ = 62.5
 
 
 class Separator(Protocol):
@@ -116,7 +115,7 @@ def gap(
     estimates = model.separate(mixture, sample_rate, residual=True)
     best = Oracle(targets, sample_rate, model.family, stft).separate(mixture, sample_rate)
     exact = Oracle(targets, sample_rate, "complex", stft).separate(mixture, sample_rate)
-    bands = list(_octaves(sample_rate)) if octaves else []
+    bands = list(octave_bands(sample_rate)) if octaves else []
     for name in (name for name in targets if name in estimates):
         target, estimate = targets[name], estimates[name]
         signals = (
@@ -130,7 +129,7 @@ def gap(
         )
         for case, signal in zip(CASES, signals, strict=True):
             yield Score(name, case, 0.0, sample_rate / 2, float(sdr(signal, target)))
-            scores = _band_sdr(stft, signal, target, sample_rate, bands)
+            scores = band_sdr(stft, signal, target, sample_rate, bands)
             for (low, high), score in zip(bands, scores, strict=True):
                 yield Score(name, case, low, high, score)
 
@@ -163,38 +162,3 @@ def _combine(stft: STFT, *, magnitude: Array, phase: Array) -> Array:
         turn = np.exp(1j * np.angle(stft.analyze(phase[:, outer]))).astype(np.complex64)
         parts.append(stft.synthesize(size * turn, outer.stop - outer.start)[:, inner])
     return np.concatenate(parts, axis=-1)
-
-
-def _octaves(sample_rate: int) -> Iterator[tuple[float, float]]:
-    low = 0.0
-    high = _LOWEST_OCTAVE_HZ
-    while low < sample_rate / 2:
-        yield low, min(high, sample_rate / 2)
-        low, high = high, 2 * high
-
-
-def _band_sdr(
-    stft: STFT,
-    estimate: Array,
-    target: Array,
-    sample_rate: int,
-    bands: list[tuple[float, float]],
-) -> list[float]:
-    """Return the SDR of every band, over all channels and frames; NaN in a silent band."""
-    hz = stft.frequencies(sample_rate)
-    signal, error = np.zeros(stft.n_freq), np.zeros(stft.n_freq)
-    for outer, inner in stft.pieces(target.shape[-1]):
-        frames = slice(inner.start // stft.hop, -(-inner.stop // stft.hop))
-        truth = stft.analyze(target[:, outer])[..., frames].astype(np.complex128)
-        wrong = truth - stft.analyze(estimate[:, outer])[..., frames]
-        signal += (np.abs(truth) ** 2).sum(axis=(0, 2))
-        error += (np.abs(wrong) ** 2).sum(axis=(0, 2))
-    inside = [(low <= hz) & ((hz < high) | (high == sample_rate / 2)) for low, high in bands]
-    energies = [(signal[bins].sum(), error[bins].sum()) for bins in inside]
-    return [_decibels(above, below) for above, below in energies]
-
-
-def _decibels(signal: float, error: float) -> float:
-    if signal == 0:
-        return math.nan
-    return 10 * math.log10(signal / error) if error > 0 else math.inf

@@ -11,6 +11,8 @@ from unmask.plots.masks import (
     mask_figure,
     phase_image,
 )
+from unmask.plots.phase_benefit import phase_benefit_figure
+from unmask.plots.spectrograms import spectrogram_figure
 
 __all__ = [
     "FrequencyScale",
@@ -23,5 +25,7 @@ __all__ = [
     "level_image",
     "magnitude_image",
     "mask_figure",
+    "phase_benefit_figure",
     "phase_image",
+    "spectrogram_figure",
 ]

@@ -1,0 +1,66 @@
+"""Spectrograms that share one scale, so that what differs is what differs."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from unmask._arrays import Array, to_numpy
+from unmask.errors import ConfigError
+from unmask.plots._figures import new_figure
+from unmask.plots.masks import Plane
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_RANGE_DB = 80.0
+
+
+def spectrogram_figure(
+    spectra: Mapping[str, Array],
+    plane: Plane,
+    *,
+    loudest: float | None = None,
+    n_columns: int = 2,
+    title: str = "",
+) -> "Figure":
+    """Draw the levels of several spectra, all in dB below the same level.
+
+    Parameters
+    ----------
+    spectra : mapping of str to array [shape=(freq, frame)], complex or real
+        What stands above it -> spectrum.
+    plane : Plane
+        Of all of them.
+    loudest : float > 0, optional
+        Magnitude that is 0 dB; the largest of the first spectrum when left out.
+    n_columns : int
+        Spectra side by side.
+    title : str
+        Above all.
+
+    Raises
+    ------
+    ConfigError
+        If there is nothing to draw.
+    MissingExtraError
+        If matplotlib is not installed.
+    """
+    if not spectra:
+        raise ConfigError("figure: no spectrum to draw, expected one or more")
+    mags = {name: np.abs(to_numpy(spectrum)) for name, spectrum in spectra.items()}
+    top = loudest or float(next(iter(mags.values())).max(initial=0)) or 1.0
+    n_columns = min(n_columns, len(mags))
+    n_rows = -(-len(mags) // n_columns)
+    figure = new_figure(1 + 4.6 * n_columns, 0.5 + 2.6 * n_rows)
+    axes = figure.subplots(n_rows, n_columns, squeeze=False, sharex=True, sharey=True)
+    for ax, (name, mag) in zip(axes.flat, mags.items(), strict=False):
+        level_db = 20 * np.log10(np.maximum(mag / top, 1e-10))
+        image = plane.draw(level_db, ax, cmap="magma", vmin=-_RANGE_DB, vmax=0.0)
+        ax.set_title(name)
+        ax.label_outer()
+    for ax in axes.flat[len(mags) :]:
+        ax.set_visible(False)
+    figure.colorbar(image, ax=axes, label="dB", extend="min", fraction=0.05, pad=0.02)
+    figure.suptitle(title)
+    return figure
