@@ -81,10 +81,11 @@ def _summary(model: "Model") -> dict[str, Any]:
     }
 
 
-def _flat(said: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
-    """Return nested objects as dotted names and values."""
-    pairs: list[tuple[str, Any]] = []
-    for key, value in said.items():
-        is_object = isinstance(value, dict) and value
-        pairs += _flat(value, f"{prefix}{key}.") if is_object else [(prefix + key, value)]
-    return pairs
+def _flat(said: Any, prefix: str = "") -> list[tuple[str, Any]]:
+    """Return nested objects, and lists of objects, as dotted names and values."""
+    if isinstance(said, list) and said and all(isinstance(entry, dict) for entry in said):
+        said = {str(k): entry for k, entry in enumerate(said)}
+    if not (isinstance(said, dict) and said):
+        return [(prefix, said)]
+    dot = prefix and f"{prefix}."
+    return [pair for key, value in said.items() for pair in _flat(value, f"{dot}{key}")]
