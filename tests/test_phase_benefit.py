@@ -183,3 +183,11 @@ def test_only_what_is_asked_for_is_scored(stems):
 def test_families_that_cannot_be_halves_are_refused(stems, names, message):
     with pytest.raises(ConfigError, match=message):
         phase_benefit(stems, RATE, stft=FINE, **names)
+
+
+def test_a_separator_of_low_sdr_loses_little_to_a_crossover():
+    """Errors add: real masks of 10 dB and complex ones of 20 dB, in a separator of 10 dB."""
+    curve = Curve("x", ((0.0, 1000.0),), (10.0, 20.0), ((10.0,), (20.0,)))
+    assert curve.loss_at(10) == pytest.approx((10 * math.log10(1.9), 0))
+    assert curve.loss_at(20) == pytest.approx((10, 0))
+    assert curve.loss_at(0)[0] < 0.4

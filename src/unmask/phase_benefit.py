@@ -59,6 +59,15 @@ class Curve:
             tuple(b - x for b, x in zip(best, row, strict=True)) for row in self.band_sdr_db
         )
 
+    def loss_at(self, sdr_db: float) -> tuple[float, ...]:
+        """Return what every crossover costs a separator of `sdr_db` with complex masks.
+
+        The oracle's additional error is added to the separator's own, as if independent of it.
+        """
+        own = 10 ** (-sdr_db / 10)
+        errors = [10 ** (-score / 10) for score in self.sdr_db]
+        return tuple(10 * math.log10(1 + max(0.0, x - errors[-1]) / own) for x in errors)
+
     def crossover_hz(self, limit_db: float, *, every_octave: bool = False) -> float:
         """Return the lowest crossover from which on no more than `limit_db` is lost.
 

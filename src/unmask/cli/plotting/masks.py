@@ -1,4 +1,4 @@
-"""``unmask plot``: figures of what masks do."""
+"""``unmask plot masks``: figure 2 of Jansson et al. (2021), and where phases are corrected."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from unmask.cli import show
+from unmask.cli.plotting import choices
 from unmask.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -18,60 +19,23 @@ if TYPE_CHECKING:
     from unmask.plots import FrequencyScale
     from unmask.stft import STFT
 
-_FIGURES = (".pdf", ".png", ".svg")
 
-
-def _figure(_context: click.Context, _option: click.Parameter, file: Path) -> Path:
-    if file.suffix.lower() not in _FIGURES:
-        raise click.BadParameter(f"{file} should end in one of {' '.join(_FIGURES)}")
-    return file
-
-
-def _names(_context: click.Context, _option: click.Parameter, text: str | None) -> Sequence[str]:
-    return tuple(name.strip().lower() for name in text.split(",")) if text else ()
-
-
-@click.group()
-def plot() -> None:
-    """Draw what masks do.
-
-    \b
-    Example:
-      unmask plot masks complex_tanh FOLDER_OF_STEMS -o masks.png
-    """
-
-
-@plot.command("masks")
+@click.command("masks")
 @click.argument("masks", metavar="MODEL_OR_FAMILY")
 @click.argument("folder", type=click.Path(path_type=Path), metavar="FOLDER_OF_STEMS")
-@click.option(
-    "-o",
-    "--out",
-    type=click.Path(dir_okay=False, path_type=Path),
-    callback=_figure,
-    required=True,
-    metavar="FILE",
-    help="The figure: .png, .svg or .pdf.",
-)
+@choices.figure_option
 @click.option("--start", default=0.0, help="Where to begin, in seconds.")
 @click.option("--duration", default=10.0, help="How much to draw and measure, in seconds.")
-@click.option("--stems", callback=_names, metavar="NAMES", help="Only these, as vocals,drums.")
+@choices.stems_option
 @click.option("--oracle", is_flag=True, help="Beside a model, the oracle of its mask family.")
-@click.option(
-    "--scale",
-    type=click.Choice(["linear", "log", "mel"]),
-    default="linear",
-    help="Of the frequency axis.",
-)
-@click.option("--highest", type=float, metavar="HZ", help="Top of the frequency axis.")
+@choices.scale_option
+@choices.highest_option
 @click.option("--channel", type=click.IntRange(1), default=1, help="Which one is drawn.")
 @click.option(
     "--floor", type=float, default=-60.0, help="Bins this far below the loudest do not count, dB."
 )
-@click.option("--n-fft", type=int, help="Length of a frame of an oracle.  [default: 2048]")
-@click.option("--hop", type=int, help="Step between its frames.  [default: a quarter of n-fft]")
-@click.option("--window", help="Its window.  [default: hann]")
-@click.option("--threads", type=click.IntRange(1), default=1, help="Threads of a network.")
+@choices.front_end_options
+@choices.threads_option
 @show.json_option
 def plot_masks(
     masks: str,
@@ -106,7 +70,7 @@ def plot_masks(
     from unmask.mask_analysis import corrections
     from unmask.stems import canonical, read_stems
 
-    model = _model(masks, threads)
+    model = choices.find_model(masks, threads)
     front = _front_end(model, n_fft, hop, window)
     if oracle and model is None:
         raise ConfigError(f"--oracle: {masks} is an oracle already; give a model")
@@ -114,7 +78,7 @@ def plot_masks(
     n_channels = next(iter(truth.values())).shape[0]
     if channel > n_channels:
         raise ConfigError(f"--channel: {channel}, the stems have {n_channels}")
-    source = model or _family(masks, sample_rate)
+    source = model or choices.find_family(masks, sample_rate)
     found = _masks(source, truth, sample_rate, front, (start, duration), oracle)
     if stems:
         found = [applied.of(map(canonical, stems)) for applied in found]
@@ -134,34 +98,12 @@ def plot_masks(
     click.echo(out)
 
 
-def _model(name: str, threads: int) -> "Model | None":
-    """Return the model of this name, or None if it should be a mask family."""
-    from unmask.model import bundled, load_model
-
-    is_model = name in bundled() or name.endswith(".onnx") or "/" in name
-    return load_model(name, threads=threads) if is_model else None
-
-
-def _family(name: str, sample_rate: int) -> "Family":
-    from unmask import masks
-    from unmask.model import bundled
-
-    try:
-        return masks.get(name, sample_rate=sample_rate)
-    except ConfigError as error:
-        models = ", ".join(bundled())
-        raise ConfigError(f"{error}; as models {models}, or the path of an .onnx file") from error
-
-
 def _front_end(
     model: "Model | None", n_fft: int | None, hop: int | None, window: str | None
 ) -> "STFT | None":
     """Return the front-end of an oracle; a model has its own."""
-    from unmask.stft import STFT
-
     if model is None:
-        n_fft = n_fft or 2048
-        return STFT(n_fft, hop or n_fft // 4, window or "hann")
+        return choices.front_end(n_fft, hop, window)
     if n_fft or hop or window:
         raise ConfigError(f"{model.name}: has its own STFT; leave out --n-fft, --hop and --window")
     return None

@@ -1,0 +1,92 @@
+"""What the figures share: their options, and what is drawn, a model or the oracle of a family."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from unmask.errors import ConfigError
+
+if TYPE_CHECKING:
+    from unmask.masks import Family
+    from unmask.model import Model
+    from unmask.stft import STFT
+
+_FIGURES = (".pdf", ".png", ".svg")
+
+
+def _figure(_context: click.Context, _option: click.Parameter, file: Path) -> Path:
+    if file.suffix.lower() not in _FIGURES:
+        raise click.BadParameter(f"{file} should end in one of {' '.join(_FIGURES)}")
+    return file
+
+
+def split(_context: click.Context, _option: click.Parameter, text: str | None) -> Sequence[str]:
+    """Return the names of an option, which commas separate."""
+    return tuple(name.strip() for name in text.split(",")) if text else ()
+
+
+figure_option = click.option(
+    "-o",
+    "--out",
+    type=click.Path(dir_okay=False, path_type=Path),
+    callback=_figure,
+    required=True,
+    metavar="FILE",
+    help="The figure: .png, .svg or .pdf.",
+)
+stems_option = click.option(
+    "--stems", callback=split, metavar="NAMES", help="Only these, as vocals,drums."
+)
+scale_option = click.option(
+    "--scale",
+    type=click.Choice(["linear", "log", "mel"]),
+    default="linear",
+    help="Of the frequency axis.",
+)
+highest_option = click.option(
+    "--highest", type=float, metavar="HZ", help="Top of the frequency axis."
+)
+threads_option = click.option(
+    "--threads", type=click.IntRange(1), default=1, help="Threads of a network."
+)
+
+
+def front_end_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add ``--n-fft``, ``--hop`` and ``--window`` of oracles; see :func:`front_end`."""
+    for option in (
+        click.option("--window", help="Its window.  [default: hann]"),
+        click.option("--hop", type=int, help="Step between its frames.  [default: n-fft / 4]"),
+        click.option("--n-fft", type=int, help="Length of an oracle's frame.  [default: 2048]"),
+    ):
+        command = option(command)
+    return command
+
+
+def front_end(n_fft: int | None, hop: int | None, window: str | None) -> "STFT":
+    """Return the front-end of oracles."""
+    from unmask.stft import STFT
+
+    n_fft = n_fft or 2048
+    return STFT(n_fft, hop or n_fft // 4, window or "hann")
+
+
+def find_model(name: str, threads: int) -> "Model | None":
+    """Return the model of this name, or None if it should be a mask family."""
+    from unmask.model import bundled, load_model
+
+    is_model = name in bundled() or name.endswith(".onnx") or "/" in name
+    return load_model(name, threads=threads) if is_model else None
+
+
+def find_family(name: str, sample_rate: int) -> "Family":
+    """Return the mask family of this name, or say what else there is."""
+    from unmask import masks
+    from unmask.model import bundled
+
+    try:
+        return masks.get(name, sample_rate=sample_rate)
+    except ConfigError as error:
+        models = ", ".join(bundled())
+        raise ConfigError(f"{error}; as models {models}, or the path of an .onnx file") from error

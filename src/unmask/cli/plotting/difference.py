@@ -1,0 +1,214 @@
+"""``unmask plot difference``: two separators side by side, to be seen and heard."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from unmask.cli import show
+from unmask.cli.plotting import choices
+from unmask.errors import ConfigError
+
+if TYPE_CHECKING:
+    from unmask._arrays import Array
+    from unmask.demonstration import Comparison
+    from unmask.model import Model
+    from unmask.plots import FrequencyScale
+    from unmask.stft import STFT
+
+_FRAME_S = 0.04
+
+
+@click.command("difference")
+@click.argument("a", metavar="A")
+@click.argument("b", metavar="B")
+@click.argument("source", type=click.Path(path_type=Path), metavar="FILE_OR_FOLDER_OF_STEMS")
+@click.option(
+    "-o",
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    required=True,
+    metavar="FOLDER",
+    help="Where the page goes. Files of an earlier run are replaced.",
+)
+@click.option("--stem", metavar="NAME", help="Which one, if A and B have several.")
+@click.option("--names", callback=choices.split, metavar="A,B", help="What A and B are called.")
+@click.option("--start", default=0.0, help="Where to begin, in seconds.")
+@click.option("--duration", default=10.0, help="How much to show, in seconds.")
+@choices.scale_option
+@choices.highest_option
+@click.option("--channel", type=click.IntRange(1), default=1, help="Which one is drawn.")
+@choices.front_end_options
+@choices.threads_option
+@show.json_option
+def plot_difference(
+    a: str,
+    b: str,
+    source: Path,
+    out: Path,
+    stem: str | None,
+    names: Sequence[str],
+    start: float,
+    duration: float,
+    scale: "FrequencyScale",
+    highest: float | None,
+    channel: int,
+    n_fft: int | None,
+    hop: int | None,
+    window: str | None,
+    threads: int,
+    json_file: str | None,
+) -> None:
+    """Show what A and B make of a recording: spectrograms and sound of both, and A minus B.
+
+    A and B are models; or, for a folder of stems, also mask families, whose oracle they stand for.
+    The mixture then is the sum of the stems. Writes a page, index.html, with its sounds and
+    pictures, all on one scale, and figure.png with all of them.
+
+    \b
+    Examples:
+      unmask plot difference phase-aware.onnx real.onnx noisy.wav -o page
+      unmask plot difference complex_tanh psm_unit assets/demo --stem speech -o page
+      unmask plot difference denoise-16k complex_tanh assets/demo -o page --highest 4000
+    """
+    from unmask.demonstration import compare
+    from unmask.stems import canonical
+
+    if names and len(names) != 2:
+        raise ConfigError(f"--names: {len(names)} names, expected two, as phase-aware,real")
+    models = [choices.find_model(name, threads) for name in (a, b)]
+    truth, mixture, sample_rate = _recording(source)
+    if channel > mixture.shape[0]:
+        raise ConfigError(f"--channel: {channel}, the recording has {mixture.shape[0]}")
+    front = _front_end(models, sample_rate, n_fft, hop, window)
+    said = names or [
+        model.name if model else f"oracle of {name}"
+        for name, model in zip((a, b), models, strict=True)
+    ]
+    estimates = [
+        _estimates(name, model, truth, mixture, sample_rate, front, residual=stem is not None)
+        for name, model in zip((a, b), models, strict=True)
+    ]
+    comparison = compare(
+        (said[0], estimates[0]),
+        (said[1], estimates[1]),
+        mixture,
+        sample_rate,
+        stem=canonical(stem) if stem else None,
+        truth=truth,
+    ).part(start, duration)
+    facts = comparison.facts()
+    columns = {"label": "", "level_db": "dB re mixture", "sdr_db": "SDR, dB"}
+    show.table(facts, columns, title=f"{source}, from {start:g} s")
+    with show.writing(out):
+        out.mkdir(parents=True, exist_ok=True)
+    _write_sounds(comparison, out)
+    _draw(comparison, out, channel - 1, start, scale=scale, highest_hz=highest)
+    _write_page(comparison, out, source, start)
+    show.write_json(
+        json_file,
+        {"source": str(source), "start_s": start, "stem": comparison.stem, "parts": facts},
+    )
+    click.echo(out / "index.html")
+
+
+def _recording(source: Path) -> "tuple[dict[str, Array] | None, Array, int]":
+    """Return the stems if it is a folder, the mixture, the sample rate."""
+    from unmask import audio
+    from unmask.oracle import sum_of
+    from unmask.stems import read_stems
+
+    if source.is_dir():
+        stems, sample_rate = read_stems(source)
+        return stems, sum_of(stems), sample_rate
+    return None, *audio.read(source)
+
+
+def _front_end(
+    models: "Sequence[Model | None]",
+    sample_rate: int,
+    n_fft: int | None,
+    hop: int | None,
+    window: str | None,
+) -> "STFT":
+    """Return the front-end of an oracle: as asked, else that of the model beside it."""
+    beside = [model for model in models if model is not None]
+    if not beside or n_fft or hop or window:
+        return choices.front_end(n_fft, hop, window)
+    return beside[0].stft.scaled(sample_rate / beside[0].sample_rate)
+
+
+def _estimates(
+    name: str,
+    model: "Model | None",
+    truth: "Mapping[str, Array] | None",
+    mixture: "Array",
+    sample_rate: int,
+    front: "STFT",
+    *,
+    residual: bool,
+) -> "dict[str, Array]":
+    from unmask.oracle import Oracle
+
+    if model is not None:
+        return model.separate(mixture, sample_rate, residual=residual or None)
+    family = choices.find_family(name, sample_rate)
+    if truth is None:
+        raise ConfigError(f"{name}: an oracle needs the stems; give their folder, or two models")
+    return Oracle(truth, sample_rate, family, front).separate(mixture, sample_rate)
+
+
+def _write_sounds(comparison: "Comparison", out: Path) -> None:
+    from unmask import audio
+    from unmask.demonstration import PARTS
+
+    for part in PARTS:
+        waveform = comparison.gain() * getattr(comparison, part)
+        audio.write(out / f"{part}.wav", waveform, comparison.sample_rate, subtype="PCM_16")
+
+
+def _draw(
+    comparison: "Comparison",
+    out: Path,
+    channel: int,
+    start: float,
+    *,
+    scale: "FrequencyScale",
+    highest_hz: float | None,
+) -> None:
+    import numpy as np
+
+    from unmask.demonstration import PARTS
+    from unmask.plots import Plane, spectrogram_figure
+    from unmask.stft import STFT
+
+    rate = comparison.sample_rate
+    n_fft = 2 ** round(np.log2(_FRAME_S * rate))
+    stft = STFT(n_fft, n_fft // 4)
+    spectra = {p: stft.analyze(getattr(comparison, p)[channel : channel + 1])[0] for p in PARTS}
+    times = start + np.arange(spectra["mixture"].shape[-1]) * stft.hop / rate
+    plane = Plane(times, stft.frequencies(rate), scale, highest_hz)
+    loudest = float(np.abs(spectra["mixture"]).max())
+    labels = comparison.labels
+    for part, spectrum in spectra.items():
+        figure = spectrogram_figure({labels[part]: spectrum}, plane, loudest=loudest)
+        show.write_figure(out / f"{part}.png", figure)
+    together = {labels[part]: spectrum for part, spectrum in spectra.items()}
+    show.write_figure(out / "figure.png", spectrogram_figure(together, plane, loudest=loudest))
+
+
+def _write_page(comparison: "Comparison", out: Path, source: Path, start: float) -> None:
+    from unmask.demonstration import page
+
+    a, b = comparison.names
+    stop = start + comparison.mixture.shape[-1] / comparison.sample_rate
+    note = f"{source.resolve().name}, {start:g} to {stop:g} s, {comparison.sample_rate} Hz."
+    if (gain := comparison.gain()) < 1:
+        note += f" All sounds are turned to {100 * gain:.0f} %, so that none clips."
+    text = page(comparison, title=f"{comparison.stem}: {a} and {b}", note=note)
+    with (
+        show.writing(out),
+        click.open_file(str(out / "index.html"), "w", encoding="utf-8", atomic=True) as stream,
+    ):
+        stream.write(text)

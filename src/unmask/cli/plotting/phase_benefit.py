@@ -1,0 +1,183 @@
+"""``unmask plot phase-benefit``: where complex masks are worth it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from unmask.cli import show
+from unmask.cli.plotting import choices
+
+if TYPE_CHECKING:
+    from unmask._arrays import Array
+    from unmask.phase_benefit import Curve
+
+_ALL = "mean"
+
+
+@click.command("phase-benefit")
+@click.argument(
+    "folders", type=click.Path(path_type=Path), nargs=-1, required=True, metavar="FOLDER_OF_STEMS…"
+)
+@choices.figure_option
+@click.option("--complex", "complex_mask", default="complex_tanh", help="Family of complex masks.")
+@click.option("--real", "real_mask", default="psm_unit", help="Family of real masks.")
+@choices.stems_option
+@click.option("--start", default=0.0, help="Where to begin in every recording, in seconds.")
+@click.option("--duration", type=float, help="How much of it, in seconds.  [default: to the end]")
+@click.option("--loss", default=0.5, metavar="DB", help="What the crossover may cost.")
+@click.option("--sdr", type=float, metavar="DB", help="Also what it costs a separator of this SDR.")
+@choices.front_end_options
+@show.json_option
+@show.quiet_option
+def plot_phase_benefit(
+    folders: Sequence[Path],
+    out: Path,
+    complex_mask: str,
+    real_mask: str,
+    stems: Sequence[str],
+    start: float,
+    duration: float | None,
+    loss: float,
+    sdr: float | None,
+    n_fft: int | None,
+    hop: int | None,
+    window: str | None,
+    json_file: str | None,
+    quiet: bool,
+) -> None:
+    """Show per octave what ideal complex masks gain over ideal real ones, and where to stop.
+
+    A mixture is the sum of the stems in a folder; means are over stems and folders, in dB. Also
+    prints what a hybrid, complex below a crossover and real above, loses against complex masks
+    everywhere, and the lowest crossover that loses no more than --loss.
+
+    \b
+    Examples:
+      unmask plot phase-benefit assets/demo -o benefit.png --stems speech --n-fft 320 --hop 160
+      unmask plot phase-benefit songs/* -o benefit.svg --start 30 --duration 20 --json benefit.json
+    """
+    from unmask.phase_benefit import mean, phase_benefit
+
+    front = choices.front_end(n_fft, hop, window)
+    found: dict[str, list[Curve]] = {}
+    with show.steps(len(folders), quiet=quiet) as advance:
+        for folder in folders:
+            advance(folder.name)
+            truth, sample_rate = _read(folder, start, duration)
+            found[str(folder)] = phase_benefit(
+                truth,
+                sample_rate,
+                complex_mask=complex_mask,
+                real_mask=real_mask,
+                stft=front,
+                only=_chosen(truth, stems),
+            )
+    curves = [curve for of_one in found.values() for curve in of_one]
+    names = list(dict.fromkeys(curve.name for curve in curves))
+    means = {name: mean([c for c in curves if c.name == name], name) for name in names}
+    if len(means) > 1:
+        means[_ALL] = mean(curves, _ALL)
+    about = f"{complex_mask} over {real_mask}, {front}, {sample_rate} Hz, {len(folders)} recordings"
+    _print_gains(means, about)
+    _print_losses(means, curves, loss, sdr)
+    _draw(out, means, loss, about)
+    said = {
+        "complex": complex_mask, "real": real_mask, "sample_rate": sample_rate, "loss_db": loss,
+        "sdr_db": sdr,
+        "stft": asdict(front), "start_s": start, "duration_s": duration,
+        "crossovers_hz": {name: _crossovers(curve, loss) for name, curve in means.items()},
+        "loss_at_db": None if sdr is None else {n: c.loss_at(sdr) for n, c in means.items()},
+        "means": [curve.describe() for curve in means.values()],
+        "recordings": [
+            {"folder": folder, "stems": [curve.describe() for curve in of_one]}
+            for folder, of_one in found.items()
+        ],
+    }  # fmt: skip
+    show.write_json(json_file, said)
+    click.echo(out)
+
+
+def _read(folder: Path, start_s: float, duration_s: float | None) -> "tuple[dict[str, Array], int]":
+    from unmask.errors import ConfigError
+    from unmask.stems import read_stems
+
+    stems, sample_rate = read_stems(folder)
+    length_s = next(iter(stems.values())).shape[-1] / sample_rate
+    if not 0 <= start_s < length_s or not (duration_s is None or duration_s > 0):
+        raise ConfigError(
+            f"{folder}: start {start_s:g} s, duration {duration_s} s, expected a stretch of the "
+            f"recording, which is {length_s:.1f} s long"
+        )
+    stop = None if duration_s is None else round((start_s + duration_s) * sample_rate)
+    return {n: x[:, round(start_s * sample_rate) : stop] for n, x in stems.items()}, sample_rate
+
+
+def _chosen(truth: "Mapping[str, Array]", stems: Sequence[str]) -> list[str] | None:
+    """Return the stems to score that this recording has; all names if it has none of them."""
+    from unmask.stems import canonical
+
+    wanted = [canonical(name) for name in stems]
+    return [name for name in wanted if name in truth] or wanted or None
+
+
+def _crossovers(curve: "Curve", loss: float) -> dict[str, float]:
+    return {
+        "whole_band": curve.crossover_hz(loss),
+        "every_octave": curve.crossover_hz(loss, every_octave=True),
+    }
+
+
+def _print_gains(means: "Mapping[str, Curve]", about: str) -> None:
+    bands = next(iter(means.values())).bands_hz
+    rows = [
+        {"band": f"{low:g}-{high:g} Hz", **{n: c.gain_db[k] for n, c in means.items()}}
+        for k, (low, high) in enumerate(bands)
+    ]
+    columns = {"band": "octave", **{name: name for name in means}}
+    show.table(rows, columns, title=f"Gain in SDR, dB: {about}")
+
+
+def _print_losses(
+    means: "Mapping[str, Curve]", curves: "Sequence[Curve]", loss: float, sdr: float | None
+) -> None:
+    *_, whole = means.values()
+    at_sdr = whole.sdr_db if sdr is None else whole.loss_at(sdr)
+    rows: list[dict[str, Any]] = [
+        {
+            "hz": f"{hz:g} Hz",
+            "sdr": whole.sdr_db[k],
+            **{name: curve.loss_db[k] for name, curve in means.items()},
+            "worst": max(curve.loss_db[k] for curve in curves),
+            "octave": whole.worst_octave_db[k],
+            "at_sdr": at_sdr[k],
+        }
+        for k, hz in enumerate(whole.crossovers_hz)
+    ]
+    columns = {"hz": "crossover", "sdr": "SDR", **{name: f"loss, {name}" for name in means}}
+    columns |= {"worst": "loss, worst stem", "octave": "loss, worst octave"}
+    if sdr is not None:
+        columns["at_sdr"] = f"loss at {sdr:g} dB"
+    show.table(rows, columns, title="SDR of hybrids and what they lose, dB; 0 Hz is all real")
+    for name, curve in means.items():
+        at = _crossovers(curve, loss)
+        click.echo(
+            f"{name}: complex below {at['whole_band']:g} Hz loses at most {loss:g} dB of the whole "
+            f"band; below {at['every_octave']:g} Hz, of any octave"
+        )
+
+
+def _draw(file: Path, means: "Mapping[str, Curve]", loss: float, title: str) -> None:
+    from unmask.plots import phase_benefit_figure
+
+    edges = next(iter(means.values())).crossovers_hz
+    figure = phase_benefit_figure(
+        edges,
+        {name: curve.gain_db for name, curve in means.items()},
+        {name: curve.loss_db for name, curve in means.items()},
+        limit_db=loss,
+        title=title,
+    )
+    show.write_figure(file, figure)
