@@ -191,3 +191,4 @@ def test_a_separator_of_low_sdr_loses_little_to_a_crossover():
     assert curve.loss_at(10) == pytest.approx((10 * math.log10(1.9), 0))
     assert curve.loss_at(20) == pytest.approx((10, 0))
     assert curve.loss_at(0)[0] < 0.4
+    assert [curve.crossover_hz(0.5, sdr_db=sdr) for sdr in (0, 10)] == [0, 1000]

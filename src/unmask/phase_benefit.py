@@ -68,7 +68,9 @@ class Curve:
         errors = [10 ** (-score / 10) for score in self.sdr_db]
         return tuple(10 * math.log10(1 + max(0.0, x - errors[-1]) / own) for x in errors)
 
-    def crossover_hz(self, limit_db: float, *, every_octave: bool = False) -> float:
+    def crossover_hz(
+        self, limit_db: float, *, every_octave: bool = False, sdr_db: float | None = None
+    ) -> float:
         """Return the lowest crossover from which on no more than `limit_db` is lost.
 
         Parameters
@@ -76,6 +78,8 @@ class Curve:
         limit_db : float >= 0
         every_octave : bool
             In no octave, instead of in the whole band.
+        sdr_db : float, optional
+            Of the whole band of a separator of this SDR, instead of the oracle; see `loss_at`.
 
         Returns
         -------
@@ -89,7 +93,8 @@ class Curve:
         """
         if not limit_db >= 0:
             raise ConfigError(f"loss: {limit_db} dB, expected >= 0 dB")
-        losses = self.worst_octave_db if every_octave else self.loss_db
+        losses = self.loss_db if sdr_db is None else self.loss_at(sdr_db)
+        losses = self.worst_octave_db if every_octave else losses
         found = math.nan
         for hz, loss in zip(reversed(self.crossovers_hz), reversed(losses), strict=True):
             if not loss <= limit_db:

@@ -88,7 +88,7 @@ def plot_phase_benefit(
         "complex": complex_mask, "real": real_mask, "sample_rate": sample_rate, "loss_db": loss,
         "sdr_db": sdr,
         "stft": asdict(front), "start_s": start, "duration_s": duration,
-        "crossovers_hz": {name: _crossovers(curve, loss) for name, curve in means.items()},
+        "crossovers_hz": {name: _crossovers(curve, loss, sdr) for name, curve in means.items()},
         "loss_at_db": None if sdr is None else {n: c.loss_at(sdr) for n, c in means.items()},
         "means": [curve.describe() for curve in means.values()],
         "recordings": [
@@ -123,11 +123,12 @@ def _chosen(truth: "Mapping[str, Array]", stems: Sequence[str]) -> list[str] | N
     return [name for name in wanted if name in truth] or wanted or None
 
 
-def _crossovers(curve: "Curve", loss: float) -> dict[str, float]:
-    return {
+def _crossovers(curve: "Curve", loss: float, sdr: float | None) -> dict[str, float]:
+    found = {
         "whole_band": curve.crossover_hz(loss),
         "every_octave": curve.crossover_hz(loss, every_octave=True),
     }
+    return found if sdr is None else found | {"at_sdr": curve.crossover_hz(loss, sdr_db=sdr)}
 
 
 def _print_gains(means: "Mapping[str, Curve]", about: str) -> None:
@@ -162,10 +163,15 @@ def _print_losses(
         columns["at_sdr"] = f"loss at {sdr:g} dB"
     show.table(rows, columns, title="SDR of hybrids and what they lose, dB; 0 Hz is all real")
     for name, curve in means.items():
-        at = _crossovers(curve, loss)
+        at = _crossovers(curve, loss, sdr)
         click.echo(
             f"{name}: complex below {at['whole_band']:g} Hz loses at most {loss:g} dB of the whole "
             f"band; below {at['every_octave']:g} Hz, of any octave"
+            + (
+                ""
+                if sdr is None
+                else f"; below {at['at_sdr']:g} Hz, with a separator of {sdr:g} dB"
+            )
         )
 
 
