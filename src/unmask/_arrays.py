@@ -8,6 +8,7 @@ import math
 from typing import Any
 
 import array_api_compat as compat
+import array_api_compat.numpy
 import numpy as np
 from numpy.typing import NDArray
 
@@ -22,11 +23,15 @@ SOURCE_AXIS, CHANNEL_AXIS, FREQ_AXIS, FRAME_AXIS = -4, -3, -2, -1
 
 def namespace(*arrays: Array) -> Any:
     """Return the array-API namespace that all `arrays` share."""
+    if {type(array) for array in arrays} == {np.ndarray}:  # a look-up costs as much as a hop's tanh
+        return array_api_compat.numpy
     return compat.array_namespace(*arrays)
 
 
 def is_complex(x: Array) -> bool:
     """Tell whether `x` has a complex floating-point type."""
+    if isinstance(x, np.ndarray):
+        return bool(x.dtype.kind == "c")
     return bool(namespace(x).isdtype(x.dtype, "complex floating"))
 
 
@@ -79,8 +84,8 @@ def make_complex(re: Array, im: Array) -> Array:
     if compat.is_torch_array(re):
         return xp.complex(re, im)
     dtype = xp.complex64 if re.dtype == xp.float32 else xp.complex128
-    if compat.is_numpy_array(re) and re.shape == im.shape:  # without two complex copies
-        both = xp.empty(re.shape, dtype=dtype)
+    if isinstance(re, np.ndarray) and re.shape == im.shape:  # without two complex copies
+        both = np.empty(re.shape, dtype)
         both.real, both.imag = re, im
         return both
     return xp.astype(re, dtype) + 1j * xp.astype(im, dtype)

@@ -11,7 +11,6 @@ from unmask._arrays import (
     is_complex,
     namespace,
     safe_divide,
-    to_complex,
 )
 from unmask.errors import ConfigError, ShapeError
 
@@ -44,7 +43,7 @@ def apply(masks: Array, mixture: Array) -> Array:
             f"masks{tuple(masks.shape)} and mixture{tuple(mixture.shape)} must agree in "
             "(channel, freq, frame); make the masks from this mixture's spectrum"
         )
-    return to_complex(masks) * namespace(mixture).expand_dims(mixture, axis=SOURCE_AXIS)
+    return masks * mixture[..., None, :, :, :]
 
 
 def complement(masks: Array) -> Array:

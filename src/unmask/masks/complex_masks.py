@@ -50,15 +50,13 @@ class TanhMagnitude(Family):
 
     def activate(self, raw: Array) -> Array:
         """Return the bounded mask; the gradient at ``O = 0`` is that of `limit` times identity."""
-        raw = make_complex(*maps(raw, 2))
-        xp = namespace(raw)
-        mag = xp.abs(raw)
-        # tanh(r) / r = 1 - r^2 / 3 + ... near 0, where autograd of the quotient would cancel
-        small = mag < 1e-3
-        near, far = xp.where(small, mag, 0 * mag), xp.where(small, xp.ones_like(mag), mag)
-        gain = xp.where(small, 1 - near**2 / 3, xp.tanh(far) / far)
+        re, im = maps(raw, 2)
+        raw, xp = make_complex(re, im), namespace(raw)
+        eps = float(xp.finfo(re.dtype).eps)
+        # Of a magnitude that is never 0, tanh(r) / r is 1 at r = 0, to the last digit.
+        mag = xp.abs(raw) + eps
         # tanh rounds to 1 from about 9 on; the bound stays strict
-        return raw * (self.limit * (1 - 4 * xp.finfo(mag.dtype).eps) * gain)
+        return raw * (xp.tanh(mag) * (self.limit * (1 - 4 * eps)) / mag)
 
 
 @dataclass(frozen=True, kw_only=True)

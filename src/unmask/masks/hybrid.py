@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar
 
-from unmask._arrays import FREQ_AXIS, Array, namespace, to_complex
+from unmask._arrays import FREQ_AXIS, Array, namespace
 from unmask.errors import ConfigError
 from unmask.masks.family import Family, maps
 
@@ -73,6 +73,4 @@ class Hybrid(Family):
         return min(n_freq, math.ceil(self.crossover_hz / (self.sample_rate / 2) * (n_freq - 1)))
 
     def _join(self, low: Array, high: Array) -> Array:
-        if self.is_complex:
-            low, high = to_complex(low), to_complex(high)
         return namespace(low).concat([low, high], axis=FREQ_AXIS)
