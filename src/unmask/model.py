@@ -76,6 +76,8 @@ class Model:
         mask = metadata["mask"]
         self.family = masks.get(mask["family"], sample_rate=self.sample_rate, **mask["options"])
         self._states = {state["name"]: tuple(state["shape"]) for state in metadata["state"]}
+        self._inputs = ["spectrum", *self._states]
+        self._outputs = ["raw", *(f"next_{name}" for name in self._states)]
 
     def __repr__(self) -> str:
         return f"<Model {self.name} {self.version}: {', '.join(self.stems)}>"
@@ -162,9 +164,8 @@ class Model:
 
     def _run(self, features: Array, state: list[Array]) -> tuple[Array, list[Array]]:
         """Call the network: raw maps of exactly these frames, and the state after them."""
-        names = ["raw", *(f"next_{name}" for name in self._states)]
-        inputs = dict(zip(["spectrum", *self._states], [features, *state], strict=True))
-        raw, *state = self._session.run(names, inputs)
+        inputs = dict(zip(self._inputs, [features, *state], strict=True))
+        raw, *state = self._session.run(self._outputs, inputs)
         return raw, state
 
 

@@ -113,15 +113,15 @@ class Streamer:
         self._residual = model.residual_is_source if residual is None else residual
         self.stems = (*model.stems, model.residual) if self._residual else model.stems
         self._stft = stft = model.stft.scaled(rate / model.sample_rate)
-        window = stft.window_values
+        # Everything is done in hops: a frame is `overlap` of them.
         self._overlap = stft.n_fft // stft.hop
+        window = stft.window_values.reshape(self._overlap, stft.hop)
         # Row b: sum of the squared windows of the b + 1 latest frames over one hop.
-        self._envelope = np.cumsum((window**2).reshape(self._overlap, stft.hop), axis=0)
+        self._envelope = np.cumsum(window**2, axis=0)
         # The network sees a full-scale sine as 1.
         scale = 2 / window.sum()
         self._analysis_window = (window * scale).astype(np.float32)
-        steady = np.tile(self._envelope[-1], self._overlap)
-        self._synthesis_window = (window / steady / scale).astype(np.float32)
+        self._synthesis_window = (window / self._envelope[-1] / scale).astype(np.float32)
         n_frames = _SAMPLES_PER_CALL // (stft.n_fft * n_channels * len(model.stems))
         self._piece = min(max(n_frames, _FRAMES_PER_CALL[0]), _FRAMES_PER_CALL[1])
         self._chunk = n_chunk_frames(context=model.context, unit=model.unit, wanted=chunk_frames)
@@ -213,12 +213,17 @@ class Streamer:
         """Return the spectrum (channel, freq, frame) of all new frames that are complete."""
         stft = self._stft
         n_waiting = self._spectra.shape[-1] - self.model.family.context[0]
-        held = self._held[:, n_waiting * stft.hop :]
-        if held.shape[1] < stft.n_fft:
+        n_hops = self._held.shape[1] // stft.hop
+        n_frames = n_hops - n_waiting - self._overlap + 1
+        if n_frames < 1:
             return self._silence(0)
-        frames = np.lib.stride_tricks.sliding_window_view(held, stft.n_fft, axis=1)[:, :: stft.hop]
+        hops = self._held[:, : n_hops * stft.hop].reshape(self.n_channels, n_hops, stft.hop)
+        frames = np.empty((self.n_channels, n_frames, stft.n_fft), np.float32)
+        for k, window in enumerate(self._analysis_window):
+            part = frames[..., k * stft.hop : (k + 1) * stft.hop]
+            np.multiply(hops[:, n_waiting + k : n_waiting + k + n_frames], window, out=part)
         # SciPy's transform is several times faster than NumPy's for many frames.
-        spectrum = scipy.fft.rfft(frames * self._analysis_window, overwrite_x=True)
+        spectrum = scipy.fft.rfft(frames, overwrite_x=True)
         return np.ascontiguousarray(spectrum.swapaxes(-1, -2))
 
     def _infer(self, spectrum: Array, *, last: bool) -> Array:
@@ -234,7 +239,7 @@ class Streamer:
         self._spectra = np.concatenate([self._spectra, spectrum], axis=-1)
         n_due = self._spectra.shape[-1] - model.family.context[0] - model.lookahead - n_spare
         n_made = raw.shape[-1] - n_spare
-        return np.moveaxis(raw[..., n_made - max(0, n_due) : n_made], 0, 2)
+        return raw[..., n_made - max(0, n_due) : n_made].transpose(1, 2, 0, 3, 4)
 
     def _mask(self, raw: Array) -> Array:
         """Return the masked spectra (source, channel, freq, frame) of the next frames."""
@@ -277,13 +282,12 @@ class Streamer:
         """Return the samples that the masked spectra (source, channel, freq, frame) complete."""
         n_frames, hop = spectra.shape[-1], self._stft.hop
         frames = scipy.fft.irfft(spectra.swapaxes(-1, -2), n=self._stft.n_fft)
+        frames = frames.reshape(*self._shape, n_frames, self._overlap, hop)
         frames *= self._synthesis_window
-        rows = np.empty((*self._shape, n_frames + self._overlap - 1, hop), np.float32)
-        rows[:, :, :n_frames] = frames[..., :hop]
-        rows[:, :, n_frames:] = 0
-        rows[:, :, : self._overlap - 1] += self._tail
-        for k in range(1, self._overlap):
-            rows[:, :, k : k + n_frames] += frames[..., k * hop : (k + 1) * hop]
+        rows = np.zeros((*self._shape, n_frames + self._overlap - 1, hop), np.float32)
+        rows[:, :, : self._overlap - 1] = self._tail
+        for k in range(self._overlap):
+            rows[:, :, k : k + n_frames] += frames[:, :, :, k]
         self._tail = rows[:, :, n_frames:].copy()
         return self._finish(rows[:, :, :n_frames], last=False)
 
@@ -293,7 +297,7 @@ class Streamer:
         if last or first < self._overlap - 1:
             rows = rows * self._edge(first, n_rows, last=last)
         stems = rows.reshape(*self._shape, n_rows * hop)
-        mixture, self._held = np.split(self._held, [n_rows * hop], axis=1)
+        mixture, self._held = self._held[:, : n_rows * hop], self._held[:, n_rows * hop :]
         if self._residual:
             stems = np.concatenate([stems, (mixture - stems.sum(axis=0))[None]])
         self._n_rows += n_rows
@@ -326,13 +330,15 @@ def check_signal(mixture: Array, *, n_channels: int | None = None) -> Array:
     if mixture.ndim != 2 or not mixture.shape[0] or n_channels not in (None, mixture.shape[0]):
         expected = "channel >= 1" if n_channels is None else n_channels
         raise ShapeError(f"mixture has shape {mixture.shape}, expected ({expected}, sample)")
-    if not np.issubdtype(mixture.dtype, np.floating):
+    if mixture.dtype.kind != "f":
         raise ShapeError(
             f"mixture has type {mixture.dtype}, expected floating point in [-1, 1]; "
             "divide integer samples by their full scale"
         )
-    with np.errstate(over="ignore"):
-        single = mixture.astype(np.float32, copy=False)
+    single = mixture
+    if mixture.dtype != np.float32:
+        with np.errstate(over="ignore"):
+            single = mixture.astype(np.float32)
     if not np.isfinite(single).all():
         channel, sample = np.argwhere(~np.isfinite(single))[0]
         raise SignalError(
