@@ -58,7 +58,7 @@ def spectrogram_figure(
     for ax, (name, mag) in zip(axes.flat, mags.items(), strict=False):
         level_db = 20 * np.log10(np.maximum(mag / top, 1e-10))
         image = plane.draw(level_db, ax, cmap="magma", vmin=-_RANGE_DB, vmax=0.0)
-        ax.set_title(fill(name, 45))
+        ax.set_title(fill(name, 45, break_on_hyphens=False))
         ax.label_outer()
     for ax in axes.flat[len(mags) :]:
         ax.set_visible(False)

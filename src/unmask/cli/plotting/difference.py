@@ -191,8 +191,8 @@ def _draw(
     plane = Plane(times, stft.frequencies(rate), scale, highest_hz)
     loudest = float(np.abs(spectra["mixture"]).max())
     labels = comparison.labels
-    for part, spectrum in spectra.items():
-        figure = spectrogram_figure({labels[part]: spectrum}, plane, loudest=loudest)
+    for part, spectrum in spectra.items():  # whose names stand on the page
+        figure = spectrogram_figure({"": spectrum}, plane, loudest=loudest)
         show.write_figure(out / f"{part}.png", figure)
     together = {labels[part]: spectrum for part, spectrum in spectra.items()}
     show.write_figure(out / "figure.png", spectrogram_figure(together, plane, loudest=loudest))
