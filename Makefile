@@ -1,12 +1,13 @@
 # make demo    separate a bundled recording and say how well it went (no PyTorch needed)
 # make test    everything the developers check: format, lint, types, tests
+# make web-test  test the JavaScript too; needs npm and Chromium
 # make format  put the code into shape
 VENV ?= .venv
 PYTHON ?= python3
 BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-.PHONY: demo test format
+.PHONY: demo test web-test format
 
 demo: $(VENV)/core.stamp
 	$(BIN)/unmask denoise assets/demo/mixture.flac --reference assets/demo
@@ -16,6 +17,10 @@ test: $(VENV)/dev.stamp
 	$(BIN)/ruff check
 	$(BIN)/mypy
 	$(BIN)/python -m pytest
+
+web-test: $(VENV)/dev.stamp
+	npm ci --prefix web --ignore-scripts --no-audit --no-fund
+	$(BIN)/python -m pytest tests/test_web.py -rs
 
 format: $(VENV)/dev.stamp
 	$(BIN)/ruff format

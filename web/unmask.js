@@ -16,7 +16,7 @@ const FRAMES_PER_CALL = 128;
 const [CONTEXTS, LEAST_FRAMES] = [6, 16];
 
 /** Return the periodic window `name`; `sqrt_` before a name takes its root. */
-function window_(name, n) {
+function windowValues(name, n) {
   const cosines = { hann: [0.5, 0.5], hamming: [0.54, 0.46], blackman: [0.42, 0.5, 0.08] };
   const terms = cosines[name.replace(/^sqrt_/, "")];
   if (!terms) {
@@ -66,7 +66,7 @@ export class Model {
     this.nFft = frontend.n_fft;
     this.hop = frontend.hop;
     this.nFreq = Math.floor(this.nFft / 2) + 1;
-    this.window = window_(frontend.window, this.nFft);
+    this.window = windowValues(frontend.window, this.nFft);
     this.states = state;
     this.family = maskFamily(mask, this.sampleRate, this.nFreq);
   }
@@ -275,8 +275,9 @@ export class Streamer {
       const spectra = this.#model.silence(this.nChannels);
       this.#waiting.push(spectra);
       this.#held.forEach((held, channel) => {
-        const samples = Float64Array.from(window, (w, n) => held[k * hop + n] * w * this.#scale);
-        frames.push([samples, spectra[channel]]);
+        const frame = new Float64Array(nFft);
+        for (let n = 0; n < nFft; n++) frame[n] = held[k * hop + n] * window[n] * this.#scale;
+        frames.push([frame, spectra[channel]]);
       });
     }
     this.#nFresh += nFrames;
@@ -351,10 +352,9 @@ export class Streamer {
     const { hop } = this.#model;
     const shift = (sum) => sum.copyWithin(0, hop).fill(0, sum.length - hop);
     // A weight is zero only where the window is, before the first sample or after the last.
-    const finish = (sum, n) => (this.#weights[n] > 0 ? sum[n] / this.#weights[n] : 0);
-    const row = this.#sums.map((channels) =>
-      channels.map((sum) => Float32Array.from({ length: hop }, (_, n) => finish(sum, n))),
-    );
+    const weights = this.#weights.slice(0, hop).map((weight) => weight || 1);
+    const finish = (sum) => Float32Array.from(weights.map((weight, n) => sum[n] / weight));
+    const row = this.#sums.map((channels) => channels.map(finish));
     this.#sums.flat().forEach(shift);
     shift(this.#weights);
     if (this.residual) {
