@@ -110,6 +110,7 @@ class Streamer:
         self.model = model
         self.sample_rate = rate
         self.n_channels = n_channels
+        self._shape = len(model.stems), n_channels
         self._residual = model.residual_is_source if residual is None else residual
         self.stems = (*model.stems, model.residual) if self._residual else model.stems
         self._stft = stft = model.stft.scaled(rate / model.sample_rate)
@@ -181,10 +182,6 @@ class Streamer:
         self.reset()
         return self._named([rest])
 
-    @property
-    def _shape(self) -> tuple[int, int]:
-        return len(self.model.stems), self.n_channels
-
     def _new_intake(self) -> Pieces | Chunks:
         stft = self._stft
         if not self._chunk:
@@ -218,12 +215,12 @@ class Streamer:
         if n_frames < 1:
             return self._silence(0)
         hops = self._held[:, : n_hops * stft.hop].reshape(self.n_channels, n_hops, stft.hop)
-        frames = np.empty((self.n_channels, n_frames, stft.n_fft), np.float32)
-        for k, window in enumerate(self._analysis_window):
-            part = frames[..., k * stft.hop : (k + 1) * stft.hop]
-            np.multiply(hops[:, n_waiting + k : n_waiting + k + n_frames], window, out=part)
+        frames = np.empty((self.n_channels, n_frames, self._overlap, stft.hop), np.float32)
+        for k, first in enumerate(range(n_waiting, n_waiting + self._overlap)):
+            part = hops[:, first : first + n_frames]
+            np.multiply(part, self._analysis_window[k], out=frames[:, :, k])
         # SciPy's transform is several times faster than NumPy's for many frames.
-        spectrum = scipy.fft.rfft(frames, overwrite_x=True)
+        spectrum = scipy.fft.rfft(frames.reshape(self.n_channels, n_frames, -1), overwrite_x=True)
         return np.ascontiguousarray(spectrum.swapaxes(-1, -2))
 
     def _infer(self, spectrum: Array, *, last: bool) -> Array:
