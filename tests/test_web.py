@@ -225,7 +225,7 @@ def test_the_page_offers_the_stems_of_a_chosen_file(visit, mixture, tmp_path):
 
 def test_every_bundled_model_is_one_that_the_page_can_run():
     """Its window and mask family are known to the JavaScript."""
-    known = (WEB / "masks.js").read_text("utf-8") + (WEB / "unmask.js").read_text("utf-8")
+    known = "".join((WEB / name).read_text("utf-8") for name in ("masks.js", "unmask.js"))
     for path in bundled().values():
         metadata = load_model(path).metadata
         words = [metadata["frontend"]["window"].removeprefix("sqrt_")]

@@ -11,8 +11,8 @@ function factors(n) {
 
 /**
  * Transforms two real frames at a time, as the real and the imaginary part of one complex frame:
- * half the work, and odd lengths are no special case. Quick when the prime factors of the length are
- * small (Stockham's order, so nothing is permuted).
+ * half the work, and odd lengths are no special case. Quick when the prime factors of the length
+ * are small (Stockham's order, so nothing is permuted).
  *
  * A spectrum is a Float32Array: `nFreq` real parts, then `nFreq` imaginary parts.
  */
@@ -48,7 +48,7 @@ export class FFT {
     }
   }
 
-  /** Return the frames of the spectra `first` and `second`; they are overwritten by the next call. */
+  /** Return the frames of the spectra `first` and `second`, until the next call overwrites them. */
   backward(first, second) {
     const nFreq = this.nFreq;
     // The inverse is the transform with real and imaginary parts in each other's place.
@@ -80,7 +80,7 @@ export class FFT {
     return [re, im];
   }
 
-  /** Turn n / length interleaved transforms of `length` into `p` times as many, `p` times shorter. */
+  /** Turn interleaved transforms of `length` into `p` times as many, `p` times shorter. */
   #any(re, im, toRe, toIm, p, length) {
     const [n, cos, sin] = [this.#n, this.#cos, this.#sin];
     const stride = n / length;

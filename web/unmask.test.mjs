@@ -1,4 +1,4 @@
-/** Laws of the front-end, with networks that are functions: `node --test` needs nothing installed. */
+/** Laws of the front-end, with networks that are functions: nothing needs to be installed. */
 
 import assert from "node:assert/strict";
 import test from "node:test";
@@ -9,7 +9,10 @@ import { Streamer, UnmaskError, loadModel } from "./unmask.js";
 
 const SIZE = 1000;
 const noise = (n, seed = 1) =>
-  Float32Array.from({ length: n }, (_, k) => ((Math.sin(12.9898 * (k + seed)) * 43758.5453) % 1) - 0.2);
+  Float32Array.from(
+    { length: n },
+    (_, k) => ((Math.sin(12.9898 * (k + seed)) * 43758.5453) % 1) - 0.2,
+  );
 const error = (a, b) => a.reduce((worst, x, k) => Math.max(worst, Math.abs(x - b[k])), 0);
 
 /** Encode fields of a protocol buffer message: numbers as varints, all else as bytes. */
@@ -56,7 +59,10 @@ function runtime({ stems, mask }, map) {
       return map(Math.floor(row / nMaps) % stems.length, row % nMaps, seen + (k % nFrames));
     });
     await null;
-    const next = new Tensor("float32", new Float32Array(nChannels).fill(seen + nFrames), [nChannels, 1]);
+    const next = new Tensor("float32", new Float32Array(nChannels).fill(seen + nFrames), [
+      nChannels,
+      1,
+    ]);
     return { raw: new Tensor("float32", data, dims), next_state_0: next };
   }
   return { Tensor, InferenceSession: { create: async () => ({ run }) } };
@@ -156,7 +162,9 @@ test("a network in chunks gives the same samples for any cut", async () => {
 test("calls that overlap are done one after the other", async () => {
   const model = await load({}, counting);
   const mixture = noise(SIZE);
-  const { speech: [expected] } = await model.separate([mixture], 16000);
+  const {
+    speech: [expected],
+  } = await model.separate([mixture], 16000);
   const streamer = new Streamer(model);
   const blocks = [0, 300, 301].map((k, i) => mixture.slice(k, [300, 301, SIZE][i]));
   const parts = await Promise.all([
@@ -177,7 +185,13 @@ test("real masks mean what they mean in Python", async () => {
   ]) {
     const model = await load({ mask: { family, options: {} } }, () => raw);
     const { speech } = await model.separate(tone, 16000);
-    assert(error(speech[0], tone[0].map((x) => gain * x)) < 1e-5, family);
+    assert(
+      error(
+        speech[0],
+        tone[0].map((x) => gain * x),
+      ) < 1e-5,
+      family,
+    );
   }
 });
 
@@ -196,13 +210,20 @@ for (const [what, work, expected] of [
   ["no JSON", () => readMetadata(file(entry("unmask", "{"))), /no JSON/],
   ["a newer format", () => load({ format: 2 }, identity), /format 2, .* up to 1/],
   ["a field missing", () => load({ stems: undefined }, identity), /no stems/],
-  ["another window", () => load({ frontend: { ...METADATA.frontend, window: "kaiser" } }), /'kaiser'/],
+  [
+    "another window",
+    () => load({ frontend: { ...METADATA.frontend, window: "kaiser" } }),
+    /'kaiser'/,
+  ],
   ["another family", () => load({ mask: { family: "deep_filter", options: {} } }), /'deep_filter'/],
   ["another option", () => load({ mask: { family: "complex", options: { x: 1 } } }), /with x/],
   ["a family of objects", () => load({ mask: { family: "toString", options: {} } }), /'toString'/],
 ]) {
   test(`refused: ${what}`, () =>
-    assert.rejects(async () => work(), (e) => e instanceof UnmaskError && expected.test(e.message)));
+    assert.rejects(
+      async () => work(),
+      (e) => e instanceof UnmaskError && expected.test(e.message),
+    ));
 }
 
 test("a signal that is none is refused, and the stream goes on", async () => {
