@@ -272,8 +272,23 @@ TINY = (
     "data.sample_rate=16000",
     "data.valid_examples=2",
 )
-TINY_STEMS = ("backbone.width=0.0625", "data.samples=4096", "data.variants=1", "data.effects={}")
-TINY_SPEECH = ("backbone.channels=[4, 6]", "backbone.hidden=5", "data.seconds=0.25")
+TINY_DATA = {
+    "stems": ("data.samples=4096", "data.variants=1", "data.effects={}"),
+    "speech_in_noise": ("data.seconds=0.25",),
+}
+TINY_NET = {
+    "unet": ("backbone.width=0.0625",),
+    "crn": ("backbone.channels=[4, 6]", "backbone.hidden=5"),
+    "band_net": (
+        "backbone.bands=[8, 4]",
+        "backbone.widths=[4, 8]",
+        "backbone.narrow=4",
+        "backbone.narrow_channels=4",
+        "backbone.channels=4",
+        "backbone.band_hidden=[4]",
+        "backbone.hidden=[5]",
+    ),
+}
 
 
 @pytest.fixture(scope="module")
@@ -305,7 +320,8 @@ def recordings(tmp_path_factory):
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 def test_the_recipes_of_the_repository_can_be_trained(path, recordings, tmp_path):
-    small = TINY_STEMS if recipe.load(path).data_kind == "stems" else TINY_SPEECH
+    full = recipe.load(path)
+    small = TINY_DATA[full.data_kind] + TINY_NET[full.backbone.kind]
     loaded = recipe.load(path, [*TINY, *small])
     cache = recordings.parent / "cache"
     run = train.run(loaded, tmp_path / "run", data_root=recordings, cache=cache)
