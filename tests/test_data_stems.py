@@ -142,6 +142,23 @@ def test_across_songs_every_source_has_its_own_song_and_time(tmp_path, rng):
     assert np.median(likeness) < 0.1
 
 
+def test_across_songs_sources_have_either_polarity(tmp_path):
+    for name in ("train/a", "valid/c"):
+        stems = {stem: 0.1 + tone(stem, gain=0.05) for stem in SOURCES}  # all above zero
+        write_song(tmp_path / name, stems)
+    train, _, _ = sets(tmp_path, targets=("vocals",), coherent_share=0.0)
+    means = np.array([train[k]["targets"].mean() for k in range(60)])
+    assert 10 < np.sum(means > 0) < 50
+    assert (means != 0).all()
+
+
+def test_files_beside_songs_are_no_songs(root):
+    before = len(sets(root)[0].tracks)
+    soundfile.write(root / "train/demo.wav", tone("vocals"), RATE)
+    (root / "train/README.txt").write_text("how this was recorded")
+    assert len(sets(root)[0].tracks) == before == 2
+
+
 def test_gains_across_songs_start_from_equal_loudness(root):
     quiet = {stem: tone(stem, gain=0.1 if stem == "vocals" else 0.001) for stem in SOURCES}
     write_song(root / "train/d", quiet)
@@ -423,6 +440,12 @@ def refuse(root, error, match, **settings):
     with pytest.raises(error, match=match) as caught:
         sets(root, **settings)
     assert "\n" not in str(caught.value)
+
+
+def test_what_is_refused_leaves_no_cache_behind(root):
+    soundfile.write(root / "train/a/drums.wav", tone("drums")[:-1], RATE)
+    refuse(root, ShapeError, "stems must be aligned")
+    assert not (root / "cache").exists()
 
 
 def test_stems_of_different_length_or_rate_are_refused_by_both_names(root):

@@ -20,7 +20,6 @@ class Cache:
 
     def __init__(self, folder: Path, sample_rate: int) -> None:
         self.folder, self.sample_rate = folder, sample_rate
-        folder.mkdir(parents=True, exist_ok=True)
 
     def place(self, paths: Sequence[Path], *about: object) -> Path:
         """Return where the cache keeps what is made of `paths`; `about` tells how it is made."""
@@ -33,9 +32,11 @@ class Cache:
         """Return the file that holds the array that `make` makes of `paths`; made once."""
         kept = self.place(paths, *about)
         if not kept.is_file():
+            made = make()  # what cannot be read leaves no folder behind
+            self.folder.mkdir(parents=True, exist_ok=True)
             partial = kept.with_suffix(f".{os.getpid()}.npy")
             try:
-                np.save(partial, make())
+                np.save(partial, made)
                 partial.replace(kept)
             finally:
                 partial.unlink(missing_ok=True)
