@@ -1,6 +1,8 @@
 """Fixtures that all tests share: a generator, each array library, the folder of recordings."""
 
+import gc
 import os
+import tracemalloc
 from pathlib import Path
 
 import array_api_compat.numpy
@@ -47,3 +49,24 @@ def shared():
     if not (folder / "audio").is_dir():
         pytest.skip("no folder of real recordings here (set UNMASK_SHARED)")
     return folder
+
+
+@pytest.fixture
+def growth():
+    """How many bytes of Python's memory a streamer gains while it takes in 300 more blocks."""
+
+    def measure(streamer, block):
+        def memory_after(n_blocks):
+            for _ in range(n_blocks):
+                streamer.process(block)
+            gc.collect()
+            return tracemalloc.get_traced_memory()[0]
+
+        tracemalloc.start()
+        try:
+            early, late = memory_after(100), memory_after(300)
+        finally:
+            tracemalloc.stop()
+        return late - early
+
+    return measure

@@ -13,8 +13,8 @@ from unmask.masks.family import Family, maps
 class Hybrid(Family):
     """`low` in the bins below `crossover_hz`, `high` in the others.
 
-    Phase matters most where waves are long: below a few kHz a complex mask, above it a real one at
-    half the cost (the design of HANCE, 2023, and of DeepFilterNet, 2022).
+    Phase matters most where waves are long: below a few kHz a complex mask, above it a real one
+    of half as many maps (the design of HANCE, 2023, and of DeepFilterNet, 2022).
     """
 
     values: ClassVar[str] = "{self.low.name} below {self.crossover_hz:g} Hz, {self.high.name} above"
