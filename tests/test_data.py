@@ -1,6 +1,7 @@
 """Training data: seeded by index, refused by name, cached once."""
 
 import csv
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -214,11 +215,52 @@ def test_excerpts_avoid_silence_and_fill_up_from_several_recordings(root, rng):
     soundfile.write(root / "short.wav", 0.1 * rng.standard_normal(500), RATE)
     cache = Cache(root / "cache", RATE)
     late = Pool([(root / "late.wav", 1.0)], cache)
-    heard = [rms(late.excerpt(np.random.default_rng(k), 4000)) > 0.1 for k in range(20)]
+    heard = [rms(late.excerpt(np.random.default_rng(k), 4000)[0]) > 0.1 for k in range(20)]
     assert sum(heard) >= 17  # without a second look it is every third
-    filled = Pool([(root / "short.wav", 1.0)], cache).excerpt(rng, 1700)
+    filled, band = Pool([(root / "short.wav", 1.0)], cache).excerpt(rng, 1700)
+    assert band == 1
     assert len(filled) == 1700
     assert (np.abs(filled.reshape(17, 100)).max(axis=1) > 0).all()
+
+
+def levels(signal):
+    """RMS of the spectrum of a (1, sample) signal in 48 bands of equal width."""
+    spectrum = np.abs(np.fft.rfft(signal[0] * np.hanning(signal.shape[1])))
+    return np.array([rms(part) for part in np.array_split(spectrum, 48)])
+
+
+@pytest.fixture
+def wide_noise(root, rng):
+    for path in (root / "noise").iterdir():
+        soundfile.write(path, 0.1 * rng.standard_normal(18000), 3 * RATE)
+
+
+@pytest.mark.usefixtures("wide_noise")
+@pytest.mark.parametrize("plain", [True, False])
+def test_noise_ends_where_the_recording_of_the_speech_does(root, plain):
+    """Or a network learns that what is high is never speech."""
+    config = replace(CONFIG, sample_rate=3 * RATE, speed=(1, 1), reverb_share=0, clean_share=0)
+    examples = make(config, root, root / "cache", seed=3, n_examples=4)[plain]
+    for example in map(examples.__getitem__, range(4)):
+        found = levels(example["mixture"] - example["targets"][0])
+        assert found[17:].max() < 1e-3 * found.max()
+        assert found[8:14].max() > 1e-2 * found.max() or not plain
+
+
+@pytest.mark.usefixtures("wide_noise")
+def test_faster_speech_reaches_higher_and_so_does_its_noise(root):
+    shares = {"clean_share": 0, "noise_share": 0, "synthetic_share": 0, "reverb_share": 0}
+    config = replace(CONFIG, sample_rate=3 * RATE, speed=(1.5, 1.5), **shares)
+    example = make(config, root, root / "cache", seed=3, n_examples=1)[0][0]
+    found = levels(example["mixture"] - example["targets"][0])
+    assert found[17:21].min() > 0.02 * found.max()
+    assert found[25:].max() < 1e-3 * found.max()
+
+
+def test_a_low_pass_at_half_the_rate_changes_nothing(rng):
+    noise = rng.standard_normal(1001).astype(np.float32)
+    assert np.array_equal(augment.low_pass(noise, 1.0), noise)
+    assert rms(augment.low_pass(noise, 0.25)) == pytest.approx(0.5 * rms(noise), rel=0.1)
 
 
 def test_silent_recordings_give_silence_and_no_nan(root):

@@ -5,6 +5,9 @@ from typing import Any
 import numpy as np
 from scipy import fft
 
+#: Where a low-pass begins to fade, relative to its end: about what resamplers keep.
+_LOW_PASS_FADE = 0.92
+
 
 def smooth_filter(rng: np.random.Generator, x: Any, range_db: float, *, n_samples: int) -> Any:
     """Apply a random smooth gain over frequency, and play `x` so fast that it lasts `n_samples`.
@@ -18,6 +21,17 @@ def smooth_filter(rng: np.random.Generator, x: Any, range_db: float, *, n_sample
     places = np.linspace(0, 1, len(spectrum), dtype=np.float32)
     spectrum *= np.interp(places, knots, gains).astype(np.float32)
     return fft.irfft(spectrum, n_samples) * np.float32(n_samples / len(x))
+
+
+def low_pass(x: Any, band: float) -> Any:
+    """Return `x` without what is above `band`, a share of half the sample rate; it fades below."""
+    if band >= 1:
+        return x
+    n_fft = fft.next_fast_len(len(x), real=True)
+    spectrum = fft.rfft(x, n_fft)
+    edges = band * len(spectrum) * np.array([_LOW_PASS_FADE, 1.0])
+    spectrum *= np.interp(np.arange(len(spectrum)), edges, [1.0, 0.0]).astype(np.float32)
+    return fft.irfft(spectrum, n_fft)[: len(x)]
 
 
 def reverberate(rng: np.random.Generator, x: Any, sample_rate: int) -> Any:

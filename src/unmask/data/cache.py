@@ -47,6 +47,10 @@ class Cache:
         kept = self.keep(lambda: quantise(self.read_mono(path)), [path])
         return np.load(kept, mmap_mode="r")
 
+    def band(self, path: Path) -> float:
+        """Return up to where `path` can have sound, as a share of half the rate of the cache."""
+        return min(1.0, audio.info(path).sample_rate / self.sample_rate)
+
     def read_mono(self, path: Path, *, stream: int = 0) -> Any:
         """Return the mean of the channels of a file at the sample rate of the cache, (sample,)."""
         waveform, found = audio.read(path, stream=stream)

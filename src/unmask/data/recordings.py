@@ -150,6 +150,7 @@ class Pool:
 
     def __init__(self, files: Sequence[tuple[Path, float]], cache: Cache) -> None:
         self.waveforms = [cache.open(path) for path, _ in files]
+        self.bands = [cache.band(path) for path, _ in files]
         self.levels = [rms(waveform.astype(np.float32)) for waveform in self.waveforms]
         chance = [w * len(x) for x, (_, w) in zip(self.waveforms, files, strict=True)]
         self.chance = np.array(chance, dtype=float) / sum(chance)
@@ -159,17 +160,21 @@ class Pool:
         """Samples of all recordings together."""
         return sum(len(waveform) for waveform in self.waveforms)
 
-    def excerpt(self, rng: np.random.Generator, n_samples: int) -> Any:
-        """Return `n_samples` of float32 from one recording, from several where one is too short."""
-        parts: list[Any] = []
-        missing = n_samples
-        while missing:
-            parts.append(self._part(rng, missing))
-            missing -= len(parts[-1])
-        return np.concatenate(parts)
+    def excerpt(self, rng: np.random.Generator, n_samples: int) -> tuple[Any, float]:
+        """Return `n_samples` of float32 from one recording, from several where one is too short.
 
-    def _part(self, rng: np.random.Generator, n_samples: int) -> Any:
-        """At most `n_samples` of a recording, not silent if eight tries find that."""
+        And the band of the narrowest of them, as a share of half the sample rate.
+        """
+        parts: list[Any] = []
+        missing, band = n_samples, 1.0
+        while missing:
+            part, k = self._part(rng, missing)
+            parts.append(part)
+            missing, band = missing - len(part), min(band, self.bands[k])
+        return np.concatenate(parts), band
+
+    def _part(self, rng: np.random.Generator, n_samples: int) -> tuple[Any, int]:
+        """At most `n_samples` of a recording, not silent if eight tries find that, and which."""
         for _ in range(8):
             k = int(rng.choice(len(self.chance), p=self.chance))
             waveform = self.waveforms[k]
@@ -177,7 +182,7 @@ class Pool:
             part = waveform[start : start + n_samples].astype(np.float32)
             if rms(part) > 0.2 * self.levels[k] > 0:
                 break
-        return part / max(self.levels[k], 1.0)
+        return part / max(self.levels[k], 1.0), k
 
 
 def rms(x: Any) -> float:

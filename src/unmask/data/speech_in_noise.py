@@ -88,6 +88,9 @@ class SpeechInNoiseConfig:
 class SpeechInNoise:
     """Examples of speech in noise, by index.
 
+    Noise is cut where the recording of the speech ends (at 8 kHz for one of 16 kHz): a network for
+    48 kHz would learn from it that what is high is never speech.
+
     Parameters
     ----------
     config : SpeechInNoiseConfig
@@ -123,7 +126,8 @@ class SpeechInNoise:
     def __getitem__(self, index: int) -> Example:
         """Return example `index`."""
         rng = np.random.default_rng([self.seed, index])
-        speech, noise = self._speech(rng), self._noise(rng)
+        speech, band = self._speech(rng)
+        noise = augment.low_pass(self._noise(rng), band)
         snr_db = self.config.valid_snr_db if self.plain else self.config.snr_db
         noise *= ratio(rms(speech), rms(noise)) * 10 ** (-rng.uniform(*snr_db) / 20)
         if not self.plain:
@@ -137,19 +141,20 @@ class SpeechInNoise:
             "targets": (gain * speech)[None, None].astype(np.float32),
         }
 
-    def _speech(self, rng: np.random.Generator) -> Any:
+    def _speech(self, rng: np.random.Generator) -> tuple[Any, float]:
+        """Return an excerpt and its band, a share of half the sample rate."""
         if self.plain:
             return self.speech.excerpt(rng, self.n_samples)
         n_read = fft.next_fast_len(
             round(self.n_samples * rng.uniform(*self.config.speed)), real=True
         )
-        speech = self.speech.excerpt(rng, n_read)
+        speech, band = self.speech.excerpt(rng, n_read)
         speech = augment.smooth_filter(
             rng, speech, self.config.equalise_db, n_samples=self.n_samples
         )
         if rng.uniform() < self.config.reverb_share:
             speech = augment.reverberate(rng, speech, self.config.sample_rate)
-        return speech
+        return speech, band * n_read / self.n_samples
 
     def _noise(self, rng: np.random.Generator) -> Any:
         noise = self._one_noise(rng)
@@ -160,10 +165,10 @@ class SpeechInNoise:
 
     def _one_noise(self, rng: np.random.Generator) -> Any:
         if self.plain:
-            return self.noise.excerpt(rng, self.n_samples)
+            return self.noise.excerpt(rng, self.n_samples)[0]
         if rng.uniform() < self.config.synthetic_share:
             return augment.synthetic_noise(rng, self.n_samples, self.config.sample_rate)
-        noise = self.noise.excerpt(rng, self.n_samples)
+        noise, _ = self.noise.excerpt(rng, self.n_samples)
         return augment.smooth_filter(rng, noise, self.config.equalise_db, n_samples=self.n_samples)
 
 
