@@ -237,8 +237,8 @@ def test_features_keep_the_phase_and_add_the_compressed_magnitude(spectrum):
 
 
 def test_interleaving_puts_neighbouring_maps_into_neighbouring_bins():
-    x = torch.tensor([[0.0, 2.0], [1.0, 3.0]]).reshape(1, 2, 2, 1)  # map 0: even bins, 1: odd
-    assert interleave(x, 2).flatten().tolist() == [0, 1, 2, 3]
+    x = torch.tensor([[0.0, 2.0], [1.0, 3.0]]).reshape(1, 2, 1, 2)  # map 0: even bins, 1: odd
+    assert interleave(x, 2, n_maps=1, n_freq=4).flatten().tolist() == [0, 1, 2, 3]
 
 
 class Constant(torch.nn.Module):

@@ -1,12 +1,12 @@
 """A causal mask estimator over bands, shaped by what ONNX Runtime does fast on one CPU thread."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from unmask.errors import ConfigError
+from unmask.nets.blocks import convolution, reshape
 
 State = tuple[Tensor, ...]
 
@@ -95,11 +95,11 @@ class BandNet(nn.Module):
         self.full = [k < (config.n_full or len(config.bands)) for k in range(len(config.bands))]
         frames = 2 + config.lookahead
         self.first = nn.ModuleList(
-            _convolution(3 if full else 1, channels, (frames, 2 * width), stride=width)
+            convolution(3 if full else 1, channels, (frames, 2 * width), stride=width)
             for width, full in zip(config.widths, self.full, strict=True)
         )
         self.encoder = nn.ModuleList(
-            _convolution(channels, channels, (1, 3)) for _ in range(config.layers)
+            convolution(channels, channels, (1, 3)) for _ in range(config.layers)
         )
         self.reduce = nn.Linear(n_bands, config.narrow, bias=False)
         self.down = nn.Linear(channels, config.narrow_channels)
@@ -113,7 +113,7 @@ class BandNet(nn.Module):
         self.up = nn.Linear(config.narrow_channels, channels)
         self.expand = nn.Linear(config.narrow, n_bands, bias=False)
         self.decoder = nn.ModuleList(
-            _convolution(channels, channels, (1, 3)) for _ in range(config.layers)
+            convolution(channels, channels, (1, 3)) for _ in range(config.layers)
         )
         self.head = nn.Sequential(
             *(
@@ -278,36 +278,3 @@ def compress(x: Tensor) -> Tensor:
     mag = (real * real + imag * imag).sqrt()
     loud = mag.clamp_min(_FLOOR)
     return torch.cat([x, mag], dim=1) * (loud.sqrt().sqrt() / loud)
-
-
-def reshape(x: Tensor, *shape: int) -> Tensor:
-    """Return `x` in another shape, where 0 keeps an axis at its place and -1 takes what is left.
-
-    An exporter writes one node for this; for sizes read from `x` it would write ten.
-    """
-    if torch.onnx.is_in_onnx_export():
-        reshaped: Tensor = _Reshape.apply(x, *shape)  # type: ignore[no-untyped-call]
-        return reshaped
-    return x.reshape([n or x.shape[axis] for axis, n in enumerate(shape)])
-
-
-class _Reshape(torch.autograd.Function):
-    """What :func:`reshape` is in an ONNX file."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, *shape: int) -> Tensor:
-        return x.reshape([n or x.shape[axis] for axis, n in enumerate(shape)])
-
-    @staticmethod
-    def symbolic(graph: Any, x: Any, *shape: int) -> Any:
-        return graph.op("Reshape", x, graph.op("Constant", value_t=torch.tensor(shape)))
-
-
-def _convolution(n_in: int, n_out: int, kernel: tuple[int, int], *, stride: int = 1) -> nn.Module:
-    """Return a convolution over (frame, band), normalised and rectified."""
-    padding = (kernel[1] - stride + 1) // 2
-    return nn.Sequential(
-        nn.Conv2d(n_in, n_out, kernel, stride=(1, stride), padding=(0, padding), bias=False),
-        nn.BatchNorm2d(n_out),
-        nn.LeakyReLU(0.2),
-    )

@@ -92,42 +92,44 @@ class CompressedFeatures(nn.Module):
         return torch.cat([spectrum, mag], dim=1) * gain
 
 
-class CausalConv(nn.Module):
-    """Convolution over frequency and past frames, batch normalisation, leaky rectifier.
+def convolution(n_in: int, n_out: int, kernel: tuple[int, int], *, stride: int = 1) -> nn.Module:
+    """Return a convolution over (frame, band), normalised and rectified."""
+    padding = (kernel[1] - stride + 1) // 2
+    return nn.Sequential(
+        nn.Conv2d(n_in, n_out, kernel, stride=(1, stride), padding=(0, padding), bias=False),
+        nn.BatchNorm2d(n_out),
+        nn.LeakyReLU(0.2),
+    )
 
-    Parameters
-    ----------
-    n_in, n_out : int
-        Maps in and out.
-    bins, frames : int
-        Size of the kernel; it sees the present frame and ``frames - 1`` past ones.
-    stride : int
-        Step over frequency. ``bins - stride`` must be even: then ``freq / stride`` bins come out.
+
+def interleave(x: Tensor, n: int, *, n_maps: int, n_freq: int) -> Tensor:
+    """Turn ``n`` times as many maps into ``n`` times as many bins (sub-pixel upsampling).
+
+    From (batch, n * n_maps, frame, n_freq / n) to (batch, n_maps, frame, n_freq).
     """
-
-    def __init__(self, n_in: int, n_out: int, *, bins: int, frames: int, stride: int = 1) -> None:
-        super().__init__()
-        self.n_past = frames - 1
-        padding = ((bins - stride + 1) // 2, 0)
-        self.conv = nn.Conv2d(
-            n_in, n_out, (bins, frames), stride=(stride, 1), padding=padding, bias=False
-        )
-        self.norm = nn.BatchNorm2d(n_out)
-        self.activation = nn.LeakyReLU(0.2)
-
-    def forward(self, x: Tensor, past: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Return the output, with as many frames as `x`, and the `past` of the next call.
-
-        `past` is (batch, n_in, freq, frames - 1); None where the kernel sees one frame.
-        """
-        if past is not None:
-            x = torch.cat([past, x], dim=-1)
-        y: Tensor = self.activation(self.norm(self.conv(x)))
-        return y, x[..., x.shape[-1] - self.n_past :]
+    x = reshape(x, 0, n_maps, n, -1, n_freq // n).permute(0, 1, 3, 4, 2)
+    return reshape(x, 0, 0, -1, n_freq)
 
 
-def interleave(x: Tensor, n: int) -> Tensor:
-    """Turn ``n`` times as many maps into ``n`` times as many bins (sub-pixel upsampling)."""
-    batch, n_maps, n_freq, n_frames = x.shape
-    x = x.reshape(batch, n_maps // n, n, n_freq, n_frames).transpose(2, 3)
-    return x.reshape(batch, n_maps // n, n_freq * n, n_frames)
+def reshape(x: Tensor, *shape: int) -> Tensor:
+    """Return `x` in another shape, where 0 keeps an axis at its place and -1 takes what is left.
+
+    An exporter writes one node for this, if there is a -1; for sizes read from `x` it would write
+    ten.
+    """
+    if torch.onnx.is_in_onnx_export():
+        reshaped: Tensor = _Reshape.apply(x, *shape)  # type: ignore[no-untyped-call]
+        return reshaped
+    return x.reshape([n or x.shape[axis] for axis, n in enumerate(shape)])
+
+
+class _Reshape(torch.autograd.Function):
+    """What :func:`reshape` is in an ONNX file."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, *shape: int) -> Tensor:
+        return x.reshape([n or x.shape[axis] for axis, n in enumerate(shape)])
+
+    @staticmethod
+    def symbolic(graph: Any, x: Any, *shape: int) -> Any:
+        return graph.op("Reshape", x, graph.op("Constant", value_t=torch.tensor(shape)))

@@ -94,6 +94,9 @@ class Train:
     precision: str = "32-true"
     """One of :data:`PRECISIONS`."""
     seed: int = 0
+    warm_start: str = ""
+    """Folder of a run whose best weights it begins with, where names and shapes agree; the others
+    are fresh. Empty: all are."""
     workers: int = 0
     """Processes that make examples, for each device; 0 makes them in the training process."""
     log_every: int = 25

@@ -101,6 +101,8 @@ def _work(fabric: Fabric, *, plan: Plan, about: dict[str, Any], sets: Any) -> No
     trainer = Trainer(fabric, plan.recipe, plan.out)
     if plan.resume:
         trainer.restore()
+    elif plan.recipe.train.warm_start:
+        trainer.warm_start()
     about = {**about, "device": device_facts(fabric.device, fabric.world_size)}
     if fabric.is_global_zero:
         write_about(plan.out, about)

@@ -100,6 +100,17 @@ class Trainer:
         if records:
             records.close()
 
+    def warm_start(self) -> None:
+        """Take over the weights of the run that the recipe begins with."""
+        path = Path(self.settings.warm_start) / BEST
+        mine = self.bare.net.state_dict()
+        theirs = checkpoint.select(checkpoint.load(path)[0], "mean")
+        same = {k: v for k, v in theirs.items() if k in mine and v.shape == mine[k].shape}
+        if not same:
+            raise ModelError(f"{path}: no weight has the name and shape of one of this network")
+        self.bare.net.load_state_dict(same, strict=False)
+        self.mean = _copy(self.bare.net)
+
     def restore(self) -> None:
         """Go back to where the last checkpoint was written."""
         tensors, header = checkpoint.load(self.out / LAST, device=str(self.fabric.device))
