@@ -30,8 +30,11 @@ SMALL = {
     "crn": {"channels": (4, 6), "patch": 4, "hidden": 5, "layers": 2},
     "unet": {"width": 0.125},
 }
+#: Settings that change what a network is made of, tested by all of the below as well.
+VARIANTS = {"crn with coarse bands": {"n_fine": 32, "coarse_bands": 4, "coarse_channels": 3}}
 CHUNK = [name for name, (_, kind) in nets.NETS.items() if kind.context_frames]
 STREAMING = sorted(nets.NETS.keys() - set(CHUNK))
+STREAMS = [*STREAMING, *VARIANTS]
 #: Networks that can be told what to see of a spectrum.
 SEEING = [name for name, (kind, _) in nets.NETS.items() if "input" in kind.__dataclass_fields__]
 ARMS = [(name, {"input": sees}) for name in SEEING for sees in INPUTS]
@@ -44,7 +47,8 @@ def build(name, **options):
     torch.set_num_threads(1)
     torch.manual_seed(1)
     shape = {"n_freq": N_FREQ, "n_sources": 2, "n_maps": 3}
-    net = nets.build(name, **(shape | SMALL[name] | options))
+    kind = name.partition(" ")[0]
+    net = nets.build(kind, **(shape | SMALL[kind] | VARIANTS.get(name, {}) | options))
     with torch.no_grad():  # as after training: normalisation that does something
         for _ in range(10):
             net(noise(256), net.initial_state(2))
@@ -55,15 +59,15 @@ def noise(n_frames, seed=2):
     return torch.randn(2, 2, N_FREQ, n_frames, generator=torch.Generator().manual_seed(seed))
 
 
-@pytest.fixture(params=sorted(nets.NETS))
+@pytest.fixture(params=sorted([*nets.NETS, *VARIANTS]))
 def net(request):
     return build(request.param)
 
 
-@pytest.fixture(params=[*STREAMING, "parallel"])
+@pytest.fixture(params=[*STREAMS, "parallel"])
 def streaming(request):
     if request.param == "parallel":
-        return nets.Parallel([build(name, n_sources=k) for name in STREAMING for k in (1, 2)])
+        return nets.Parallel([build(name, n_sources=k) for name in STREAMS for k in (1, 2)])
     return build(request.param)
 
 
@@ -234,6 +238,25 @@ def test_features_keep_the_phase_and_add_the_compressed_magnitude(spectrum):
     real, imag, mag = CompressedFeatures(power=0.5)(spectrum).unbind(1)
     assert torch.allclose(torch.atan2(imag, real), torch.atan2(spectrum[:, 1], spectrum[:, 0]))
     assert torch.allclose(mag**2, torch.linalg.vector_norm(spectrum, dim=1), rtol=1e-5)
+
+
+def test_coarse_bands_have_the_first_map_only_and_see_only_themselves(spectrum):
+    net = build("crn with coarse bands")
+    raw = run(net, spectrum)
+    assert raw[:, :, 0].amax(-1).all()
+    assert not raw[:, :, 1:, 32:].any()
+    assert raw[:, :, 1:, :32].amax(-1).all()
+    other = spectrum.clone()
+    other[:, :, 40:] += 1
+    assert torch.equal(run(net, other)[:, :, :, :32], raw[:, :, :, :32])  # until it has learned
+
+
+@pytest.mark.parametrize(
+    "options", [{"n_fine": 65}, {"n_fine": 30}, {"n_fine": 32, "coarse_bands": 5}]
+)
+def test_coarse_bands_that_do_not_fit_are_refused(options):
+    with pytest.raises(ConfigError, match="backbone: "):
+        build("crn", **options)
 
 
 def test_interleaving_puts_neighbouring_maps_into_neighbouring_bins():

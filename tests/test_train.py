@@ -289,6 +289,36 @@ def test_a_checkpoint_of_another_network_is_refused(root, straight, tmp_path):
     assert [path.name for path in tmp_path.iterdir() if path.is_file()] == [train.LAST]
 
 
+def test_a_run_can_begin_with_the_weights_of_another_where_they_fit(root, straight, tmp_path):
+    still = {"steps": 1, "learning_rate": 1e-9, "weight_decay": 0.0, "warm_start": str(straight)}
+    began = train.run(configure(**still), tmp_path / "same", data_root=root)
+    wider = recipe.from_dict(
+        {
+            **TABLES,
+            "backbone": {**TABLES["backbone"], "hidden": 17},
+            "train": {**TABLES["train"], **still},
+        }
+    )
+    grown = train.run(wider, tmp_path / "wider", data_root=root)
+    best, same, other = (
+        checkpoint.select(checkpoint.load(run / train.BEST)[0], "mean")
+        for run in (straight, began, grown)
+    )
+    weights = [name for name in best if name.endswith(("weight", "bias"))]
+    assert all(torch.allclose(same[name], best[name], atol=1e-6) for name in weights)
+    kept = [name for name in weights if best[name].shape == other[name].shape]
+    assert {"encoder.1.0.weight", "last.bias"} <= set(kept) < set(weights)
+    assert all(torch.allclose(other[name], best[name], atol=1e-6) for name in kept)
+
+
+def test_a_start_that_is_not_there_or_does_not_fit_is_refused(root, tmp_path):
+    with pytest.raises(ModelError, match="no such checkpoint"):
+        train.run(configure(warm_start=str(tmp_path)), tmp_path / "run", data_root=root)
+    checkpoint.save(tmp_path / train.BEST, {"mean.last.bias": torch.zeros(1)}, {})
+    with pytest.raises(ModelError, match="no weight has the name and shape"):
+        train.run(configure(warm_start=str(tmp_path)), tmp_path / "run", data_root=root)
+
+
 def test_the_rate_rises_stays_and_falls_to_zero():
     settings = configure(steps=100, warmup_steps=10, decay_share=0.5, learning_rate=2.0).train
     rates = [train.learning_rate(step, settings) for step in range(101)]

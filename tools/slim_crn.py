@@ -1,12 +1,13 @@
 """Keep the strongest units of a trained CRN, for a smaller one to begin with.
 
-``python tools/slim_crn.py RUN OUT --data RECORDINGS --channels 24 40 56 --hidden 128`` reads the best
-weights of RUN and writes OUT, which ``-s train.warm_start=OUT`` takes up. A unit's strength is the
+``python tools/slim_crn.py RUN OUT --data RECORDINGS --channels 24 40 56 --hidden 128`` reads the
+best weights of RUN and writes OUT, which ``-s train.warm_start=OUT`` takes up. A unit's strength is the
 RMS of what it puts out on examples of the run's training set, times the norm of the weights that
 read it (after Li et al., 2017, who take the norm alone).
 """
 
 import argparse
+from itertools import pairwise
 from pathlib import Path
 
 import torch
@@ -45,6 +46,7 @@ def norms(weight):
 
 
 def strongest(strength, n):
+    """Return the indices of the `n` strongest, in their order."""
     return strength.topk(n).indices.sort().values
 
 
@@ -103,7 +105,7 @@ def slim(net, rms, channels, hidden):
     take("down.bias", units[0])
     take("up.weight", bins(decoded[-1], n_bins), units[-1])
     take("up.bias", bins(decoded[-1], n_bins))
-    for k, (told, own) in enumerate(zip(units, units[1:], strict=False)):
+    for k, (told, own) in enumerate(pairwise(units)):
         gates = (torch.arange(3)[:, None] * net.config.hidden + own).flatten()
         take(f"recurrent.{k}.weight_ih_l0", gates, told)
         take(f"recurrent.{k}.weight_hh_l0", gates, own)
@@ -119,6 +121,7 @@ def slim(net, rms, channels, hidden):
 
 
 def main():
+    """Read a run, write the start of another."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("run", type=Path)
     parser.add_argument("out", type=Path)

@@ -245,7 +245,10 @@ def _metadata(runs: Sequence[_Trained], net: Any) -> dict[str, Any]:
 def _training(run: _Trained) -> dict[str, Any]:
     """Return how a network was made."""
     facts = json.loads((run.folder / "run.json").read_text(encoding="utf-8"))
-    return {"recipe": run.header["recipe"], "steps": run.header["step"], **facts}
+    recipe = run.header["recipe"]
+    begun = Path(recipe["train"].get("warm_start", "")).name  # folders are the machine's own
+    recipe = {**recipe, "train": {**recipe["train"], "warm_start": begun}}
+    return {"recipe": recipe, "steps": run.header["step"], **facts}
 
 
 @torch.no_grad()
