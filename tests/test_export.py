@@ -116,7 +116,7 @@ def test_what_it_costs_is_counted(exported, system):
 
 
 def test_a_file_that_would_differ_is_not_written(run, tmp_path, monkeypatch):
-    monkeypatch.setattr(export, "TOLERANCE", -1.0)
+    monkeypatch.setitem(export.TOLERANCE, "float32", -1.0)
     path = tmp_path / "tiny.onnx"
     path.write_bytes(b"what was there before")
     with pytest.raises(ModelError, match=r"tiny\.onnx: ONNX Runtime differs from torch by"):
@@ -124,6 +124,40 @@ def test_a_file_that_would_differ_is_not_written(run, tmp_path, monkeypatch):
     assert [(p.name, p.read_bytes()) for p in tmp_path.iterdir()] == [
         ("tiny.onnx", b"what was there before")
     ]
+
+
+def test_weights_in_half_precision_halve_the_file_and_nothing_else(exported, run, tmp_path, rng):
+    path = tmp_path / "half.onnx"
+    said = export.export([run], path, version="2", test={"si_sdr_db": 1.5}, weights="float16")
+    assert (exported[1]["weights"], said["weights"]) == ("float32", "float16")
+    assert said | {"weights": "float32"} == exported[1]
+    sizes = [
+        sum(len(tensor.raw_data) for tensor in onnx.load(file).graph.initializer)
+        for file in (path, exported[0])
+    ]
+    assert sizes[0] < 0.55 * sizes[1]
+    whole, half = load_model(exported[0]), load_model(path)
+    spectrum = rng.standard_normal((2, 2, 65, 20)).astype(np.float32)
+    (expected, _), (raw, _) = (model.step(spectrum, model.start(2)) for model in (whole, half))
+    error = np.abs(raw - expected).max()
+    assert 0 < error <= 5e-3 * max(1, np.abs(expected).max())
+
+
+def test_weights_that_half_precision_cannot_hold_are_found(songs, tmp_path):
+    run = songs("run", "vocals")
+    tensors, header = checkpoint.load(run / "best.safetensors")
+    name = next(name for name in reversed(tensors) if name.endswith("weight"))
+    tensors[name].fill_(1e6)
+    checkpoint.save(run / "best.safetensors", tensors, header)
+    with pytest.raises(ModelError, match=r"x\.onnx: ONNX Runtime differs from torch by"):
+        export.export([run], tmp_path / "x.onnx", weights="float16")
+    assert not list(tmp_path.glob("*.onnx"))
+
+
+def test_other_types_of_weights_are_refused(run, tmp_path):
+    with pytest.raises(ConfigError, match="weights: 'int8', expected one of float32, float16"):
+        export.export([run], tmp_path / "x.onnx", weights="int8")
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_folder_that_is_no_run_is_refused(run, tmp_path):

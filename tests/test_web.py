@@ -46,6 +46,18 @@ def mask(family, **options):
     return {"family": family, "options": options}
 
 
+def half(path):
+    """Write a model with weights in half precision."""
+    pytest.importorskip("torch")
+    onnx = pytest.importorskip("onnx")
+    from unmask.export import halve
+
+    model = onnx.load(onnx_models.recurrent(path, n_maps=2))
+    halve(model.graph)
+    onnx.save(model, path)
+    return path
+
+
 MODELS = {
     "ahead": partial(
         onnx_models.recurrent, n_maps=2, lookahead_frames=3, frontend=frontend(60, 15, "hann")
@@ -58,6 +70,7 @@ MODELS = {
         mask=mask("iam_clip2", limit=1.5),
         task="separate",
     ),
+    "half": half,
     "chunks": partial(onnx_models.hourglass, n_maps=2, frontend=frontend(32, 16)),
 }
 

@@ -100,6 +100,12 @@ def _plain(value: Any) -> str:
 @click.option("--version", default="1", help="Version of the model.")
 @click.option("--which", type=click.Choice(["best", "last"]), default="best", help="Checkpoint.")
 @click.option(
+    "--weights",
+    type=click.Choice(["float32", "float16"]),
+    default="float32",
+    help="How the file holds them: float16 halves it, the computation stays in float32.",
+)
+@click.option(
     "--test",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="JSON",
@@ -113,7 +119,7 @@ def export(runs: tuple[Path, ...], model: Path, test: Path | None, **options: An
 
     \b
     Examples:
-      unmask export runs/denoise denoise.onnx
+      unmask export runs/denoise denoise.onnx --weights float16
       unmask export runs/vocals runs/drums runs/bass runs/guitar band.onnx --residual other
     """
     with _needs_torch():
