@@ -139,6 +139,13 @@ def test_a_foreign_onnx_file(run, tmp_path, model, noisy):
     refused(run("separate", "-m", "foreign.onnx", noisy), "foreign.onnx: ", "unmask export")
 
 
+def test_a_provider_that_is_not_there(run, model, noisy, tmp_path):
+    for command in (["separate", noisy], ["stream"]):
+        result = run(*command, "-m", model, "--provider", "cpu", "--provider", "abacus")
+        refused(result, "providers: abacus not in", "there are", "cpu")
+    assert not (tmp_path / "separated").exists()
+
+
 def test_a_model_that_is_not_there(run, noisy):
     refused(run("separate", "-m", "none", noisy), "no model named 'none'")
     refused(run("separate", "-m", "none.onnx", noisy), "none.onnx: no such file")

@@ -309,6 +309,15 @@ def test_threads_and_providers_are_checked(path):
         assert load_model(path, providers=[name]).name == "test"
 
 
+@pytest.mark.filterwarnings("ignore:Specified provider")
+def test_a_provider_that_does_not_start_is_refused(path, monkeypatch):
+    """ONNX Runtime goes on with the CPU instead."""
+    names = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+    monkeypatch.setattr("unmask.model.available_providers", lambda: names)
+    with pytest.raises(ConfigError, match="providers: cuda did not start"):
+        load_model(path, providers=["cuda", "cpu"])
+
+
 def test_the_number_of_threads_does_not_change_the_result(path):
     mixture = noise(1, 3000)
     one, two = (load_model(path, threads=n).separate(mixture, 16000)["drums"] for n in (1, 2))

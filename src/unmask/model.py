@@ -268,7 +268,7 @@ def _session(content: bytes, path: Path, threads: int, providers: Sequence[str])
     options.log_severity_level = 3
     try:
         # From memory: a file that refers to others cannot reach them.
-        return onnxruntime.InferenceSession(
+        session = onnxruntime.InferenceSession(
             content, options, providers=[available[name] for name in wanted]
         )
     except errors.InvalidProtobuf:
@@ -285,6 +285,12 @@ def _session(content: bytes, path: Path, threads: int, providers: Sequence[str])
             f"{path}: ONNX Runtime {onnxruntime.__version__} cannot run it: {_line(error)}; "
             "export it again or update onnxruntime"
         ) from error
+    # One whose libraries or device are missing is passed over in silence.
+    if idle := [name for name in wanted if available[name] not in session.get_providers()]:
+        raise ConfigError(
+            f"providers: {', '.join(idle)} did not start; are its device and libraries there?"
+        )
+    return session
 
 
 def _line(error: Exception) -> str:

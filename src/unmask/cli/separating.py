@@ -73,6 +73,13 @@ _OPTIONS: Sequence[Callable[[Any], Any]] = (
     ),
     click.option("-j", "--jobs", type=click.IntRange(1), default=1, help="Files at a time."),
     click.option("--threads", type=click.IntRange(1), default=1, help="Threads of the network."),
+    click.option(
+        "--provider",
+        "providers",
+        multiple=True,
+        metavar="NAME",
+        help="What runs the network, best first: cpu (default), cuda, coreml, openvino, …",
+    ),
     show.json_option,
     show.quiet_option,
 )
@@ -142,6 +149,7 @@ def _run(
     model: str | None,
     jobs: int,
     threads: int,
+    providers: tuple[str, ...],
     reference: str | None,
     json_file: str | None,
     quiet: bool,
@@ -159,7 +167,7 @@ def _run(
     settings = Output(**output | {"out": Path(output["out"]), "gains": gains})
     if reference and (settings.remix or settings.start_s or settings.end_s is not None):
         raise ConfigError("--reference: scores whole stems; leave out --remix, --start and --end")
-    loaded = load_model(model, threads=threads)
+    loaded = load_model(model, threads=threads, providers=providers)
     planned = plan(paths, loaded, settings)
     done = _separate_all(planned, loaded, settings, n_jobs=jobs, quiet=quiet)
     n_failed = len(planned) - len(done)

@@ -77,8 +77,17 @@ def _device(_context: click.Context, _parameter: click.Parameter, name: str | No
     help="Show the sound devices.",
 )
 @click.option("--threads", type=click.IntRange(1), default=1, help="Threads of the network.")
+@click.option(
+    "--provider",
+    "providers",
+    multiple=True,
+    metavar="NAME",
+    help="What runs the network, best first: cpu (default), cuda, coreml, openvino, …",
+)
 @click.option("-q", "--quiet", is_flag=True, help="No report at the end; warnings stay.")
-def stream(live: bool, model: str, threads: int, **options: Any) -> None:
+def stream(
+    live: bool, model: str, threads: int, providers: tuple[str, ...], **options: Any
+) -> None:
     """Separate sound that is under way.
 
     Reads standard input and writes standard output, in the same format and with as many samples;
@@ -96,7 +105,7 @@ def stream(live: bool, model: str, threads: int, **options: Any) -> None:
     """
     from unmask.model import load_model
 
-    loaded = load_model(model, threads=threads)
+    loaded = load_model(model, threads=threads, providers=providers)
     run = _live if live else _pipe
     click.get_current_context().exit(run(loaded, **options))
 
