@@ -77,4 +77,4 @@ def module(path):
 def check(path):
     """Say so where a peer's file is not there."""
     if not path.is_file():
-        raise FileNotFoundError(f"{path} is not there")
+        raise FileNotFoundError(f"{path.name} is not there")
