@@ -6,8 +6,8 @@ every peer of ``bench/peers`` on the mixtures of ``bench/denoise.py``: at 16 kHz
 work at 48 kHz, on the same recordings mixed at 48 kHz. FOLDER and PYTHON are those of
 ``bench/speed.py``; WORK takes mixtures and outputs.
 
-It writes OUT.json after each system, computes what is in it already no more (unless the version or
-the weights are others), and writes OUT.md. ``--only none MODEL`` adds a model to the table.
+It writes OUT.json after each system and OUT.md in the end. What is in OUT.json stays there, and is
+computed anew only where the version or the weights are others: ``--only none MODEL`` adds a model.
 """
 
 import argparse
@@ -104,7 +104,8 @@ def run(names, args):
         for name in ("mixture", *names):
             said, key = about[name], (label(name), rate)
             known = report.get(key, {"absent": ""})
-            if said.get("rate", rate) < rate or (good(known) and known["about"] == said):
+            is_known = good(known) and (known["about"] == said or not good(said))
+            if is_known or said.get("rate", rate) < rate:
                 continue
             row = {"name": key[0], "mixtures_hz": rate, "ours": name.startswith("unmask:")}
             row |= {"about": said} | (score(name, rate, args) if good(said) else said)
