@@ -159,6 +159,7 @@ def test_a_model_that_is_not_there(run, noisy):
         (("--filename", "../{stem}.wav"), "leads out"),
         (("--two-stems", "guitar"), "'guitar': model tiny has speech, noise"),
         (("--subtype", "PCM_17"), "PCM_17"),
+        (("--sensitivity", "9"), "sensitivity: 9.0, expected 0.25 to 4"),
         (("--json", "nowhere/scores.json"), "nowhere/scores.json: cannot be written"),
     ],
 )

@@ -52,10 +52,11 @@ def start(model, *words):
     )
 
 
-def separated(model, samples, rate=48000, stem="speech"):
+def separated(model, samples, rate=48000, stem="speech", **controls):
     """What the file path gives, quantised."""
     waveform = (samples.T / 32768).astype(np.float32)
-    return np.rint(load_model(model).separate(waveform, rate, residual=True)[stem].T * 32768)
+    parts = load_model(model).separate(waveform, rate, residual=True, **controls)
+    return np.rint(parts[stem].T * 32768)
 
 
 RAW = ("--format", "s16le", "--rate", "48000", "--channels", "2")
@@ -168,6 +169,13 @@ def test_wav_in_wav_out(model, samples, subtype, known):
     assert size == (len(result.stdout_bytes) - 8 if known else 2**32 - 1)
 
 
+def test_controls_are_those_of_the_file(model, samples):
+    result = run("-m", model, "--sensitivity", 2, *RAW, data=samples.tobytes())
+    assert result.exit_code == 0, result.stderr
+    found = np.frombuffer(result.stdout_bytes, "<i2").reshape(-1, 2)
+    np.testing.assert_array_equal(found, separated(model, samples, sensitivity=2.0))
+
+
 def test_a_wav_that_was_streamed_can_be_read_as_a_file(model, samples, tmp_path):
     head = b"RIFF\xff\xff\xff\xffWAVEfmt \x10\0\0\0\x01\0\x02\0"
     head += (48000).to_bytes(4, "little") + (4 * 48000).to_bytes(4, "little") + b"\x04\0\x10\0"
@@ -204,6 +212,7 @@ def wav(samples, rate=48000):
         (("--max-latency", 3.9), "wav", "tiny: latency is 4.0 ms at 48000 Hz in blocks of 96"),
         (("--format", "s16le", "--rate", 100), b"", "100 Hz, expected 8000 to 192000 Hz"),
         (("--chunk-frames", 4), "wav", "takes any number of frames"),
+        (("--sensitivity", 0), "wav", "sensitivity: 0.0, expected 0.25 to 4"),
     ],
 )
 def test_what_cannot_be_is_one_line(model, samples, words, data, expected):

@@ -421,6 +421,19 @@ def test_apply_keeps_the_phase_of_the_mixture_and_ones_return_it():
     assert np.array_equal(masks.apply(np.ones((1, *mixture.shape)), mixture)[0], mixture)
 
 
+def test_sharpened_masks_keep_their_phase_and_what_they_amplify(xp):
+    magnitude = np.array([0, 1e-30, 0.25, 1, 3], np.float32)[:, None]
+    turns = np.exp(1j * np.linspace(-3, 3, 7)).astype(np.complex64)
+    for exponent, expected in ((0.5, [0, 1e-15, 0.5, 1, 3]), (2, [0, 0, 0.0625, 1, 3])):
+        for mask in (magnitude * turns, -magnitude):
+            found = masks.sharpen(xp.asarray(mask), exponent)
+            assert found.dtype == xp.asarray(mask).dtype
+            unit = mask / np.where(magnitude > 0, magnitude, 1)
+            np.testing.assert_allclose(
+                np.asarray(found), unit * np.array(expected)[:, None], rtol=1e-5, atol=1e-30
+            )
+
+
 def test_threshold_at_the_level():
     mask = np.array([0.0, 0.3, 0.5, 1.0])
     assert masks.threshold(mask).tolist() == [0, 0, 1, 1]

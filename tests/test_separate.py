@@ -221,6 +221,16 @@ def test_the_limit_leaves_a_floor_of_what_is_taken_out(record_file, tmp_path, li
     np.testing.assert_allclose(rest, speech, rtol=0, atol=1e-6)
 
 
+def test_sensitivity_is_that_of_the_array_call(record_file, tmp_path, model):
+    path = record_file(subtype="FLOAT")
+    record = separate_file(path, model, Output(out=tmp_path / "out", sensitivity=2.0))
+    expected = model.separate(*audio.read(path), sensitivity=2.0)
+    for written in record["outputs"]:
+        found, _ = audio.read(written["path"])
+        np.testing.assert_allclose(found, expected[written["stem"]], rtol=0, atol=1e-6)
+    assert record["settings"]["sensitivity"] == 2.0
+
+
 @pytest.mark.parametrize("rate", [16000, 44100])
 @pytest.mark.parametrize(
     ("start_s", "end_s"), [(0.25, 1.0), (0.0, 0.3), (0.1234567, None), (0.2, 99.0)]
@@ -269,6 +279,7 @@ def test_parts_that_the_model_or_the_file_lacks_are_refused(record_file, tmp_pat
     for settings, error, words in (
         ({"remix": True, "gains": {"guitar": 1.0}}, ConfigError, "'guitar': model duo has vocals"),
         ({"limit_db": 6.0}, ConfigError, "model duo has 2 stems, expected one"),
+        ({"sensitivity": 5.0}, ConfigError, "sensitivity: 5.0, expected 0.25 to 4"),
         ({"start_s": 1.0}, AudioFileError, r"has 0 samples \(0 ms\) in the part of its 1 s"),
         ({"start_s": 0.9999}, AudioFileError, "has 2 samples"),
     ):

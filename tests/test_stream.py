@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import onnx_models
 from unmask import masks
-from unmask.errors import SampleRateError, ShapeError, SignalError
+from unmask.errors import ConfigError, SampleRateError, ShapeError, SignalError
 from unmask.model import load_model
 from unmask.stream import Streamer
 
@@ -182,6 +182,58 @@ def test_outputs_add_up_to_the_mixture(build):
     mixture = noise(2, 3000)
     error = whole(model, mixture, 44100, residual=True).sum(axis=0) - mixture
     assert 10 * np.log10(np.sum(mixture**2) / np.sum(error**2)) > 130
+
+
+@pytest.mark.parametrize("sensitivity", [0.25, 0.5, 1.0, 3.0])
+@pytest.mark.parametrize("sample_rate", [16000, 48000])
+def test_sensitivity_is_a_power_of_the_mask(tmp_path, sensitivity, sample_rate):
+    """Of a turning mask of one half: the power of its magnitude, its turn, also above its band."""
+    path = onnx_models.constant(tmp_path / "half.onnx", [[-0.3, 0.4]], **IDENTITY)
+    time = np.arange(sample_rate // 10) / sample_rate
+    wave = [f(2 * np.pi * 3000 * time)[None] for f in (np.sin, np.cos)]
+    parts = load_model(path).separate(wave[0], sample_rate, residual=True, sensitivity=sensitivity)
+    expected = 0.5**sensitivity * (-0.6 * wave[0] + 0.8 * wave[1])
+    middle = slice(sample_rate // 100, -sample_rate // 100)
+    close(parts["speech"][:, middle], expected[:, middle], 1e-3)
+    close(parts["speech"] + parts["noise"], wave[0], 1e-6)
+
+
+def test_sensitivity_holds_above_the_models_band(tmp_path):
+    model = load_model(onnx_models.constant(tmp_path / "half.onnx", [[0.5, 0]], **IDENTITY))
+    high = np.sin(2 * np.pi * 15000 * np.arange(4800) / 48000)[None]
+    found = model.separate(high, 48000, sensitivity=2.0)["speech"]
+    close(found[:, 480:-480], 0.25 * high[:, 480:-480], 1e-3)
+
+
+def test_neutral_settings_change_no_bit(build):
+    mixture = noise(2, 900)
+    for family in ("complex_tanh", "psm_signed", "deep_filter"):
+        model = build(family, n_stems=2)
+        neutral = whole(model, mixture, residual=True, sensitivity=1.0)
+        np.testing.assert_array_equal(neutral, whole(model, mixture, residual=True))
+        close(neutral.sum(axis=0), mixture)
+
+
+@given(st.lists(st.integers(0, 700), max_size=8), st.sampled_from([0.3, 2.5]))
+def test_any_cut_gives_the_same_samples_at_any_sensitivity(build, cuts, sensitivity):
+    model, mixture = build(n_stems=2, ahead=2), noise(2, 700)
+    streamer = Streamer(model, n_channels=2, residual=True, sensitivity=sensitivity)
+    expected = whole(model, mixture, residual=True, sensitivity=sensitivity)
+    close(stream(streamer, mixture, cuts), expected)
+    assert np.abs(expected - whole(model, mixture, residual=True)).max() > 0.01
+
+
+def test_silent_masks_stay_silent_at_low_sensitivity(tmp_path):
+    model = load_model(onnx_models.constant(tmp_path / "none.onnx", [[0, 0]], **IDENTITY))
+    assert not model.separate(noise(1, 500), 48000, sensitivity=0.25)["speech"].any()
+
+
+def test_a_sensitivity_that_cannot_be_is_refused(build, identity):
+    for sensitivity in (0.0, -1.0, 0.2, 4.1, np.nan, np.inf):
+        with pytest.raises(ConfigError, match=r"sensitivity: .*, expected 0\.25 to 4; 1 is"):
+            Streamer(identity, sensitivity=sensitivity)
+    with pytest.raises(ConfigError, match="deep_filter have several components a bin"):
+        Streamer(build("deep_filter"), sensitivity=2.0)
 
 
 def test_flush_and_reset_leave_it_as_new(build):

@@ -26,7 +26,7 @@ from unmask.errors import AudioFileError, SampleRateError, UnmaskError
 from unmask.layout import Job, Output, plan, written
 from unmask.metadata import SAMPLE_RATES
 from unmask.model import Model
-from unmask.stream import Streamer
+from unmask.stream import Streamer, check_sensitivity
 from unmask.workers import map_tasks
 
 #: Most channels of a file.
@@ -99,7 +99,13 @@ def separate_files(
         From :func:`plan`.
     n_jobs : int >= 1
         Files that are separated at a time, each in its own process.
+
+    Raises
+    ------
+    ConfigError
+        If the model cannot be given the sensitivity.
     """
+    check_sensitivity(output.sensitivity, model.family)
     with _staging(output.out) as staging:
         tasks = [(job, staging / str(k)) for k, job in enumerate(jobs)]
         alone = min(n_jobs, len(tasks)) == 1
@@ -174,6 +180,7 @@ def _separate(
         sample_rate=info.sample_rate,
         n_channels=info.n_channels,
         residual=any(model.residual in row for row in rows.values()),
+        sensitivity=output.sensitivity,
     )
     complete = _adds_up(rows, (*model.stems, model.residual))
     with ExitStack() as stack:

@@ -12,8 +12,8 @@ import scipy.fft
 
 from unmask._arrays import Array
 from unmask.chunks import Chunks, Pieces, n_chunk_frames
-from unmask.errors import SampleRateError, ShapeError, SignalError
-from unmask.masks import Family
+from unmask.errors import ConfigError, SampleRateError, ShapeError, SignalError
+from unmask.masks import Family, sharpen
 from unmask.metadata import SAMPLE_RATES
 from unmask.stft import STFT
 
@@ -21,6 +21,9 @@ from unmask.stft import STFT
 # cheap beside its work, few enough that its arrays stay in the processor's cache.
 _SAMPLES_PER_CALL = 2**18
 _FRAMES_PER_CALL = (16, 256)
+
+#: Least and greatest sensitivity.
+SENSITIVITIES = (0.25, 4.0)
 
 
 class Network(Protocol):
@@ -80,13 +83,17 @@ class Streamer:
         Frames that a network without memory is given at a time, a multiple of its unit. Fewer mean
         less latency and more work: the context on both sides comes on top. When left out, three
         times this context. The samples are the same.
+    sensitivity : float, 0.25 to 4
+        Power that the magnitude of every mask is raised to, see :func:`unmask.masks.sharpen`: above
+        1 more is taken out of each stem, below 1 less. Stems and residual still add up.
 
     Raises
     ------
     SampleRateError, ShapeError
         If the rate is outside 8000 to 192000 Hz, or there is no channel.
     ConfigError
-        If `chunk_frames` is no multiple of the network's unit.
+        If `chunk_frames` is no multiple of the network's unit, or `sensitivity` is outside its
+        range, or not 1 for masks of several components a bin.
 
     Examples
     --------
@@ -102,12 +109,15 @@ class Streamer:
         n_channels: int = 1,
         residual: bool | None = None,
         chunk_frames: int | None = None,
+        sensitivity: float = 1.0,
     ) -> None:
         rate = model.sample_rate if sample_rate is None else sample_rate
         check_sample_rate(rate)
         if n_channels < 1:
             raise ShapeError(f"n_channels: {n_channels}, expected 1 or more")
+        check_sensitivity(sensitivity, model.family)
         self.model = model
+        self.sensitivity = sensitivity
         self.sample_rate = rate
         self.n_channels = n_channels
         self._shape = len(model.stems), n_channels
@@ -241,7 +251,10 @@ class Streamer:
     def _mask(self, raw: Array) -> Array:
         """Return the masked spectra (source, channel, freq, frame) of the next frames."""
         (past, future), n_frames = self.model.family.context, raw.shape[-1]
-        masked = self._apply(self.model.family.activate(raw), past + n_frames + future)
+        mask = self.model.family.activate(raw)
+        if self.sensitivity != 1:
+            mask = sharpen(mask, self.sensitivity)
+        masked = self._apply(mask, past + n_frames + future)
         self._spectra = self._spectra[..., n_frames:]
         return masked[..., past : past + n_frames]
 
@@ -318,6 +331,18 @@ def check_sample_rate(sample_rate: int) -> None:
     if not low <= sample_rate <= high:
         raise SampleRateError(
             f"sample rate is {sample_rate} Hz, expected {low} to {high} Hz; resample it first"
+        )
+
+
+def check_sensitivity(sensitivity: float, family: Family) -> None:
+    """Refuse a sensitivity that masks of `family` cannot be given."""
+    low, high = SENSITIVITIES
+    if not low <= sensitivity <= high:
+        raise ConfigError(f"sensitivity: {sensitivity}, expected {low:g} to {high:g}; 1 is neutral")
+    if sensitivity != 1 and family.has_components:
+        raise ConfigError(
+            f"sensitivity: {sensitivity}, but masks of {family.name} have several components a "
+            "bin; leave it at 1"
         )
 
 

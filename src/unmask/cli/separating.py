@@ -54,6 +54,7 @@ _OPTIONS: Sequence[Callable[[Any], Any]] = (
         default=None,
         help="Whether what the stems leave is written. Default: if it is a source, as 'other'.",
     ),
+    show.sensitivity_option,
     click.option(
         "--start",
         "start_s",

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
+from unmask.cli import show
 from unmask.errors import ConfigError, SampleRateError, ShapeError
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ def _device(_context: click.Context, _parameter: click.Parameter, name: str | No
     metavar="N",
     help="Allow a network for files, which is late by N frames and more.",
 )
+@show.sensitivity_option
 @click.option(
     "--not-finite",
     type=click.Choice(["silence", "refuse"]),
@@ -231,6 +233,7 @@ def _tap(
     block: int | None,
     max_latency: float | None,
     chunk_frames: int | None,
+    sensitivity: float,
     not_finite: str,
 ) -> tuple["Tap", int]:
     """Return the stem of a new stream, and the samples to feed it at a time."""
@@ -243,6 +246,7 @@ def _tap(
         n_channels=n_channels,
         residual=stem is not None and stem not in model.stems,
         chunk_frames=chunk_frames,
+        sensitivity=sensitivity,
     )
     if chunk_frames is None and (model.context or model.unit > 1):
         raise ConfigError(

@@ -4,7 +4,14 @@ Everything is a function on arrays of any array-API library. Axes are ``masks (.
 freq, frame)`` and ``mixture (..., channel, freq, frame)``.
 """
 
-from unmask.masks.algebra import apply, complement, normalise, project_on_mixture, threshold
+from unmask.masks.algebra import (
+    apply,
+    complement,
+    normalise,
+    project_on_mixture,
+    sharpen,
+    threshold,
+)
 from unmask.masks.disjoint import Disjointness, disjointness
 from unmask.masks.family import Family
 from unmask.masks.registry import FAMILIES, get, names
@@ -24,6 +31,7 @@ __all__ = [
     "names",
     "normalise",
     "project_on_mixture",
+    "sharpen",
     "threshold",
     "upsample",
 ]

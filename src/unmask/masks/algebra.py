@@ -1,4 +1,4 @@
-"""What can be done to masks of any family: apply, complement, normalise, threshold.
+"""What can be done to masks of any family: apply, complement, normalise, threshold, sharpen.
 
 All are functions on arrays. Masks are ``(..., source, channel, freq, frame)``, real or complex; a
 mixture is ``(..., channel, freq, frame)``, complex.
@@ -8,6 +8,7 @@ from unmask._arrays import (
     SOURCE_AXIS,
     Array,
     check_axes,
+    clip,
     is_complex,
     namespace,
     safe_divide,
@@ -113,6 +114,33 @@ def threshold(masks: Array, level: float = 0.5) -> Array:
         raise ConfigError("threshold: the mask is complex, expected a real one; take its magnitude")
     xp = namespace(masks)
     return xp.astype(masks >= level, masks.dtype)
+
+
+def sharpen(masks: Array, exponent: float) -> Array:
+    """Return masks whose magnitudes below 1 are raised to a power, ``M min(|M|, 1)^(s - 1)``.
+
+    An `exponent` s above 1 takes more out, one below 1 less. Sign and phase stay, and so does what
+    a mask passes whole or amplifies.
+
+    Parameters
+    ----------
+    masks : array [shape=(..., source, channel, freq, frame)], real or complex
+    exponent : float > 0
+
+    Returns
+    -------
+    array [shape and dtype of `masks`]
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> sharpen(np.array([0.0, -0.5, 1.0, 2.0]), 2.0)
+    array([ 0.  , -0.25,  1.  ,  2.  ])
+    """
+    xp = namespace(masks)
+    magnitude = xp.abs(masks)
+    least = xp.finfo(magnitude.dtype).smallest_normal  # 0 has no negative powers
+    return masks * clip(magnitude, least, 1.0) ** (exponent - 1)
 
 
 def project_on_mixture(estimates: Array, mixture: Array, *, weights: Array | None = None) -> Array:
