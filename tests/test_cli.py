@@ -14,6 +14,7 @@ from click.testing import CliRunner
 import onnx_models
 from unmask import __version__, audio
 from unmask.cli import main
+from unmask.model import load_model
 
 
 @pytest.fixture(scope="module")
@@ -199,6 +200,14 @@ def test_the_noise_is_taken_down_by_a_limit_in_a_part_of_the_file(run, tmp_path,
     assert result.exit_code == 0
     written, _ = audio.read(tmp_path / "separated/tiny/noisy/speech.wav")
     np.testing.assert_allclose(written, audio.read(noisy)[0][:, 1600:4800], rtol=0, atol=4e-5)
+
+
+def test_controls_reach_the_model(run, tmp_path, model, noisy):
+    result = run("denoise", "-m", model, noisy, "--sensitivity", 2, "--link", "--format", "wav")
+    assert result.exit_code == 0
+    expected = load_model(model).separate(*audio.read(noisy), sensitivity=2.0, linked=True)
+    written, _ = audio.read(tmp_path / "separated/tiny/noisy/speech.wav")
+    np.testing.assert_allclose(written, expected["speech"], rtol=0, atol=4e-5)
 
 
 @pytest.mark.parametrize("gain", ["vocals", "=3", "speech=loud", "speech=nan", "speech=9999999"])

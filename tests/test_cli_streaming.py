@@ -170,10 +170,10 @@ def test_wav_in_wav_out(model, samples, subtype, known):
 
 
 def test_controls_are_those_of_the_file(model, samples):
-    result = run("-m", model, "--sensitivity", 2, *RAW, data=samples.tobytes())
+    result = run("-m", model, "--sensitivity", 2, "--link", *RAW, data=samples.tobytes())
     assert result.exit_code == 0, result.stderr
     found = np.frombuffer(result.stdout_bytes, "<i2").reshape(-1, 2)
-    np.testing.assert_array_equal(found, separated(model, samples, sensitivity=2.0))
+    np.testing.assert_array_equal(found, separated(model, samples, sensitivity=2.0, linked=True))
 
 
 def test_a_wav_that_was_streamed_can_be_read_as_a_file(model, samples, tmp_path):

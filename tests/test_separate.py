@@ -221,14 +221,17 @@ def test_the_limit_leaves_a_floor_of_what_is_taken_out(record_file, tmp_path, li
     np.testing.assert_allclose(rest, speech, rtol=0, atol=1e-6)
 
 
-def test_sensitivity_is_that_of_the_array_call(record_file, tmp_path, model):
+@pytest.mark.parametrize("controls", [{"sensitivity": 2.0}, {"linked": True}])
+def test_controls_are_those_of_the_array_call(record_file, tmp_path, model, controls):
     path = record_file(subtype="FLOAT")
-    record = separate_file(path, model, Output(out=tmp_path / "out", sensitivity=2.0))
-    expected = model.separate(*audio.read(path), sensitivity=2.0)
+    record = separate_file(path, model, Output(out=tmp_path / "out", **controls))
+    expected = model.separate(*audio.read(path), **controls)
+    plain = model.separate(*audio.read(path))
     for written in record["outputs"]:
         found, _ = audio.read(written["path"])
         np.testing.assert_allclose(found, expected[written["stem"]], rtol=0, atol=1e-6)
-    assert record["settings"]["sensitivity"] == 2.0
+        assert np.abs(found - plain[written["stem"]]).max() > 1e-3
+    assert controls.items() <= record["settings"].items()
 
 
 @pytest.mark.parametrize("rate", [16000, 44100])

@@ -280,6 +280,50 @@ def test_channels_are_separated_one_by_one(build):
     close(whole(model, mixture), np.concatenate(alone, axis=1))
 
 
+@pytest.mark.parametrize("family", ["complex_tanh", "deep_filter", "decoupled"])
+@pytest.mark.parametrize("sample_rate", [16000, 48000])
+def test_linked_channels_that_are_alike_are_each_as_one(build, family, sample_rate):
+    model, one = build(family, n_stems=2, ahead=1), noise(1, 900)
+    linked = whole(model, np.repeat(one, 3, axis=0), sample_rate, linked=True)
+    alone = whole(model, one, sample_rate)
+    close(linked, np.repeat(alone, 3, axis=1))
+
+
+def test_the_mask_of_linked_channels_is_that_of_their_mean(build):
+    """A real mask of (a + b) / 2, of which b = -a leaves nothing: masks are those of silence."""
+    model, mixture = build("irm1"), noise(2, 900)
+    mean, side = mixture.mean(axis=0, keepdims=True), 0.5 * (mixture[:1] - mixture[1:])
+    linked = whole(model, mixture, linked=True)
+    close(linked.mean(axis=1, keepdims=True), whole(model, mean))
+    assert np.abs(linked - whole(model, mixture)).max() > 0.01
+    quiet = whole(model, np.concatenate([side, -side]), linked=True)
+    close(quiet[:, 0], -quiet[:, 1])
+
+
+def test_linked_channels_cost_one_run_of_the_network(build, monkeypatch):
+    model, widths = build(), []
+    step = model.step
+
+    def watched(features, state):
+        widths.append(len(features))
+        return step(features, state)
+
+    monkeypatch.setattr(model, "step", watched)
+    whole(model, noise(4, 500), linked=True)
+    assert set(widths) == {1}
+
+
+@given(st.lists(st.integers(0, 700), max_size=8), st.sampled_from(RATES))
+def test_any_cut_of_linked_channels_gives_the_same_samples(build, cuts, sample_rate):
+    model, mixture = build(n_stems=2, ahead=2), noise(3, 700)
+    options = {"residual": True, "linked": True, "sensitivity": 2.0}
+    streamer = Streamer(model, sample_rate=sample_rate, n_channels=3, **options)
+    for _ in range(2):  # as new after flush
+        cut = stream(streamer, mixture, cuts)
+        close(cut, whole(model, mixture, sample_rate, **options))
+        close(cut.sum(axis=0), mixture)
+
+
 def test_a_long_stream_does_not_grow(build, growth):
     grown = growth(Streamer(build("deep_filter", ahead=2)), noise(1, 1000))
     assert grown < 100_000  # the input alone would be 1.2 MB

@@ -50,6 +50,8 @@ class Output:
     """Most that a model of one stem takes the rest down by: of the residual, so much is left in."""
     sensitivity: float = 1.0
     """Above 1 more is taken out of each stem, below 1 less; see :class:`unmask.Streamer`."""
+    linked: bool = False
+    """Give all channels one mask, that of their mean."""
     start_s: float = 0.0
     """Where the part of the recording begins that is separated, as if it were a file of its own."""
     end_s: float | None = None

@@ -98,13 +98,15 @@ class Model:
         *,
         residual: bool | None = None,
         sensitivity: float = 1.0,
+        linked: bool = False,
     ) -> dict[str, Array]:
         """Return the stems of a whole recording.
 
         Parameters
         ----------
         mixture : array [shape=(channel, sample)], real floating point
-            Any number of channels and samples; each channel has its own mask.
+            Any number of channels and samples; each channel has its own mask unless they are
+            linked.
         sample_rate : int, 8000 to 192000
             In Hz. Nothing is resampled; the band above the model's own is kept.
         residual : bool
@@ -112,6 +114,8 @@ class Model:
             left out, :attr:`residual_is_source` decides.
         sensitivity : float, 0.25 to 4
             As of :class:`Streamer`: above 1 more is taken out of each stem, below 1 less.
+        linked : bool
+            Give all channels one mask, that of their mean.
 
         Returns
         -------
@@ -135,6 +139,7 @@ class Model:
             n_channels=mixture.shape[0],
             residual=residual,
             sensitivity=sensitivity,
+            linked=linked,
         )
         ready, rest = streamer.process(mixture), streamer.flush()
         return {stem: np.concatenate([ready[stem], rest[stem]], axis=-1) for stem in ready}

@@ -181,6 +181,7 @@ def _separate(
         n_channels=info.n_channels,
         residual=any(model.residual in row for row in rows.values()),
         sensitivity=output.sensitivity,
+        linked=output.linked,
     )
     complete = _adds_up(rows, (*model.stems, model.residual))
     with ExitStack() as stack:

@@ -75,7 +75,7 @@ class Streamer:
         scaled, nothing is resampled, and the band above the model's is kept: its bins get the mean
         magnitude of the mask over the model's top third of an octave.
     n_channels : int
-        Channels of the stream; each has its own mask.
+        Channels of the stream; each has its own mask unless they are linked.
     residual : bool
         Also return what the stems leave of the mixture, so that all outputs add up to it. When left
         out, it is returned if the model's residual is a source like the stems.
@@ -86,6 +86,9 @@ class Streamer:
     sensitivity : float, 0.25 to 4
         Power that the magnitude of every mask is raised to, see :func:`unmask.masks.sharpen`: above
         1 more is taken out of each stem, below 1 less. Stems and residual still add up.
+    linked : bool
+        Give all channels one mask, that of their mean: the network then hears one channel, and
+        costs what it costs for one. What is opposite in two channels it does not hear.
 
     Raises
     ------
@@ -110,6 +113,7 @@ class Streamer:
         residual: bool | None = None,
         chunk_frames: int | None = None,
         sensitivity: float = 1.0,
+        linked: bool = False,
     ) -> None:
         rate = model.sample_rate if sample_rate is None else sample_rate
         check_sample_rate(rate)
@@ -118,6 +122,7 @@ class Streamer:
         check_sensitivity(sensitivity, model.family)
         self.model = model
         self.sensitivity = sensitivity
+        self.linked = linked
         self.sample_rate = rate
         self.n_channels = n_channels
         self._shape = len(model.stems), n_channels
@@ -147,7 +152,7 @@ class Streamer:
     def reset(self) -> None:
         """Forget everything, as if new."""
         stft, n_past = self._stft, self.model.family.context[0]
-        self._state = self.model.start(self.n_channels)
+        self._state = self.model.start(1 if self.linked else self.n_channels)
         # Samples from the first that is not out yet; frame 0 is centred at sample 0.
         self._held = np.zeros((self.n_channels, stft.n_fft // 2), np.float32)
         # Spectra that masks to come are applied to, or look back at.
@@ -234,7 +239,10 @@ class Streamer:
         return np.ascontiguousarray(spectrum.swapaxes(-1, -2))
 
     def _infer(self, spectrum: Array, *, last: bool) -> Array:
-        """Return the raw maps (source, map, channel, freq, frame) of the frames that are due."""
+        """Return the raw maps (source, map, channel, freq, frame) of the frames that are due.
+
+        Linked channels have one.
+        """
         model, n_spare = self.model, 0
         if last:
             n_spare = -(spectrum.shape[-1] + model.lookahead) % model.unit
@@ -254,14 +262,18 @@ class Streamer:
         mask = self.model.family.activate(raw)
         if self.sensitivity != 1:
             mask = sharpen(mask, self.sensitivity)
+        if self.linked:
+            mask = np.broadcast_to(mask, (*mask.shape[:-3], self.n_channels, *mask.shape[-2:]))
         masked = self._apply(mask, past + n_frames + future)
         self._spectra = self._spectra[..., n_frames:]
         return masked[..., past : past + n_frames]
 
     def _features(self, spectrum: Array) -> Array:
         """Return real and imaginary part in the network's bins; those it misses are silent."""
+        if self.linked:
+            spectrum = spectrum.mean(axis=0, keepdims=True)
         n_known = min(self.model.stft.n_freq, spectrum.shape[1])
-        shape = (self.n_channels, 2, self.model.stft.n_freq, spectrum.shape[-1])
+        shape = (spectrum.shape[0], 2, self.model.stft.n_freq, spectrum.shape[-1])
         features = np.zeros(shape, np.float32)
         features[:, 0, :n_known] = spectrum[:, :n_known].real
         features[:, 1, :n_known] = spectrum[:, :n_known].imag

@@ -55,6 +55,7 @@ _OPTIONS: Sequence[Callable[[Any], Any]] = (
         help="Whether what the stems leave is written. Default: if it is a source, as 'other'.",
     ),
     show.sensitivity_option,
+    show.link_option,
     click.option(
         "--start",
         "start_s",

@@ -30,6 +30,9 @@ sensitivity_option = click.option(
     metavar="FACTOR",
     help="0.25 to 4: above 1 more is taken out of each stem, below 1 less.",
 )
+link_option = click.option(
+    "--link", "linked", is_flag=True, help="Give all channels one mask, that of their mean."
+)
 quiet_option = click.option("-q", "--quiet", is_flag=True, help="No progress bar.")
 
 

@@ -61,6 +61,7 @@ def _device(_context: click.Context, _parameter: click.Parameter, name: str | No
     help="Allow a network for files, which is late by N frames and more.",
 )
 @show.sensitivity_option
+@show.link_option
 @click.option(
     "--not-finite",
     type=click.Choice(["silence", "refuse"]),
@@ -234,6 +235,7 @@ def _tap(
     max_latency: float | None,
     chunk_frames: int | None,
     sensitivity: float,
+    linked: bool,
     not_finite: str,
 ) -> tuple["Tap", int]:
     """Return the stem of a new stream, and the samples to feed it at a time."""
@@ -247,6 +249,7 @@ def _tap(
         residual=stem is not None and stem not in model.stems,
         chunk_frames=chunk_frames,
         sensitivity=sensitivity,
+        linked=linked,
     )
     if chunk_frames is None and (model.context or model.unit > 1):
         raise ConfigError(
