@@ -2,8 +2,8 @@
 
 ``python tools/slim_crn.py RUN OUT --data RECORDINGS --channels 24 40 56 --hidden 128`` reads the
 best weights of RUN and writes OUT, which ``-s train.warm_start=OUT`` takes up. A unit's strength is
-the RMS of what it puts out on examples of the run's training set, times the norm of the weights that
-read it (after Li et al., 2017, who take the norm alone).
+the RMS of what it puts out on examples of the run's training set, times the norm of the weights
+that read it (after Li et al., 2017, who take the norm alone).
 """
 
 import argparse
