@@ -1,6 +1,7 @@
 """Export: the file gives the numbers of the runs, says what it is, or is not there."""
 
 import json
+import shutil
 import re
 
 import numpy as np
@@ -97,13 +98,25 @@ def test_the_file_says_what_it_is(exported, run):
     assert metadata["mask"] == {"family": "complex_tanh", "options": {"limit": 2.0}}
     assert (metadata["stems"], metadata["residual"]) == (["speech"], "noise")
     assert metadata["licence"] == "CC0-1.0"
-    assert [entry["shape"] for entry in metadata["state"]] == [[3, 64, 1], [8, 16, 1], [2, 16]]
+    shapes = [entry["shape"] for entry in metadata["state"]]
+    assert shapes == [[3, 1, 64], [8, 1, 16], [16], [16]]
     assert metadata["training"]["steps"] == 3
     assert metadata["training"]["data"]["train speech"]["files"] == 2
     assert metadata["training"]["recipe"] == recipe.from_dict(TABLES).to_dict()
     assert metadata["scores"]["test"] == {"si_sdr_db": 1.5}
     header = checkpoint.load(run / "best.safetensors")[1]
     assert metadata["scores"]["valid"] == header["scores"]
+
+
+def test_the_file_says_which_run_it_began_with_and_not_where_that_is(run, tmp_path):
+    begun = tmp_path / "begun"
+    shutil.copytree(run, begun)
+    tensors, header = checkpoint.load(run / "best.safetensors")
+    header["recipe"]["train"]["warm_start"] = "/home/someone/runs/larger"
+    checkpoint.save(begun / "best.safetensors", tensors, header)
+    metadata = export.export([begun], tmp_path / "begun.onnx")
+    assert metadata["training"]["recipe"]["train"]["warm_start"] == "larger"
+    assert b"someone" not in (tmp_path / "begun.onnx").read_bytes()
 
 
 def test_what_it_costs_is_counted(exported, system):
