@@ -237,6 +237,29 @@ def test_a_second_run_replaces_the_first(run, tmp_path, model, noisy):
     assert names == ["job.json", "speech.wav"]
 
 
+def test_an_interrupted_run_goes_on(run, tmp_path, model):
+    for name in "abc":
+        soundfile.write(tmp_path / f"{name}.wav", waveform(8000), 16000)
+    words = ("separate", "-m", model, "a.wav", "b.wav", "c.wav", "--resume", "--json", "r.json")
+    stems = [tmp_path / f"separated/tiny/{name}/speech.wav" for name in "abc"]
+    assert run(*words[:4], "--resume").stderr == ""
+    before = stems[0].stat().st_mtime_ns
+    result = run(*words)
+    assert result.exit_code == 0
+    assert result.stderr == "unmask: 1 of 3 files were done already\n"
+    assert [f"{tmp_path}/{line}" for line in result.stdout.split()] == [str(x) for x in stems]
+    records = json.loads((tmp_path / "r.json").read_text())
+    assert [record["input"]["path"] for record in records] == ["a.wav", "b.wav", "c.wav"]
+    assert "3 of 3" in run(*words, "-j", 2).stderr
+    assert stems[0].stat().st_mtime_ns == before
+    soundfile.write(tmp_path / "b.wav", 0.5 * waveform(8000), 16000)
+    assert "2 of 3" in run(*words).stderr
+    assert run(*words, "--sensitivity", 2).stderr == ""
+    assert "3 of 3" in run(*words, "--sensitivity", 2).stderr
+    assert run(*words[:-3], "--json", "r.json", "--sensitivity", 2).stderr == ""
+    assert stems[0].stat().st_mtime_ns > before
+
+
 def test_clipping_is_said(run, tmp_path):
     mask = {"family": "complex", "options": {}}
     loud = onnx_models.constant(tmp_path / "loud.onnx", [[20, 0]], mask=mask, name="loud")

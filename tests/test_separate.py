@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+import os
 import tracemalloc
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +17,7 @@ from unmask.errors import AudioFileError, ConfigError, UnmaskError
 from unmask.layout import Output, plan
 from unmask.model import load_model
 from unmask.reference import score
-from unmask.separate import separate_file, separate_files
+from unmask.separate import finished, separate_file, separate_files
 
 
 @pytest.fixture(scope="module")
@@ -319,8 +321,52 @@ def test_the_run_record_says_how_it_was_made(record_file, tmp_path, model):
     assert record["model"]["sha256"] == model.sha256
     assert record["settings"]["filename"] == "{model}/{track}/{stem}.{ext}"
     assert [out["parts"] for out in record["outputs"]] == [{"vocals": 1.0}, {"drums": 1.0}]
+    sizes = [Path(out["path"]).stat().st_size for out in record["outputs"]]
+    assert [out["n_bytes"] for out in record["outputs"]] == sizes
     assert record["timings"]["seconds"] > 0
     assert {"unmask", "python", "onnxruntime"} <= record["versions"].keys()
+
+
+def test_a_job_is_finished_if_input_model_settings_and_outputs_are_the_same(
+    record_file, tmp_path, model, identity
+):
+    path, output = record_file(), Output(out=tmp_path / "out", filename="{track}/{stem}.{ext}")
+    [job] = plan([path], model, output)
+    assert finished(job, model, output) is None
+    record = separate_file(path, model, output)
+    assert finished(job, model, output) == record
+    for change in ({"sensitivity": 2.0}, {"linked": True}, {"start_s": 0.1}, {"subtype": "FLOAT"}):
+        assert finished(job, model, replace(output, **change)) is None
+    assert finished(job, identity, output) is None
+    [wider] = plan([path], model, replace(output, residual=True))
+    assert finished(wider, model, output) is None
+    for file in (path, *job.targets.values(), job.record):
+        content = file.read_bytes()
+        file.write_bytes(content[: len(content) // 2])
+        assert finished(job, model, output) is None
+        file.unlink()
+        assert finished(job, model, output) is None
+        file.write_bytes(content)
+        assert finished(job, model, output) == record
+    for text in ("", "[]", "{}", '{"input": 3}'):
+        job.record.write_text(text)
+        assert finished(job, model, output) is None
+
+
+def test_no_record_is_left_beside_stems_of_another_run(record_file, tmp_path, model, monkeypatch):
+    path, output = record_file(), Output(out=tmp_path / "out")
+    [job] = plan([path], model, output)
+    separate_file(path, model, output)
+
+    def stop_after_the_first_stem(source, target, move=os.replace):
+        if target == job.targets["drums"]:
+            raise KeyboardInterrupt
+        move(source, target)
+
+    monkeypatch.setattr("unmask.separate.os.replace", stop_after_the_first_stem)
+    with pytest.raises(KeyboardInterrupt):
+        separate_file(path, model, replace(output, sensitivity=2.0))
+    assert finished(job, model, output) is None
 
 
 def test_a_folder_keeps_its_structure_and_its_output_is_no_input(record_file, tmp_path, identity):

@@ -116,6 +116,24 @@ def separate_files(
             yield job, result
 
 
+def finished(job: Job, model: Model, output: Output) -> dict[str, Any] | None:
+    """Return the run record of a job that an earlier run has finished, None if it is to be done.
+
+    It is finished if its run record is there, says the same of input, model (by their hashes) and
+    settings, and has all its outputs beside it, each of the size that it says.
+    """
+    try:
+        record: dict[str, Any] = json.loads(job.record.read_text("utf-8"))
+        made = record["input"]["sha256"], record["model"]["sha256"]
+        sizes = {written["stem"]: written["n_bytes"] for written in record["outputs"]}
+        found = {stem: path.stat().st_size for stem, path in job.targets.items()}
+        same = record["settings"] == _settings(output)
+        same = same and made == (_sha256(job.source), model.sha256)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return record if same and sizes == found else None
+
+
 @contextmanager
 def _staging(out: Path) -> Iterator[Path]:
     """Make a hidden folder in `out`, which goes at the end, as do folders that are left empty."""
@@ -154,9 +172,12 @@ def _files(job: Job) -> list[Path]:
 
 
 def _move(files: Mapping[Path, Path]) -> None:
+    """Put files in their places; the last, the record, is never beside stems of another run."""
+    *_, record = files.values()
     try:
         for target in files.values():
             target.parent.mkdir(parents=True, exist_ok=True)
+        record.unlink(missing_ok=True)
         for staged, target in files.items():
             os.replace(staged, target)
     except OSError as error:
@@ -204,7 +225,8 @@ def _separate(
     }
     reports = [writer.report for writer in writers]
     seconds["times_real_time"] = n_samples / info.sample_rate / seconds["seconds"]
-    record = _record(job, info, model, output, reports, seconds)
+    sizes = [path.stat().st_size for path in staged.values()]
+    record = _record(job, info, model, output, reports, sizes, seconds)
     text = json.dumps(record, indent=2)
     (folder / job.record.relative_to(output.out)).write_text(text + "\n", encoding="utf-8")
     return record
@@ -269,29 +291,40 @@ def _record(
     model: Model,
     output: Output,
     reports: list[audio.WriteReport],
+    sizes: list[int],
     seconds: dict[str, float],
 ) -> dict[str, Any]:
-    with job.source.open("rb") as file:
-        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     rows = written(model, output).values()
     packages = ("numpy", "scipy", "onnxruntime", "soundfile")
     return {
         "made": datetime.now(UTC).isoformat(timespec="seconds"),
-        "input": asdict(info) | {"path": str(info.path), "sha256": sha256},
+        "input": asdict(info) | {"path": str(info.path), "sha256": _sha256(job.source)},
         "model": {"name": model.name, "version": model.version, "sha256": model.sha256},
-        "settings": asdict(output) | {"out": str(output.out)},
+        "settings": _settings(output),
         "outputs": [
             {
                 "stem": stem,
                 "path": str(path),
                 "n_samples": report.n_samples,
+                "n_bytes": n_bytes,
                 "parts": parts,
                 "peak": report.peak,
                 "clipped": report.clipped,
             }
-            for (stem, path), parts, report in zip(job.targets.items(), rows, reports, strict=True)
+            for (stem, path), parts, report, n_bytes in zip(
+                job.targets.items(), rows, reports, sizes, strict=True
+            )
         ],
         "timings": seconds,
         "versions": {"unmask": __version__, "python": platform.python_version()}
         | {name: version(name) for name in packages},
     }
+
+
+def _settings(output: Output) -> dict[str, Any]:
+    return asdict(output) | {"out": str(output.out)}
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -26,7 +26,7 @@ _OPTIONS: Sequence[Callable[[Any], Any]] = (
         "--out",
         type=click.Path(),
         default="separated",
-        help="Folder for the stems. Files of an earlier run are replaced.",
+        help="Folder for the stems. Files of an earlier run are replaced unless --resume.",
     ),
     click.option(
         "--filename",
@@ -73,6 +73,11 @@ _OPTIONS: Sequence[Callable[[Any], Any]] = (
         metavar="FOLDER",
         help="True stems (STEM.wav, or TRACK/STEM.wav): print scores beside the best possible.",
     ),
+    click.option(
+        "--resume",
+        is_flag=True,
+        help="Skip files that an earlier run with this model and these settings has finished.",
+    ),
     click.option("-j", "--jobs", type=click.IntRange(1), default=1, help="Files at a time."),
     click.option("--threads", type=click.IntRange(1), default=1, help="Threads of the network."),
     click.option(
@@ -115,7 +120,7 @@ def separate(**options: Any) -> None:
     \b
     Examples:
       unmask separate -m MODEL.onnx song.flac
-      unmask separate -m MODEL.onnx album/ -o stems -j 2 --two-stems vocals
+      unmask separate -m MODEL.onnx album/ -o stems -j 2 --two-stems vocals --resume
       unmask separate -m MODEL.onnx song.wav --filename "{track}_{stem}.{ext}"
       unmask separate -m MODEL.onnx song.wav --remix --gain vocals=-inf --gain drums=3
     """
@@ -153,6 +158,7 @@ def _run(
     threads: int,
     providers: tuple[str, ...],
     reference: str | None,
+    resume: bool,
     json_file: str | None,
     quiet: bool,
     gains_db: Sequence[str] = (),
@@ -160,6 +166,7 @@ def _run(
 ) -> None:
     from unmask.layout import Output, plan
     from unmask.model import bundled, load_model
+    from unmask.separate import finished
 
     if model is None:
         raise ConfigError(
@@ -171,7 +178,13 @@ def _run(
         raise ConfigError("--reference: scores whole stems; leave out --remix, --start and --end")
     loaded = load_model(model, threads=threads, providers=providers)
     planned = plan(paths, loaded, settings)
-    done = _separate_all(planned, loaded, settings, n_jobs=jobs, quiet=quiet)
+    known = [(job, finished(job, loaded, settings)) for job in planned] if resume else []
+    done = [(job, record) for job, record in known if record is not None]
+    if done and not quiet:
+        click.echo(f"unmask: {len(done)} of {len(planned)} files were done already", err=True)
+    skipped = {job.record for job, _ in done}
+    left = [job for job in planned if job.record not in skipped]
+    done += _separate_all(left, loaded, settings, n_jobs=jobs, quiet=quiet)
     n_failed = len(planned) - len(done)
     for job, record in done:
         _report(job, record)
