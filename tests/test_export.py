@@ -1,8 +1,8 @@
 """Export: the file gives the numbers of the runs, says what it is, or is not there."""
 
 import json
-import shutil
 import re
+import shutil
 
 import numpy as np
 import pytest
