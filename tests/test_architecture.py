@@ -39,6 +39,7 @@ ONLY_IN = {
     "soxr": {"audio"},
     "sounddevice": {"live"},
     "pedalboard": {"data"},
+    "pyloudnorm": {"loudness"},
     "av": {"audio"},
     "array_api_compat": {"_arrays"},
     "click": {"cli"},

@@ -12,6 +12,7 @@ from unmask._version import __version__
 from unmask.cli import (
     environment,
     evaluating,
+    listening,
     measuring,
     models,
     plotting,
@@ -55,6 +56,7 @@ for command in (
     separating.separate,
     separating.denoise,
     streaming.stream,
+    listening.loudness,
     measuring.masks,
     measuring.oracle,
     measuring.gap,

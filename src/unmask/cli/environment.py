@@ -15,6 +15,7 @@ _PACKAGES = {
     "train": ("torch", "lightning-fabric", "safetensors", "onnx"),
     "plot": ("matplotlib",),
     "speech": ("pesq", "pystoi"),
+    "loudness": ("pyloudnorm",),
     "media": ("av",),
     "augment": ("pedalboard",),
     "live": ("sounddevice",),
