@@ -1,7 +1,8 @@
 """How long a hop takes in ``unmask stream``, from the bytes that come to the bytes that go.
 
-One thread, a minute of noise fed hop by hop as fast as it is taken. Prints a Markdown table: median
-and 99.9 percentile of a hop in wall-clock and in processor time, and the share of the hop.
+One thread, a minute of noise fed hop by hop as fast as it is taken. Prints two Markdown tables:
+median and 99.9 percentile of a hop in wall-clock and in processor time, and the share of the hop;
+then what a hop at the model's own rate is spent on, and what it costs with several in a block.
 
     python bench/stream_hops.py denoise-16k [MODEL.onnx ...]
 """
@@ -19,6 +20,8 @@ from unmask.model import load_model
 from unmask.stream import Streamer
 
 SECONDS = 60
+PARTS = {"_analyze": "STFT", "step": "network", "_mask": "mask", "_overlap_add": "inverse STFT"}
+BLOCKS = (1, 2, 4, 8, 16)
 
 
 class Loop(io.RawIOBase):
@@ -60,11 +63,60 @@ def row(name: str, rate: int, n_channels: int) -> str:
     )
 
 
+def parts(name: str) -> str:
+    """Return a row: median µs of a hop and its parts, then CPU µs of a hop in longer blocks."""
+    model = load_model(name)
+    size = hop(Streamer(model))
+    noise = np.random.default_rng(0).normal(0, 0.1, (1, SECONDS * model.sample_rate))
+    noise = noise.astype(np.float32)
+    cells = [f"{1e6 * per_hop(Streamer(model), noise, n * size) / n:.0f}" for n in BLOCKS]
+    streamer = Streamer(model)
+    spent = [clocked(model if part == "step" else streamer, part) for part in PARTS]
+    whole = clocked(streamer, "process")
+    per_hop(streamer, noise, size)
+    mine = [1e6 * np.median(times[10:]) for times in spent]
+    rest = 1e6 * np.median(whole[10:]) - sum(mine)
+    return f"| {model.name} | " + " | ".join([*(f"{x:.0f}" for x in (*mine, rest)), *cells]) + " |"
+
+
+def per_hop(streamer: Streamer, samples: np.ndarray, size: int) -> float:
+    """Return the median processor time in seconds of a block of `size` samples."""
+    taken = []
+    for start in range(0, samples.shape[1] - size + 1, size):
+        before = time.thread_time()
+        streamer.process(samples[:, start : start + size])
+        taken.append(time.thread_time() - before)
+    return np.median(taken[2:])
+
+
+def clocked(owner: object, method: str) -> list[float]:
+    """Return a list that every call of `method` adds its seconds to: wall clock, read in 0.1 µs."""
+    call, taken = getattr(owner, method), []
+
+    def timed(*arguments, **options):
+        before = time.perf_counter()
+        result = call(*arguments, **options)
+        taken.append(time.perf_counter() - before)
+        return result
+
+    setattr(owner, method, timed)
+    return taken
+
+
+def heads(*names: str) -> str:
+    return f"| {' | '.join(names)} |\n|{'---|' * len(names)}"
+
+
 if __name__ == "__main__":
-    print(
-        "| model | Hz | channels | hop ms | latency ms | median ms | 99.9 % ms | median CPU ms | "
-        "99.9 % CPU ms | of the hop | times real time, CPU |\n|---" + "|---" * 10 + "|"
-    )
-    for name in sys.argv[1:] or ["denoise-16k"]:
-        for rate, n_channels in ((16000, 1), (48000, 1), (48000, 2)):
+    models = sys.argv[1:] or ["denoise-16k"]
+    times = ("median ms", "99.9 % ms", "median CPU ms", "99.9 % CPU ms")
+    about = ("model", "Hz", "channels", "hop ms", "latency ms")
+    print(heads(*about, *times, "of the hop", "times real time, CPU"))
+    for name in models:
+        ways = {(load_model(name).sample_rate, 1): None, (48000, 1): None, (48000, 2): None}
+        for rate, n_channels in ways:
             print(row(name, rate, n_channels), flush=True)
+    blocks = ("1 hop a block, CPU µs", *(f"{n} hops" for n in BLOCKS[1:]))
+    print("\n" + heads("model", *(f"{part} µs" for part in PARTS.values()), "rest µs", *blocks))
+    for name in models:
+        print(parts(name), flush=True)
