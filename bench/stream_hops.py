@@ -90,7 +90,7 @@ def per_hop(streamer: Streamer, samples: np.ndarray, size: int) -> float:
 
 
 def clocked(owner: object, method: str) -> list[float]:
-    """Return a list that every call of `method` adds its seconds to: wall clock, read in 0.1 µs."""
+    """Return a list that every call of `method` adds its wall-clock seconds to."""
     call, taken = getattr(owner, method), []
 
     def timed(*arguments, **options):
