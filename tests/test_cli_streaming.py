@@ -176,6 +176,16 @@ def test_controls_are_those_of_the_file(model, samples):
     np.testing.assert_array_equal(found, separated(model, samples, sensitivity=2.0, linked=True))
 
 
+@pytest.mark.parametrize("controls", [(), ("--sensitivity", 3, "--link")])
+def test_stem_and_residual_add_up_to_what_came_in(model, samples, controls):
+    data = (samples / 32768).astype("<f4").tobytes()
+    words = ("-m", model, "--format", "f32le", "--rate", 48000, "--channels", 2, *controls)
+    outs = [run(*words, "--stem", stem, data=data).stdout_bytes for stem in ("speech", "noise")]
+    speech, noise = (np.frombuffer(out, "<f4").reshape(-1, 2) for out in outs)
+    np.testing.assert_allclose(speech + noise, samples / 32768, rtol=0, atol=1e-6)
+    assert min(np.abs(speech).max(), np.abs(noise).max()) > 0.01
+
+
 def test_a_wav_that_was_streamed_can_be_read_as_a_file(model, samples, tmp_path):
     head = b"RIFF\xff\xff\xff\xffWAVEfmt \x10\0\0\0\x01\0\x02\0"
     head += (48000).to_bytes(4, "little") + (4 * 48000).to_bytes(4, "little") + b"\x04\0\x10\0"
@@ -210,6 +220,7 @@ def wav(samples, rate=48000):
         (("--channels", 1), "wav", "has 2 channels by its head, --channels says 1"),
         (("--stem", "drums"), "wav", "stem: 'drums', expected one of speech, noise"),
         (("--max-latency", 3.9), "wav", "tiny: latency is 4.0 ms at 48000 Hz in blocks of 96"),
+        (("--max-latency", "nan"), "wav", "tiny: latency is 4.0 ms at 48000 Hz in blocks of 96"),
         (("--format", "s16le", "--rate", 100), b"", "100 Hz, expected 8000 to 192000 Hz"),
         (("--chunk-frames", 4), "wav", "takes any number of frames"),
         (("--sensitivity", 0), "wav", "sensitivity: 0.0, expected 0.25 to 4"),
@@ -239,6 +250,8 @@ def test_a_network_for_files_needs_permission(tmp_path, samples):
     onnx_models.constant(path, [[0.5, 0]], name="chunky", context_frames=8, unit_frames=4)
     data = wav(samples, 16000)
     refused(run("-m", path, data=data), "chunky: is a network for files", "--chunk-frames 4")
+    words = ("--chunk-frames", 4, "--max-latency", 5)
+    refused(run("-m", path, *words, data=data), "chunky: latency is 25.9 ms at 16000 Hz")
     result = run("-m", path, "--chunk-frames", 4, data=data)
     assert result.exit_code == 0, result.stderr
     found, _ = soundfile.read(io.BytesIO(result.stdout_bytes), dtype="int16")

@@ -135,7 +135,7 @@ def check_delay(streamer: Streamer, block: int, *, name: str, max_ms: float) -> 
         In one line that says what it has.
     """
     delay_ms = 1000 * delay(streamer, block) / streamer.sample_rate
-    if delay_ms > max_ms:
+    if not delay_ms <= max_ms:  # nor is anything below NaN
         raise ConfigError(
             f"{name}: latency is {delay_ms:.1f} ms at {streamer.sample_rate} Hz in blocks of "
             f"{block}, should be at most {max_ms:g} ms; choose another model or a smaller block"
