@@ -173,7 +173,7 @@ def table(report, names):
     ]
     for name in names:
         if name not in present:
-            lines.append(f"| {name} | not measured: {about[name]['absent']} |")
+            lines.append(f"| {label(name)} | not measured: {about[name]['absent']} |")
     return lines
 
 
@@ -229,7 +229,7 @@ def text(report, names):
         *table(report, names),
         "",
         "Versions and licences: "
-        + "; ".join(f"{name}: {row['version']} ({row['licence']})" for name, row in about.items())
+        + "; ".join(f"{label(name)}: {x['version']} ({x['licence']})" for name, x in about.items())
         + ".",
     ]
 
