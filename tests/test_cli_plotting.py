@@ -91,7 +91,7 @@ def test_only_some_stems(folder, tmp_path):
     ("arguments", "message"),
     [
         (("complx", "{song}"), "no mask family named 'complx'; there are"),
-        (("complx", "{song}"), "as models denoise-16k, or the path of an .onnx file"),
+        (("complx", "{song}"), "as models denoise-16k, denoise-48k-"),
         (("nothing.onnx", "{song}"), "nothing.onnx: no such file"),
         (("irm1", "nowhere"), "nowhere: not a folder"),
         (("irm1", "{song}", "--start", "2"), "which is 1.0 s long"),
