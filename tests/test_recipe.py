@@ -279,7 +279,7 @@ TINY_DATA = {
 }
 TINY_NET = {
     "unet": ("backbone.width=0.0625",),
-    "crn": ("backbone.channels=[4, 6]", "backbone.hidden=5"),
+    "crn": ("backbone.channels=[4, 6]", "backbone.hidden=5", "backbone.n_fine=32"),
     "band_net": (
         "backbone.bands=[8, 4]",
         "backbone.widths=[4, 8]",
