@@ -148,7 +148,7 @@ def test_another_seed_gives_other_numbers(root, straight, tmp_path):
 
 
 def test_training_improves_recordings_that_were_not_trained_on(root, tmp_path):
-    settings = configure(steps=80, batch=6, log_every=80, valid_every=80, learning_rate=5e-3)
+    settings = configure(steps=120, batch=6, log_every=120, valid_every=120, learning_rate=5e-3)
     run = train.run(settings, tmp_path / "run", data_root=root)
     scores = [line["valid"] for line in records(run) if "valid" in line]
     assert scores[-1]["si_sdr_improvement_db"] > 3

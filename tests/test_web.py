@@ -101,6 +101,16 @@ def test_networks_of_every_kind_give_the_samples_of_the_python_package(name, tmp
     np.testing.assert_allclose(actual, expected, rtol=0, atol=1e-4 * np.abs(expected).max())
 
 
+@needs_node
+@needs_runtime
+@pytest.mark.parametrize("name", bundled())
+def test_every_bundled_model_gives_the_samples_of_the_python_package(name, tmp_path, rng):
+    mixture = (0.1 * rng.standard_normal((2, 5000))).astype(np.float32)
+    expected = in_python(bundled()[name], mixture)
+    actual = in_node(tmp_path, bundled()[name], mixture, 777)
+    np.testing.assert_allclose(actual, expected, rtol=0, atol=1e-4 * np.abs(expected).max())
+
+
 class Site(SimpleHTTPRequestHandler):
     """Serves the repository, the pages of a test, and takes what they post."""
 
