@@ -10,16 +10,14 @@ It writes OUT.json after each system and OUT.md in the end. What is in OUT.json 
 computed anew only where the version or the weights are others: ``--only none MODEL`` adds a model.
 """
 
-import argparse
 import datetime
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
 
 from denoise import SNRS_DB, interval, write
-from speed import HERE, PEERS, bundled, good, label, launch, machine, measure
+from speed import HERE, bundled, good, label, launch, machine, measure, systems_parser
 from unmask import audio
 from unmask.metrics import pesq, si_sdr, stoi
 
@@ -50,11 +48,7 @@ nothing of speech there. PESQ is of both signals resampled to 16 kHz.""".splitli
 
 
 def arguments():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("models", nargs="*", help="our models; all bundled ones when left out")
-    parser.add_argument("--peers", type=Path, default=Path("peers"), help="folder of repositories")
-    parser.add_argument("--python", default=sys.executable, help="interpreter for the peers")
-    parser.add_argument("--only", default=",".join(PEERS), help="peers, as rnnoise,dtln; or none")
+    parser = systems_parser(__doc__)
     parser.add_argument("--work", type=Path, default=Path("quality"), help="folder of recordings")
     parser.add_argument("--timeout", type=float, help="seconds for one system; none by default")
     parser.add_argument("--out", type=Path, default=HERE / "quality", help="OUT.json and OUT.md")

@@ -38,11 +38,7 @@ system's graph, those of dense layers; – is unknown, or does not apply.""".spl
 
 
 def arguments():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("models", nargs="*", help="our models; all bundled ones when left out")
-    parser.add_argument("--peers", type=Path, default=Path("peers"), help="folder of repositories")
-    parser.add_argument("--python", default=sys.executable, help="interpreter for the peers")
-    parser.add_argument("--only", default=",".join(PEERS), help="peers, as rnnoise,dtln; or none")
+    parser = systems_parser(__doc__)
     parser.add_argument("--audio", type=Path, default=HERE.parent / "assets/demo/mixture.flac")
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--repeats", type=int, default=3)
@@ -50,6 +46,16 @@ def arguments():
     parser.add_argument("--timeout", type=float, default=900, help="seconds for one measurement")
     parser.add_argument("--out", type=Path, default=HERE / "speed", help="OUT.json and OUT.md")
     return parser.parse_intermixed_args()
+
+
+def systems_parser(doc):
+    """Return a parser that asks which systems, and where the peers are."""
+    parser = argparse.ArgumentParser(description=doc.splitlines()[0])
+    parser.add_argument("models", nargs="*", help="our models; all bundled ones when left out")
+    parser.add_argument("--peers", type=Path, default=Path("peers"), help="folder of repositories")
+    parser.add_argument("--python", default=sys.executable, help="interpreter for the peers")
+    parser.add_argument("--only", default=",".join(PEERS), help="peers, as rnnoise,dtln; or none")
+    return parser
 
 
 def last_core():

@@ -2,6 +2,7 @@
 
 import json
 import pickle
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -9,8 +10,12 @@ import pytest
 from onnx import helper
 
 import onnx_models
+from unmask import Streamer, audio
 from unmask.errors import ConfigError, ModelError, SampleRateError, ShapeError, SignalError
+from unmask.metrics import si_sdr
 from unmask.model import bundled, load_model
+
+DEMO = Path(__file__).parents[1] / "assets" / "demo"
 
 
 @pytest.fixture(scope="module")
@@ -298,6 +303,21 @@ def test_an_unknown_name_lists_what_there_is():
 @pytest.mark.parametrize("name", sorted(bundled()))
 def test_bundled_models_load_under_their_name(name):
     assert load_model(name).name == name
+
+
+@pytest.mark.parametrize("sample_rate", [16000, 48000])
+@pytest.mark.parametrize("name", sorted(bundled()))
+def test_bundled_denoisers_denoise(name, sample_rate):
+    mixture, speech = (
+        audio.resample(*audio.read(DEMO / f"{stem}.flac"), sample_rate)
+        for stem in ("mixture", "speech")
+    )
+    found = load_model(name).separate(mixture, sample_rate)["speech"]
+    assert si_sdr(found, speech) > si_sdr(mixture, speech) + 5.5
+
+
+def test_the_bundled_denoiser_for_calls_is_20_ms_late():
+    assert Streamer(load_model("denoise-48k-live"), sample_rate=48000).latency < 0.020 * 48000
 
 
 def test_threads_and_providers_are_checked(path):

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from unmask.layout import Job, Output
     from unmask.model import Model
 
-_DENOISER = "denoise-48k-base"
+_DENOISER = "denoise-16k"
 
 _OPTIONS: Sequence[Callable[[Any], Any]] = (
     click.argument(
@@ -80,13 +80,7 @@ _OPTIONS: Sequence[Callable[[Any], Any]] = (
     ),
     click.option("-j", "--jobs", type=click.IntRange(1), default=1, help="Files at a time."),
     click.option("--threads", type=click.IntRange(1), default=1, help="Threads of the network."),
-    click.option(
-        "--provider",
-        "providers",
-        multiple=True,
-        metavar="NAME",
-        help="What runs the network, best first: cpu (default), cuda, coreml, openvino, …",
-    ),
+    show.provider_option,
     show.json_option,
     show.quiet_option,
 )

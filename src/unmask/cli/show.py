@@ -33,6 +33,13 @@ sensitivity_option = click.option(
 link_option = click.option(
     "--link", "linked", is_flag=True, help="Give all channels one mask, that of their mean."
 )
+provider_option = click.option(
+    "--provider",
+    "providers",
+    multiple=True,
+    metavar="NAME",
+    help="What runs the network, best first: cpu (default), cuda, coreml, openvino, …",
+)
 quiet_option = click.option("-q", "--quiet", is_flag=True, help="No progress bar.")
 
 

@@ -80,13 +80,7 @@ def _device(_context: click.Context, _parameter: click.Parameter, name: str | No
     help="Show the sound devices.",
 )
 @click.option("--threads", type=click.IntRange(1), default=1, help="Threads of the network.")
-@click.option(
-    "--provider",
-    "providers",
-    multiple=True,
-    metavar="NAME",
-    help="What runs the network, best first: cpu (default), cuda, coreml, openvino, …",
-)
+@show.provider_option
 @click.option("-q", "--quiet", is_flag=True, help="No report at the end; warnings stay.")
 def stream(
     live: bool, model: str, threads: int, providers: tuple[str, ...], **options: Any
