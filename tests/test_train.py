@@ -314,6 +314,7 @@ def test_a_run_can_begin_with_the_weights_of_another_where_they_fit(root, straig
 def test_a_start_that_is_not_there_or_does_not_fit_is_refused(root, tmp_path):
     with pytest.raises(ModelError, match="no such checkpoint"):
         train.run(configure(warm_start=str(tmp_path)), tmp_path / "run", data_root=root)
+    assert not (tmp_path / "run").exists()
     checkpoint.save(tmp_path / train.BEST, {"mean.last.bias": torch.zeros(1)}, {})
     with pytest.raises(ModelError, match="no weight has the name and shape"):
         train.run(configure(warm_start=str(tmp_path)), tmp_path / "run", data_root=root)

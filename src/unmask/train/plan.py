@@ -61,7 +61,7 @@ class Plan:
         return made
 
     def check_folder(self) -> None:
-        """Refuse to overwrite a run, or to resume what is not there or another run."""
+        """Refuse to overwrite a run, and to begin with or resume one that is not there."""
         path = self.out / LAST
         if self.resume != path.is_file():
             raise ConfigError(
@@ -71,6 +71,8 @@ class Plan:
             )
         if self.resume:
             _check_same(path, self.recipe)
+        elif self.recipe.train.warm_start:
+            checkpoint.read_header(Path(self.recipe.train.warm_start) / BEST)
 
     def describe(self, valid_set: Any, facts: Mapping[str, Any]) -> dict[str, Any]:
         """Return what is written beside a run: seed, data, size, versions.
