@@ -239,7 +239,8 @@ def wide_noise(root, rng):
 @pytest.mark.parametrize("plain", [True, False])
 def test_noise_ends_where_the_recording_of_the_speech_does(root, plain):
     """Or a network learns that what is high is never speech."""
-    config = replace(CONFIG, sample_rate=3 * RATE, speed=(1, 1), reverb_share=0, clean_share=0)
+    shares = {"clean_share": 0, "noise_share": 0, "full_band_share": 0, "reverb_share": 0}
+    config = replace(CONFIG, sample_rate=3 * RATE, speed=(1, 1), **shares)
     examples = make(config, root, root / "cache", seed=3, n_examples=4)[plain]
     for example in map(examples.__getitem__, range(4)):
         found = levels(example["mixture"] - example["targets"][0])
@@ -248,8 +249,25 @@ def test_noise_ends_where_the_recording_of_the_speech_does(root, plain):
 
 
 @pytest.mark.usefixtures("wide_noise")
+@pytest.mark.parametrize(
+    ("share", "noise_share", "expected"), [(0, 0, 0), (0.3, 0, 12), (1, 0, 40), (0, 0.3, 12)]
+)
+def test_a_share_of_the_noise_and_noise_alone_keep_their_band(root, share, noise_share, expected):
+    """Or a network never hears what hiss is."""
+    shares = {"noise_share": noise_share, "full_band_share": share, "synthetic_share": 0}
+    config = replace(CONFIG, sample_rate=3 * RATE, clean_share=0, **shares)
+    examples = make(config, root, root / "cache", seed=3, n_examples=40)[0]
+    wide = 0
+    for example in map(examples.__getitem__, range(40)):
+        found = levels(example["mixture"] - example["targets"][0])
+        wide += found[40:].max() > 1e-2 * found.max()
+    assert wide == pytest.approx(expected, abs=0.15 * 40 * (0 < expected < 40))
+
+
+@pytest.mark.usefixtures("wide_noise")
 def test_faster_speech_reaches_higher_and_so_does_its_noise(root):
-    shares = {"clean_share": 0, "noise_share": 0, "synthetic_share": 0, "reverb_share": 0}
+    shares = {"clean_share": 0, "noise_share": 0, "full_band_share": 0, "reverb_share": 0}
+    shares["synthetic_share"] = 0
     config = replace(CONFIG, sample_rate=3 * RATE, speed=(1.5, 1.5), **shares)
     example = make(config, root, root / "cache", seed=3, n_examples=1)[0][0]
     found = levels(example["mixture"] - example["targets"][0])

@@ -40,6 +40,8 @@ class SpeechInNoiseConfig:
     second_noise_share: float = 0.3
     synthetic_share: float = 0.1
     """Noises that are coloured noise or hum rather than recordings."""
+    full_band_share: float = 0.3
+    """Examples whose noise reaches above the band of the speech."""
     equalise_db: float = 8.0
     """Largest gain of a random smooth filter on speech and noise."""
     speed: tuple[float, float] = (0.85, 1.15)
@@ -63,6 +65,7 @@ class SpeechInNoiseConfig:
             "noise_share",
             "second_noise_share",
             "synthetic_share",
+            "full_band_share",
             "reverb_share",
         )
         for name in shares:
@@ -88,8 +91,9 @@ class SpeechInNoiseConfig:
 class SpeechInNoise:
     """Examples of speech in noise, by index.
 
-    Noise is cut where the recording of the speech ends (at 8 kHz for one of 16 kHz): a network for
-    48 kHz would learn from it that what is high is never speech.
+    Where the recording of the speech ends (at 8 kHz for one of 16 kHz) the noise is cut in most
+    examples: a network for 48 kHz would learn from it that what is high is never speech. In the
+    others it goes on, or the network never hears what hiss is; noise alone always does.
 
     Parameters
     ----------
@@ -127,19 +131,29 @@ class SpeechInNoise:
         """Return example `index`."""
         rng = np.random.default_rng([self.seed, index])
         speech, band = self._speech(rng)
-        noise = augment.low_pass(self._noise(rng), band)
+        noise = self._noise(rng)
+        has_speech, has_noise, full_band = self._kind(rng)
+        if not full_band:
+            noise = augment.low_pass(noise, band)
         snr_db = self.config.valid_snr_db if self.plain else self.config.snr_db
         noise *= ratio(rms(speech), rms(noise)) * 10 ** (-rng.uniform(*snr_db) / 20)
-        if not self.plain:
-            kind = rng.uniform()
-            speech *= kind >= self.config.noise_share
-            noise *= kind < 1 - self.config.clean_share
+        speech *= has_speech
+        noise *= has_noise
         mixture = speech + noise
         gain = ratio(10 ** (rng.uniform(*self.config.level_db) / 20), rms(mixture))
         return {
             "mixture": (gain * mixture)[None].astype(np.float32),
             "targets": (gain * speech)[None, None].astype(np.float32),
         }
+
+    def _kind(self, rng: np.random.Generator) -> tuple[bool, bool, bool]:
+        """Return whether there is speech, whether there is noise, and whether it is left uncut."""
+        if self.plain:
+            return True, True, False
+        kind = rng.uniform()
+        has_speech = kind >= self.config.noise_share
+        full_band = not has_speech or rng.uniform() < self.config.full_band_share
+        return has_speech, kind < 1 - self.config.clean_share, full_band
 
     def _speech(self, rng: np.random.Generator) -> tuple[Any, float]:
         """Return an excerpt and its band, a share of half the sample rate."""
