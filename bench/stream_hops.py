@@ -10,8 +10,12 @@ then what a hop at the model's own rate is spent on, and what it costs with seve
 import io
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from unittest import mock
 
 import numpy as np
+import scipy.fft
 
 from unmask.audio.pcm import ENCODINGS, PipeFormat
 from unmask.live.pipe import relay
@@ -20,7 +24,7 @@ from unmask.model import load_model
 from unmask.stream import Streamer
 
 SECONDS = 60
-PARTS = {"_analyze": "STFT", "step": "network", "_mask": "mask", "_overlap_add": "inverse STFT"}
+PARTS = ("STFT", "network and masks", "inverse STFT")
 BLOCKS = (1, 2, 4, 8, 16)
 
 
@@ -71,12 +75,18 @@ def parts(name: str) -> str:
     noise = noise.astype(np.float32)
     cells = [f"{1e6 * per_hop(Streamer(model), noise, n * size) / n:.0f}" for n in BLOCKS]
     streamer = Streamer(model)
-    spent = [clocked(model if part == "step" else streamer, part) for part in PARTS]
-    whole = clocked(streamer, "process")
-    per_hop(streamer, noise, size)
-    mine = [1e6 * np.median(times[10:]) for times in spent]
-    rest = 1e6 * np.median(whole[10:]) - sum(mine)
-    return f"| {model.name} | " + " | ".join([*(f"{x:.0f}" for x in (*mine, rest)), *cells]) + " |"
+    owners = (
+        (scipy.fft, "rfft"),
+        (model, "masked_step"),
+        (scipy.fft, "irfft"),
+        (streamer, "process"),
+    )
+    with ExitStack() as stack:
+        spent = [stack.enter_context(clocked(*owner)) for owner in owners]
+        per_hop(streamer, noise, size)
+    *mine, whole = (1e6 * np.median(times[10:]) for times in spent)
+    numbers = [f"{x:.0f}" for x in (*mine, whole - sum(mine))]
+    return f"| {model.name} | " + " | ".join([*numbers, *cells]) + " |"
 
 
 def per_hop(streamer: Streamer, samples: np.ndarray, size: int) -> float:
@@ -89,8 +99,9 @@ def per_hop(streamer: Streamer, samples: np.ndarray, size: int) -> float:
     return np.median(taken[2:])
 
 
-def clocked(owner: object, method: str) -> list[float]:
-    """Return a list that every call of `method` adds its wall-clock seconds to."""
+@contextmanager
+def clocked(owner: object, method: str) -> Iterator[list[float]]:
+    """Give a list that every call of `method` adds its wall-clock seconds to."""
     call, taken = getattr(owner, method), []
 
     def timed(*arguments, **options):
@@ -99,8 +110,8 @@ def clocked(owner: object, method: str) -> list[float]:
         taken.append(time.perf_counter() - before)
         return result
 
-    setattr(owner, method, timed)
-    return taken
+    with mock.patch.object(owner, method, timed):
+        yield taken
 
 
 def heads(*names: str) -> str:
@@ -117,6 +128,6 @@ if __name__ == "__main__":
         for rate, n_channels in ways:
             print(row(name, rate, n_channels), flush=True)
     blocks = ("1 hop a block, CPU µs", *(f"{n} hops" for n in BLOCKS[1:]))
-    print("\n" + heads("model", *(f"{part} µs" for part in PARTS.values()), "rest µs", *blocks))
+    print("\n" + heads("model", *(f"{part} µs" for part in PARTS), "rest µs", *blocks))
     for name in models:
         print(parts(name), flush=True)

@@ -14,6 +14,7 @@ onnx = pytest.importorskip("onnx")
 from unmask import checkpoint, export, load_model, recipe, train  # noqa: E402
 from unmask.errors import ConfigError, ModelError  # noqa: E402
 from unmask.nets.counting import macs_per_frame  # noqa: E402
+from unmask.stream import Streamer  # noqa: E402
 
 RATE = 8000
 TABLES = {
@@ -84,6 +85,52 @@ def test_batch_and_frames_are_free(exported, system, rng, batch, n_frames):
         expected, _ = system.net(torch.from_numpy(spectrum), system.net.initial_state(batch))
     assert np.abs(raw - expected.numpy()).max() <= 1e-4
     assert [array.shape for array in state] == [array.shape for array in model.start(batch)]
+
+
+@pytest.mark.parametrize("n_channels", [1, 2])
+def test_the_graph_masks_as_the_registry_does(exported, rng, n_channels):
+    model = load_model(exported[0])
+    mixture = rng.standard_normal((n_channels, 3000)).astype(np.float32)
+    options = {"n_channels": n_channels, "residual": True}
+    in_graph = {
+        tuple(cuts): stream(Streamer(model, **options), mixture, cuts)
+        for cuts in ([], range(0, 3000, 64), range(0, 3000, 50), [7, 71, 135, 1000, 1064, 1129])
+    }
+    assert model.has_masked
+    model.has_masked = False
+    expected = stream(Streamer(model, **options), mixture, [])
+    for found in in_graph.values():
+        assert found.shape == (2, n_channels, 3000)
+        assert np.abs(found - expected).max() <= 1e-6 * np.abs(expected).max()
+
+
+def stream(streamer, mixture, cuts):
+    """Return (stem, channel, sample) of a mixture that is pushed in pieces."""
+    parts = [streamer.process(block) for block in np.split(mixture, cuts, axis=1)]
+    parts.append(streamer.flush())
+    return np.concatenate([np.stack(list(part.values())) for part in parts], axis=-1)
+
+
+def test_settings_of_a_stream_hold_where_the_graph_masks(exported, rng):
+    model = load_model(exported[0])
+    mixture = rng.standard_normal((2, 2000)).astype(np.float32)
+    settings = [(RATE, {"linked": True}), (2 * RATE, {}), (RATE, {"sensitivity": 2.0})]
+    found = [model.separate(mixture, rate, **options)["speech"] for rate, options in settings]
+    model.has_masked = False
+    for speech, (rate, options) in zip(found, settings, strict=True):
+        assert np.array_equal(speech, model.separate(mixture, rate, **options)["speech"])
+
+
+@pytest.mark.parametrize("family", ["decoupled", "deep_filter"])
+def test_masks_without_a_form_in_real_numbers_are_left_to_the_host(run, tmp_path, family):
+    _, header = checkpoint.load(run / "best.safetensors")
+    header["recipe"]["head"] = {"mask": family}
+    net = recipe.from_dict(header["recipe"]).system().net
+    shutil.copytree(run, tmp_path / "run")
+    weights = {f"mean.{name}": value for name, value in net.state_dict().items()}
+    checkpoint.save(tmp_path / "run" / "best.safetensors", weights, header)
+    export.export([tmp_path / "run"], tmp_path / "m.onnx")
+    assert not load_model(tmp_path / "m.onnx").has_masked
 
 
 def test_the_file_says_what_it_is(exported, run):

@@ -43,6 +43,7 @@ def add_to_manifest(manifest, rows):
 
 
 def main():
+    """Do what the module says."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("sounds", type=Path)
     parser.add_argument("recordings", type=Path)

@@ -133,7 +133,8 @@ export class Model {
     const dims = [nChannels, 2, nFreq, nFrames];
     const feeds = { spectrum: new this.ort.Tensor("float32", features, dims) };
     this.states.forEach(({ name }, k) => (feeds[name] = memory.tensors[k]));
-    const fetched = await this.session.run(feeds);
+    const outputs = ["raw", ...this.states.map(({ name }) => `next_${name}`)];
+    const fetched = await this.session.run(feeds, outputs);
     const expected = [nChannels, this.stems.length, this.family.nMaps, nFreq, nFrames];
     if (String(fetched.raw.dims) !== String(expected)) {
       throw new UnmaskError(

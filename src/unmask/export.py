@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from unmask import checkpoint, masks
 from unmask._version import __version__
 from unmask.errors import ConfigError, ModelError
+from unmask.masks.family import Family
 from unmask.metadata import FORMAT
 from unmask.model import Model, load_model
 from unmask.nets import Parallel
@@ -181,35 +182,52 @@ def _residual(runs: Sequence[_Trained], wanted: str | None) -> str | None:
 
 
 class _Flat(nn.Module):
-    """A network whose state tensors are separate arguments and results."""
+    """A network whose state tensors are separate arguments and results.
 
-    def __init__(self, net: nn.Module) -> None:
+    If its masks have a form in real arithmetic, and come when their frame does, the masked spectra
+    (batch, source, 2, freq, frame) are a result as well, for hosts that know no mask families.
+    """
+
+    def __init__(self, net: Any, family: Family) -> None:
         super().__init__()
-        self.net = net
+        self.net, self.family = net, family
+        with torch.no_grad():
+            late = net.lookahead_frames or net.context_frames or net.unit_frames > 1
+            shape = 1, net.config.n_freq, 1
+            raw, parts = torch.zeros(1, family.n_maps, *shape), torch.zeros(2, *shape)
+            self.masks = not late and family.apply_parts(raw, parts) is not None
 
     def forward(self, spectrum: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
         raw, state = self.net(spectrum, state)
-        return (raw, *state)
+        if not self.masks:
+            return (raw, *state)
+        masked: Any = self.family.apply_parts(raw.unsqueeze(3), spectrum.unsqueeze(2))
+        return (raw, masked.squeeze(3), *state)  # without the axis of channels
 
 
 def _write(path: Path, net: Any, metadata: dict[str, Any]) -> None:
     """Write network and metadata."""
+    mask = metadata["mask"]
+    family = masks.get(mask["family"], sample_rate=metadata["sample_rate"], **mask["options"])
     batch, n_frames = 2, 2 * net.unit_frames
     state = net.initial_state(batch)
     names = [entry["name"] for entry in metadata["state"]]
     following = [f"next_{name}" for name in names]
-    axes = {"spectrum": {0: "batch", 3: "frame"}, "raw": {0: "batch", 4: "frame"}}
+    flat = _Flat(net, family).eval()
+    made = ["raw", "masked"] if flat.masks else ["raw"]
+    axes = {"spectrum": {0: "batch", 3: "frame"}}
+    axes |= {name: {0: "batch", 4: "frame"} for name in made}
     axes |= {name: {0: "batch"} for name in (*names, *following)}
     with warnings.catch_warnings():
         # The exporter that needs no further package is deprecated, and warns that traced shapes
         # may be constants; `_check` runs other shapes than the traced ones.
         warnings.simplefilter("ignore")
         torch.onnx.export(
-            _Flat(net).eval(),
+            flat,
             (torch.zeros(batch, 2, net.config.n_freq, n_frames), *state),
             path,
             input_names=["spectrum", *names],
-            output_names=["raw", *following],
+            output_names=[*made, *following],
             dynamic_axes=axes,
             opset_version=OPSET,
             dynamo=False,
@@ -301,7 +319,18 @@ def _check(model: Model, net: Any, path: Path, tolerance: float) -> None:
     cut = 2 * context + (n_units // 3) * unit
     first, state = model.step(silent[..., context:cut], model.start(2))
     second, _ = model.step(silent[..., cut:], state)
-    error = np.abs(np.concatenate([first, second], axis=-1) - expected).max()
+    found = np.concatenate([first, second], axis=-1)
+    _check_same(found, expected, path, tolerance)
+    if model.has_masked:
+        masked, _ = model.masked_step(silent[..., context:cut], model.start(2))
+        parts = spectrum[..., : first.shape[-1]]
+        mixture, raw = parts[:, 0] + 1j * parts[:, 1], first.transpose(1, 2, 0, 3, 4)
+        expected = model.family.apply(model.family.activate(raw), mixture).swapaxes(0, 1)
+        _check_same(masked[:, :, 0] + 1j * masked[:, :, 1], expected, path, tolerance)
+
+
+def _check_same(found: Any, expected: Any, path: Path, tolerance: float) -> None:
+    error = np.abs(found - expected).max()
     allowed = tolerance * max(1.0, float(np.abs(expected).max()))
     if not error <= allowed:
         raise ModelError(

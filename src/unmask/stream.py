@@ -51,6 +51,12 @@ class Network(Protocol):
     def start(self, n_channels: int) -> list[Array]:
         """Return the state of a stream that begins."""
 
+    has_masked: bool
+    """Whether there is :meth:`masked_step`; then there is no look-ahead and no context."""
+
+    def masked_step(self, features: Array, state: list[Array]) -> tuple[Array, list[Array]]:
+        """Return masked spectra (channel, source, 2, freq, frame) and the state after them."""
+
     def step(self, features: Array, state: list[Array]) -> tuple[Array, list[Array]]:
         """Return raw maps (channel, source, map, freq, frame) and the state after them.
 
@@ -141,6 +147,8 @@ class Streamer:
         n_frames = _SAMPLES_PER_CALL // (stft.n_fft * n_channels * len(model.stems))
         self._piece = min(max(n_frames, _FRAMES_PER_CALL[0]), _FRAMES_PER_CALL[1])
         self._chunk = n_chunk_frames(context=model.context, unit=model.unit, wanted=chunk_frames)
+        is_plain = sensitivity == 1 and not linked and stft.n_freq == model.stft.n_freq
+        self._masks_in_graph = model.has_masked and is_plain and not self._chunk
         self.reset()
 
     @property
@@ -183,6 +191,8 @@ class Streamer:
         """
         block = check_signal(block, n_channels=self.n_channels)
         self._n_in += block.shape[1]
+        if self._is_one_hop(block):
+            return dict(zip(self.stems, self._advance_one_hop(block), strict=True))
         ready = self._intake.push(block)
         return self._named([part for samples in ready for part in self._advance(samples)])
 
@@ -217,9 +227,44 @@ class Streamer:
     def _advance(self, samples: Array, *, last: bool = False) -> list[Array]:
         """Take in samples (channel, sample), return those that are ready, in pieces."""
         self._held = np.concatenate([self._held, samples], axis=1)
-        raw = self._infer(self._analyze(), last=last)
+        spectrum = self._analyze()
+        if self._masks_in_graph:
+            return [self._overlap_add(self._masked(spectrum))] if spectrum.shape[-1] else []
+        raw = self._infer(np.ascontiguousarray(spectrum), last=last)
         starts = range(0, raw.shape[-1], self._piece)
-        return [self._overlap_add(self._mask(raw[..., k : k + self._piece])) for k in starts]
+        masked = (self._mask(raw[..., k : k + self._piece]) for k in starts)
+        return [self._overlap_add(spectra.swapaxes(-1, -2)) for spectra in masked]
+
+    def _is_one_hop(self, samples: Array) -> bool:
+        """Tell whether `samples` complete one frame, and one hop that no more frames reach."""
+        hop, n_past = self._stft.hop, self._stft.n_fft - self._stft.hop
+        return (
+            self._masks_in_graph
+            and samples.shape[1] == hop
+            and self._held.shape[1] == n_past
+            and self._n_rows * hop >= n_past
+        )
+
+    def _advance_one_hop(self, samples: Array) -> Array:
+        """Return the samples that are ready: what :meth:`_advance` does, for one frame.
+
+        Hop by hop, the lines around a small network cost as much as the network does.
+        """
+        stft = self._stft
+        held = np.concatenate([self._held, samples], axis=1)
+        spectrum = scipy.fft.rfft(held * self._analysis_window.reshape(-1))
+        masked = self._masked(spectrum[..., None])[..., 0, :]
+        frames = scipy.fft.irfft(masked, n=stft.n_fft)
+        frames *= self._synthesis_window.reshape(-1)
+        hops = frames.reshape(*self._shape, self._overlap, stft.hop)
+        hops[:, :, :-1] += self._tail
+        stems, self._tail = hops[:, :, 0], hops[:, :, 1:]
+        mixture, self._held = held[:, : stft.hop], held[:, stft.hop :]
+        if self._residual:
+            stems = np.concatenate([stems, (mixture - stems.sum(axis=0))[None]])
+        self._n_rows += 1
+        self._n_out += stft.hop
+        return stems
 
     def _analyze(self) -> Array:
         """Return the spectrum (channel, freq, frame) of all new frames that are complete."""
@@ -236,7 +281,17 @@ class Streamer:
             np.multiply(part, self._analysis_window[k], out=frames[:, :, k])
         # SciPy's transform is several times faster than NumPy's for many frames.
         spectrum = scipy.fft.rfft(frames.reshape(self.n_channels, n_frames, -1), overwrite_x=True)
-        return np.ascontiguousarray(spectrum.swapaxes(-1, -2))
+        return spectrum.swapaxes(-1, -2)
+
+    def _masked(self, spectrum: Array) -> Array:
+        """Return the masked spectra (source, channel, frame, freq), from the network itself."""
+        features = np.empty((self.n_channels, 2, *spectrum.shape[1:]), np.float32)
+        features[:, 0], features[:, 1] = spectrum.real, spectrum.imag
+        parts, self._state = self.model.masked_step(features, self._state)
+        parts = parts.transpose(2, 1, 0, 4, 3)
+        masked = np.empty(parts.shape[1:], np.complex64)
+        masked.real, masked.imag = parts[0], parts[1]
+        return masked
 
     def _infer(self, spectrum: Array, *, last: bool) -> Array:
         """Return the raw maps (source, map, channel, freq, frame) of the frames that are due.
@@ -301,9 +356,9 @@ class Streamer:
         return np.concatenate([known, gain * spectrum[:, n_known:]], axis=-2)
 
     def _overlap_add(self, spectra: Array) -> Array:
-        """Return the samples that the masked spectra (source, channel, freq, frame) complete."""
-        n_frames, hop = spectra.shape[-1], self._stft.hop
-        frames = scipy.fft.irfft(spectra.swapaxes(-1, -2), n=self._stft.n_fft)
+        """Return the samples that the masked spectra (source, channel, frame, freq) complete."""
+        n_frames, hop = spectra.shape[-2], self._stft.hop
+        frames = scipy.fft.irfft(spectra, n=self._stft.n_fft)
         frames = frames.reshape(*self._shape, n_frames, self._overlap, hop)
         frames *= self._synthesis_window
         rows = np.zeros((*self._shape, n_frames + self._overlap - 1, hop), np.float32)
@@ -373,7 +428,8 @@ def check_signal(mixture: Array, *, n_channels: int | None = None) -> Array:
     if mixture.dtype != np.float32:
         with np.errstate(over="ignore"):
             single = mixture.astype(np.float32)
-    if not np.isfinite(single).all():
+    # A sum of squares is finite if all samples are, unless they are huge; it is found at once.
+    if not math.isfinite(np.vdot(single, single)) and not np.isfinite(single).all():
         channel, sample = np.argwhere(~np.isfinite(single))[0]
         raise SignalError(
             f"mixture: sample {sample} of channel {channel} is {mixture[channel, sample]}, "

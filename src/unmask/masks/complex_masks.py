@@ -1,6 +1,7 @@
 """Families of complex masks: they scale every bin and turn its phase."""
 
 import math
+from abc import abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -15,31 +16,53 @@ from unmask._arrays import (
     to_complex,
 )
 from unmask.errors import ConfigError
-from unmask.masks.family import Family, maps, quotient, sigmoid
+from unmask.masks.family import MAP_AXIS, Family, maps, quotient, sigmoid
 
 
 @dataclass(frozen=True, kw_only=True)
-class Unbounded(Family):
+class OfParts(Family):
+    """Complex masks whose two parts are a function of the two maps."""
+
+    is_complex: ClassVar[bool] = True
+
+    @abstractmethod
+    def parts(self, raw: Array) -> Array:
+        """Return real and imaginary part of the masks in the place of the maps."""
+
+    def activate(self, raw: Array) -> Array:
+        """Return the masks of these parts."""
+        return make_complex(*maps(self.parts(raw), 2))
+
+    def apply_parts(self, raw: Array, mixture: Array) -> Array:
+        """Return the parts of the products of masks and mixture."""
+        xp, mask = namespace(raw), self.parts(raw)
+        # times j: the parts change places, and one its sign
+        sign = xp.reshape(xp.asarray([-1.0, 1.0], dtype=mixture.dtype), (2, 1, 1, 1))
+        turned = sign * xp.flip(mixture, axis=MAP_AXIS)
+        mixture, turned = (xp.expand_dims(x, axis=MAP_AXIS - 1) for x in (mixture, turned))
+        return mask[..., :1, :, :, :] * mixture + mask[..., 1:, :, :, :] * turned
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unbounded(OfParts):
     """``S / X``: exact, the only limit is rounding."""
 
     values: ClassVar[str] = "complex plane"
-    is_complex: ClassVar[bool] = True
 
     def ideal(self, targets: Array, mixture: Array) -> Array:
         """Return the quotient itself."""
         return quotient(targets, mixture)
 
-    def activate(self, raw: Array) -> Array:
-        """Return the two maps as real and imaginary part."""
-        return make_complex(*maps(raw, 2))
+    def parts(self, raw: Array) -> Array:
+        """Return the two maps."""
+        return raw
 
 
 @dataclass(frozen=True, kw_only=True)
-class TanhMagnitude(Family):
+class TanhMagnitude(OfParts):
     """``limit * tanh(|O|) * O / |O|``: bounded in magnitude, free in phase."""
 
     values: ClassVar[str] = "|M| < {self.limit:g}"
-    is_complex: ClassVar[bool] = True
     limit: float = 1.0
 
     def ideal(self, targets: Array, mixture: Array) -> Array:
@@ -58,40 +81,42 @@ class TanhMagnitude(Family):
         # tanh rounds to 1 from about 9 on; the bound stays strict
         return raw * (xp.tanh(mag) * (self.limit * (1 - 4 * eps)) / mag)
 
+    def parts(self, raw: Array) -> Array:
+        """Return the parts of the bounded mask, of maps whose squares do not overflow."""
+        xp = namespace(raw)
+        mag = xp.linalg.vector_norm(raw, axis=MAP_AXIS, keepdims=True)
+        mag = mag + float(xp.finfo(raw.dtype).eps)
+        return raw * (xp.tanh(mag) / mag if self.limit == 1 else self.limit * xp.tanh(mag) / mag)
+
 
 @dataclass(frozen=True, kw_only=True)
-class TanhParts(Family):
+class TanhParts(OfParts):
     """``tanh`` of the real and of the imaginary part."""
 
     values: ClassVar[str] = "parts in [-1, 1]"
-    is_complex: ClassVar[bool] = True
 
     def ideal(self, targets: Array, mixture: Array) -> Array:
         """Return the quotient with each part clipped (the nearest point of the square)."""
         return _clip_parts(quotient(targets, mixture), -1.0, 1.0)
 
-    def activate(self, raw: Array) -> Array:
+    def parts(self, raw: Array) -> Array:
         """Return ``tanh`` of each map."""
-        re, im = maps(raw, 2)
-        xp = namespace(raw)
-        return make_complex(xp.tanh(re), xp.tanh(im))
+        return namespace(raw).tanh(raw)
 
 
 @dataclass(frozen=True, kw_only=True)
-class SigmoidParts(Family):
+class SigmoidParts(OfParts):
     """``sigmoid`` of the real and of the imaginary part: it cannot turn the phase backwards."""
 
     values: ClassVar[str] = "parts in [0, 1]"
-    is_complex: ClassVar[bool] = True
 
     def ideal(self, targets: Array, mixture: Array) -> Array:
         """Return the quotient with each part clipped (the nearest point of the square)."""
         return _clip_parts(quotient(targets, mixture), 0.0, 1.0)
 
-    def activate(self, raw: Array) -> Array:
+    def parts(self, raw: Array) -> Array:
         """Return ``sigmoid`` of each map."""
-        re, im = maps(raw, 2)
-        return make_complex(sigmoid(re), sigmoid(im))
+        return sigmoid(raw)
 
 
 def _clip_parts(mask: Array, low: float, high: float) -> Array:
@@ -100,7 +125,7 @@ def _clip_parts(mask: Array, low: float, high: float) -> Array:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Compressed(Family):
+class Compressed(OfParts):
     """A complex ratio mask that a network puts out compressed, ``K tanh(slope C m)`` per part.
 
     Williamson et al. (2016) write ``K (1 - exp(-C m)) / (1 + exp(-C m))``, which is slope 1/2;
@@ -108,7 +133,6 @@ class Compressed(Family):
     """
 
     values: ClassVar[str] = "parts in +-{self.limit:g}"
-    is_complex: ClassVar[bool] = True
     K: float = 10.0
     C: float = 0.1
     slope: float = 0.5
@@ -130,10 +154,9 @@ class Compressed(Family):
         """Return the quotient with parts clipped to what survives compression."""
         return _clip_parts(quotient(targets, mixture), -self.limit, self.limit)
 
-    def activate(self, raw: Array) -> Array:
-        """Return the mask whose compressed parts the maps are (clipped to the range)."""
-        re, im = maps(raw, 2)
-        return make_complex(self._decompress(re), self._decompress(im))
+    def parts(self, raw: Array) -> Array:
+        """Return the parts whose compressed values the maps are (clipped to the range)."""
+        return self._decompress(raw)
 
     def _compress(self, part: Array) -> Array:
         return self.K * namespace(part).tanh(self.slope * self.C * part)

@@ -58,6 +58,19 @@ class Family(ABC):
     def activate(self, raw: Array) -> Array:
         """Return the masks that unconstrained maps stand for, differentiable where that exists."""
 
+    def apply_parts(self, raw: Array, mixture: Array) -> Array | None:
+        """Activate and apply in real arithmetic, for hosts without complex numbers.
+
+        `mixture` and what is returned have real and imaginary part on an axis before the channels:
+        ``(..., 2, channel, freq, frame)`` and ``(..., source, 2, channel, freq, frame)``. None, if
+        this family has no such form.
+        """
+        if self.is_complex or self.has_components:
+            return None
+        xp = namespace(raw)
+        mask = xp.expand_dims(self.activate(raw), axis=MAP_AXIS)
+        return mask * xp.expand_dims(mixture, axis=MAP_AXIS - 1)
+
     def apply(self, masks: Array, mixture: Array) -> Array:
         """Return the masked spectra, ``(..., source, channel, freq, frame)``."""
         return algebra.apply(masks, mixture)
@@ -114,4 +127,6 @@ def maps(raw: Array, n_maps: int) -> list[Array]:
 
 def sigmoid(x: Array) -> Array:
     """Return the logistic function of `x`, without overflow."""
-    return 0.5 * (1 + namespace(x).tanh(0.5 * x))
+    xp = namespace(x)
+    own: Array = getattr(xp, "sigmoid", None)  # not in the standard; one node where it is exported
+    return own(x) if own else 0.5 * (1 + xp.tanh(0.5 * x))

@@ -67,6 +67,18 @@ class Hybrid(Family):
             self.high.activate(raw[..., : self.high.n_maps, :, n:, :]),
         )
 
+    def apply_parts(self, raw: Array, mixture: Array) -> Array | None:
+        """Return the parts of what each family makes of its own bins, if both have that form."""
+        n = self._n_low(raw)
+        low = self.low.apply_parts(self._own(raw, self.low)[..., :n, :], mixture[..., :n, :])
+        high = self.high.apply_parts(self._own(raw, self.high)[..., n:, :], mixture[..., n:, :])
+        return None if low is None or high is None else self._join(low, high)
+
+    def _own(self, raw: Array, half: Family) -> Array:
+        """Return the maps that `half` reads."""
+        n_maps = half.n_maps
+        return raw if n_maps == self.n_maps else raw[..., :n_maps, :, :, :]
+
     def _n_low(self, x: Array) -> int:
         """Return the number of bins below the crossover; bins span 0 Hz to half the sample rate."""
         n_freq: int = x.shape[FREQ_AXIS]

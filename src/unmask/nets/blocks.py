@@ -87,7 +87,7 @@ class CompressedFeatures(nn.Module):
 
     def forward(self, spectrum: Tensor) -> Tensor:
         """Return (batch, 3, freq, frame) features of a (batch, 2, freq, frame) spectrum."""
-        mag = spectrum.square().sum(1, keepdim=True).sqrt()
+        mag: Tensor = torch.linalg.vector_norm(spectrum, dim=1, keepdim=True)
         gain = mag.clamp_min(self.floor) ** (self.power - 1)
         return torch.cat([spectrum, mag], dim=1) * gain
 

@@ -151,10 +151,11 @@ class CRN(nn.Module):
         for recurrent, past in zip(self.recurrent, state[n_layers:], strict=True):
             x, past = recurrent(x, reshape(past, 1, -1, config.hidden))
             following.append(reshape(past, -1, config.hidden))
-        raw = self._decode(x, skips)
+        raw = [self._decode(x, skips)]
         if self.coarse is not None:
-            raw = torch.cat([raw, self.coarse.decode(x, above)], dim=4)
-        return torch.cat([raw, raw[..., -1:]], dim=4).transpose(3, 4), tuple(following)
+            raw.append(self.coarse.decode(x, above))
+        raw.append(raw[-1][..., -1:])  # the Nyquist bin
+        return torch.cat(raw, dim=4).transpose(3, 4), tuple(following)
 
     def _decode(self, x: Tensor, skips: list[Tensor]) -> Tensor:
         """Return raw maps (batch, source, map, frame, freq) of the bins that were encoded."""
