@@ -21,6 +21,7 @@ from unmask.masks.family import Family
 from unmask.metadata import FORMAT
 from unmask.model import Model, load_model
 from unmask.nets import Parallel
+from unmask.nets.blocks import reshape
 from unmask.nets.counting import count_parameters, macs_per_frame
 from unmask.recipe import Recipe, from_dict
 
@@ -194,15 +195,17 @@ class _Flat(nn.Module):
         with torch.no_grad():
             late = net.lookahead_frames or net.context_frames or net.unit_frames > 1
             shape = 1, net.config.n_freq, 1
-            raw, parts = torch.zeros(1, family.n_maps, *shape), torch.zeros(2, *shape)
+            raw, parts = torch.zeros(1, family.n_maps, *shape), torch.zeros(1, 2, *shape)
             self.masks = not late and family.apply_parts(raw, parts) is not None
 
     def forward(self, spectrum: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
         raw, state = self.net(spectrum, state)
         if not self.masks:
             return (raw, *state)
-        masked: Any = self.family.apply_parts(raw.unsqueeze(3), spectrum.unsqueeze(2))
-        return (raw, masked.squeeze(3), *state)  # without the axis of channels
+        n_freq = self.net.config.n_freq
+        mixture = reshape(spectrum, 0, 1, 2, 1, n_freq, -1)
+        masked: Any = self.family.apply_parts(raw.unsqueeze(3), mixture)
+        return (raw, reshape(masked, 0, 0, 2, n_freq, -1), *state)
 
 
 def _write(path: Path, net: Any, metadata: dict[str, Any]) -> None:

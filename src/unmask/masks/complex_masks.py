@@ -39,7 +39,6 @@ class OfParts(Family):
         # times j: the parts change places, and one its sign
         sign = xp.reshape(xp.asarray([-1.0, 1.0], dtype=mixture.dtype), (2, 1, 1, 1))
         turned = sign * xp.flip(mixture, axis=MAP_AXIS)
-        mixture, turned = (xp.expand_dims(x, axis=MAP_AXIS - 1) for x in (mixture, turned))
         return mask[..., :1, :, :, :] * mixture + mask[..., 1:, :, :, :] * turned
 
 

@@ -61,15 +61,13 @@ class Family(ABC):
     def apply_parts(self, raw: Array, mixture: Array) -> Array | None:
         """Activate and apply in real arithmetic, for hosts without complex numbers.
 
-        `mixture` and what is returned have real and imaginary part on an axis before the channels:
-        ``(..., 2, channel, freq, frame)`` and ``(..., source, 2, channel, freq, frame)``. None, if
-        this family has no such form.
+        `mixture` and what is returned have real and imaginary part in the place of the maps:
+        ``(..., 1, 2, channel, freq, frame)`` and ``(..., source, 2, channel, freq, frame)``. None,
+        if this family has no such form.
         """
         if self.is_complex or self.has_components:
             return None
-        xp = namespace(raw)
-        mask = xp.expand_dims(self.activate(raw), axis=MAP_AXIS)
-        return mask * xp.expand_dims(mixture, axis=MAP_AXIS - 1)
+        return namespace(raw).expand_dims(self.activate(raw), axis=MAP_AXIS) * mixture
 
     def apply(self, masks: Array, mixture: Array) -> Array:
         """Return the masked spectra, ``(..., source, channel, freq, frame)``."""
