@@ -316,6 +316,16 @@ def test_bundled_denoisers_denoise(name, sample_rate):
     assert si_sdr(found, speech) > si_sdr(mixture, speech) + 5.5
 
 
+@pytest.mark.parametrize("level_db", [-60, -35, -10])
+@pytest.mark.parametrize("sample_rate", [16000, 48000])
+@pytest.mark.parametrize("name", sorted(bundled()))
+def test_bundled_denoisers_take_out_hiss(name, sample_rate, level_db, rng):
+    """White noise up to half the rate: trained on less, they take what is high for speech."""
+    noise = 10 ** (level_db / 20) * rng.standard_normal((1, 3 * sample_rate))
+    found = load_model(name).separate(noise, sample_rate)["speech"]
+    assert np.std(found[:, 2 * sample_rate :]) < 10 ** (-30 / 20) * np.std(noise)
+
+
 def test_the_bundled_denoiser_for_calls_is_20_ms_late():
     assert Streamer(load_model("denoise-48k-live"), sample_rate=48000).latency < 0.020 * 48000
 

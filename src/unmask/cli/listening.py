@@ -41,7 +41,7 @@ def loudness(
 
     \b
     Examples:
-      unmask loudness noisy.wav separated/denoise-16k/noisy/speech.wav -o ab
+      unmask loudness noisy.wav separated/denoise-48k-base/noisy/speech.wav -o ab
       unmask loudness noisy.wav ours.wav theirs.wav -o ab --names noisy,A,B
     """
     import numpy as np

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from unmask.layout import Job, Output
     from unmask.model import Model
 
-_DENOISER = "denoise-16k"
+_DENOISER = "denoise-48k-base"
 
 _OPTIONS: Sequence[Callable[[Any], Any]] = (
     click.argument(

@@ -96,8 +96,8 @@ def stream(
 
     \b
     Examples:
-      ffmpeg -i talk.mp4 -f wav - | unmask stream -m denoise-16k | ffplay -i -
-      unmask stream -m denoise-16k --format s16le --rate 48000 --channels 2 < in.raw > out.raw
+      ffmpeg -i talk.mp4 -f wav - | unmask stream -m denoise-48k-base | ffplay -i -
+      unmask stream -m denoise-48k-small --format s16le --rate 48000 --channels 2 < in.raw > out.raw
       unmask stream -m denoise-48k-live --live --max-latency 21
     """
     from unmask.model import load_model
