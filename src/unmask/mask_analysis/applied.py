@@ -245,7 +245,9 @@ class _Listener:
 
 
 class _Overheard:
-    """A model whose mask family is a listener."""
+    """A model whose mask family is a listener, and does all the masking."""
+
+    has_masked = False
 
     def __init__(self, model: Separator, family: _Listener) -> None:
         self._model, self.family = model, family
