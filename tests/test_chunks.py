@@ -194,7 +194,18 @@ def test_chunks_that_do_not_fit_the_network_are_refused(build, chunk_frames):
         Streamer(build()[0], chunk_frames=chunk_frames)
 
 
-def test_a_network_that_remembers_takes_no_chunks(tmp_path):
+@pytest.mark.parametrize("chunk_frames", [1, 2, 5])
+def test_a_network_that_remembers_may_be_given_several_frames_a_call(tmp_path, chunk_frames):
     model = load_model(onnx_models.recurrent(tmp_path / "r.onnx", n_maps=2))
-    with pytest.raises(ConfigError, match="chunk_frames: 64, but this network takes any number"):
-        Streamer(model, chunk_frames=64)
+    streamer = Streamer(model, chunk_frames=chunk_frames, residual=True)
+    assert streamer.latency == Streamer(model).latency + (chunk_frames - 1) * model.stft.hop
+    mixture = noise(1, 999)
+    expected = stream(Streamer(model, residual=True), mixture)
+    found = stream(streamer, mixture, range(0, 999, model.stft.hop))
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
+
+
+def test_no_frames_a_call_are_refused(tmp_path):
+    model = load_model(onnx_models.recurrent(tmp_path / "r.onnx", n_maps=2))
+    with pytest.raises(ConfigError, match="chunk_frames: 0, expected a multiple of 1"):
+        Streamer(model, chunk_frames=0)

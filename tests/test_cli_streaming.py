@@ -222,7 +222,7 @@ def wav(samples, rate=48000):
         (("--max-latency", 3.9), "wav", "tiny: latency is 4.0 ms at 48000 Hz in blocks of 96"),
         (("--max-latency", "nan"), "wav", "tiny: latency is 4.0 ms at 48000 Hz in blocks of 96"),
         (("--format", "s16le", "--rate", 100), b"", "100 Hz, expected 8000 to 192000 Hz"),
-        (("--chunk-frames", 4), "wav", "takes any number of frames"),
+        (("--chunk-frames", 3, "--max-latency", 7.9), "wav", "tiny: latency is 8.0 ms"),
         (("--sensitivity", 0), "wav", "sensitivity: 0.0, expected 0.25 to 4"),
     ],
 )

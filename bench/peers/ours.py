@@ -1,4 +1,7 @@
-"""Our own models, through the same measurements: ``unmask:NAME`` or ``unmask:FILE.onnx[@RATE]``."""
+"""Our own models, through the same measurements: ``unmask:MODEL[@RATE][+FRAMES]``.
+
+MODEL is a bundled name or an ``.onnx`` file; FRAMES are given to the network a call.
+"""
 
 import numpy as np
 
@@ -9,7 +12,9 @@ class Unmask:
     def __init__(self, folder, name):
         import unmask
 
-        name, _, rate = name.removeprefix("unmask:").partition("@")
+        name, _, frames = name.removeprefix("unmask:").partition("+")
+        name, _, rate = name.partition("@")
+        self._frames = int(frames) if frames else None
         self._model = model = unmask.load_model(name)
         self._streamer = unmask.Streamer
         self.sample_rate = int(rate or model.sample_rate)
@@ -26,5 +31,7 @@ class Unmask:
     def stream(self):
         """Return a new stream: a function of one hop."""
         stem = self._model.stems[0]
-        streamer = self._streamer(self._model, sample_rate=self.sample_rate)
+        streamer = self._streamer(
+            self._model, sample_rate=self.sample_rate, chunk_frames=self._frames
+        )
         return lambda block: np.asarray(streamer.process(block[None])[stem][0])

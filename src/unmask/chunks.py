@@ -63,7 +63,7 @@ class Chunks:
 
 
 def n_chunk_frames(*, context: int, unit: int, wanted: int | None) -> int:
-    """Return the frames of a chunk, 0 for a network that takes any number.
+    """Return the frames of a chunk, 0 for what a network that takes any number gets at once.
 
     Parameters
     ----------
@@ -77,15 +77,11 @@ def n_chunk_frames(*, context: int, unit: int, wanted: int | None) -> int:
     Raises
     ------
     ConfigError
-        If `wanted` is no multiple of `unit`, or the network does not work in chunks.
+        If `wanted` is no multiple of `unit`.
     """
-    if not context and unit == 1:
-        if wanted is not None:
-            raise ConfigError(
-                f"chunk_frames: {wanted}, but this network takes any number of frames; leave it out"
-            )
-        return 0
     if wanted is None:
+        if not context and unit == 1:
+            return 0
         return unit * math.ceil(max(2 * _CONTEXTS * context, _LEAST_FRAMES) / unit)
     if wanted < 1 or wanted % unit:
         raise ConfigError(f"chunk_frames: {wanted}, expected a multiple of {unit}")

@@ -370,10 +370,10 @@ def _check_network(model: Model, path: Path) -> None:
     if model.has_masked:
         masked, _ = model.masked_step(features, state)
         spectra = (n_channels, len(model.stems), 2, n_freq, n_frames)
-        if masked.shape != spectra or model.lookahead:
+        if masked.shape != spectra or model.lookahead or model.unit > 1:
             raise ModelError(
-                f"{path}: masked has shape {masked.shape}, expected {spectra} and no look-ahead; "
-                "export it again"
+                f"{path}: masked has shape {masked.shape}, expected {spectra}, no look-ahead and "
+                "frames one by one; export it again"
             )
     if model.lookahead < model.family.context[1]:
         raise ModelError(

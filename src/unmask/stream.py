@@ -52,7 +52,7 @@ class Network(Protocol):
         """Return the state of a stream that begins."""
 
     has_masked: bool
-    """Whether there is :meth:`masked_step`; then there is no look-ahead and no context."""
+    """Whether there is :meth:`masked_step`; then unit is 1, without look-ahead or context."""
 
     def masked_step(self, features: Array, state: list[Array]) -> tuple[Array, list[Array]]:
         """Return masked spectra (channel, source, 2, freq, frame) and the state after them."""
@@ -86,9 +86,10 @@ class Streamer:
         Also return what the stems leave of the mixture, so that all outputs add up to it. When left
         out, it is returned if the model's residual is a source like the stems.
     chunk_frames : int
-        Frames that a network without memory is given at a time, a multiple of its unit. Fewer mean
-        less latency and more work: the context on both sides comes on top. When left out, three
-        times this context. The samples are the same.
+        Frames that the network is given at a time, a multiple of its unit. Fewer mean less latency
+        and more work: each call of a network costs, and for one without memory the context on both
+        sides comes on top. When left out, every frame as soon as it is there; for networks without
+        memory three times the context. The samples are the same.
     sensitivity : float, 0.25 to 4
         Power that the magnitude of every mask is raised to, see :func:`unmask.masks.sharpen`: above
         1 more is taken out of each stem, below 1 less. Stems and residual still add up.
@@ -101,8 +102,8 @@ class Streamer:
     SampleRateError, ShapeError
         If the rate is outside 8000 to 192000 Hz, or there is no channel.
     ConfigError
-        If `chunk_frames` is no multiple of the network's unit, or `sensitivity` is outside its
-        range, or not 1 for masks of several components a bin.
+        If `chunk_frames` is no positive multiple of the network's unit, or `sensitivity` is outside
+        its range, or not 1 for masks of several components a bin.
 
     Examples
     --------
@@ -148,7 +149,7 @@ class Streamer:
         self._piece = min(max(n_frames, _FRAMES_PER_CALL[0]), _FRAMES_PER_CALL[1])
         self._chunk = n_chunk_frames(context=model.context, unit=model.unit, wanted=chunk_frames)
         is_plain = sensitivity == 1 and not linked and stft.n_freq == model.stft.n_freq
-        self._masks_in_graph = model.has_masked and is_plain and not self._chunk
+        self._masks_in_graph = model.has_masked and is_plain
         self.reset()
 
     @property
@@ -240,6 +241,7 @@ class Streamer:
         hop, n_past = self._stft.hop, self._stft.n_fft - self._stft.hop
         return (
             self._masks_in_graph
+            and not self._chunk
             and samples.shape[1] == hop
             and self._held.shape[1] == n_past
             and self._n_rows * hop >= n_past

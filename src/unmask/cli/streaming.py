@@ -58,7 +58,7 @@ def _device(_context: click.Context, _parameter: click.Parameter, name: str | No
     "--chunk-frames",
     type=click.IntRange(1),
     metavar="N",
-    help="Allow a network for files, which is late by N frames and more.",
+    help="Frames a call of the network: less work, N - 1 frames later. Allows a network for files.",
 )
 @show.sensitivity_option
 @show.link_option
