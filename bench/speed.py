@@ -3,9 +3,10 @@
 ``python bench/speed.py [MODEL …] --peers FOLDER`` measures our models (names of bundled ones, or
 ``.onnx`` files, either with ``@RATE``, or ``+FRAMES`` that the network is given a call; all bundled
 ones when none is given) and every peer of ``bench/peers``, each in a process of its own that is
-pinned to one core: the whole file at once, and a stream fed hop by hop. FOLDER holds the peers' repositories, ``--python`` is the interpreter
-of the environment that has their packages: see ``bench/peers/denoisers.py``. The systems take
-turns, in alternating order, as often as ``--repeats`` says; the table shows medians.
+pinned to one core: the whole file at once, and a stream fed hop by hop. FOLDER holds the peers'
+repositories, ``--python`` is the interpreter of the environment that has their packages: see
+``bench/peers/denoisers.py``. The systems take turns, in alternating order, as often as
+``--repeats`` says; the table shows medians.
 
 It writes OUT.json after each measurement, goes on from there when it is started again with the same
 settings, and writes OUT.md. A peer that is not there is a row that says so.
