@@ -113,6 +113,15 @@ def stream(streamer, mixture, cuts):
     return np.concatenate([np.stack(list(part.values())) for part in parts], axis=-1)
 
 
+def test_a_graph_that_masks_has_no_look_ahead(exported, tmp_path):
+    model = onnx.load(exported[0])
+    meta = json.loads(model.metadata_props[0].value) | {"lookahead_frames": 1}
+    model.metadata_props[0].value = json.dumps(meta)
+    onnx.save(model, tmp_path / "late.onnx")
+    with pytest.raises(ModelError, match=r"masked has shape .* no look-ahead"):
+        load_model(tmp_path / "late.onnx")
+
+
 def test_settings_of_a_stream_hold_where_the_graph_masks(exported, rng):
     model = load_model(exported[0])
     mixture = rng.standard_normal((2, 2000)).astype(np.float32)
