@@ -188,7 +188,7 @@ def test_a_long_stream_does_not_grow(build, growth):
     assert grown < 100_000  # the input alone would be 1.2 MB
 
 
-@pytest.mark.parametrize("chunk_frames", [0, -4, 3, 70])
+@pytest.mark.parametrize("chunk_frames", [0, -4, 3, 70, 4 * 10**9])
 def test_chunks_that_do_not_fit_the_network_are_refused(build, chunk_frames):
     with pytest.raises(ConfigError, match=rf"{chunk_frames}, expected a multiple of 4"):
         Streamer(build()[0], chunk_frames=chunk_frames)
@@ -203,6 +203,7 @@ def test_a_network_that_remembers_may_be_given_several_frames_a_call(tmp_path, c
     expected = stream(Streamer(model, residual=True), mixture)
     found = stream(streamer, mixture, range(0, 999, model.stft.hop))
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
+    assert min(np.std(found[0]), np.std(found[1])) > 0.1  # neither silence nor the mixture
 
 
 def test_no_frames_a_call_are_refused(tmp_path):

@@ -223,6 +223,7 @@ def wav(samples, rate=48000):
         (("--max-latency", "nan"), "wav", "tiny: latency is 4.0 ms at 48000 Hz in blocks of 96"),
         (("--format", "s16le", "--rate", 100), b"", "100 Hz, expected 8000 to 192000 Hz"),
         (("--chunk-frames", 3, "--max-latency", 7.9), "wav", "tiny: latency is 8.0 ms"),
+        (("--chunk-frames", 10**12), "wav", "expected a multiple of 1, at most 10000"),
         (("--sensitivity", 0), "wav", "sensitivity: 0.0, expected 0.25 to 4"),
     ],
 )

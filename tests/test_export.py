@@ -101,6 +101,7 @@ def test_the_graph_masks_as_the_registry_does(exported, rng, n_channels):
     assert model.has_masked
     model.has_masked = False
     expected = stream(Streamer(model, **options), mixture, [])
+    assert min(np.std(expected[0]), np.std(expected[1])) > 0.01  # neither silence nor the mixture
     for found in in_graph:
         assert found.shape == (2, n_channels, 3000)
         assert np.abs(found - expected).max() <= 1e-6 * np.abs(expected).max()

@@ -137,6 +137,7 @@ def test_an_override_comes_on_top(path, override, section, name, value):
         ("data.recordings=all", r"recordings is 'all', expected \[\[data.recordings\]\]"),
         ("data.kind=music", r"\[data\] kind 'music'; there are \['speech_in_noise'"),
         ("data.clean_share=5", r"clean_share = 5\.0, expected 0 to 1"),
+        ("data.full_band_share=-0.1", r"full_band_share = -0\.1, expected 0 to 1"),
         ("data.snr_db=[3, 2]", r"must be \[low, high\]"),
         ("data.recordings=[{role = 'song', glob = '*'}]", "role 'song' is unknown"),
         ("data.recordings=[{glob = '*'}]", r"needs \['glob', 'role'\], got \['glob'\]"),

@@ -42,12 +42,14 @@ def add_to_manifest(manifest, rows):
         writer.writerows(row for row in rows if row["path"] not in listed)
 
 
-def main():
+def main(words=None):
     """Do what the module says."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("sounds", type=Path)
     parser.add_argument("recordings", type=Path)
-    args = parser.parse_args()
+    args = parser.parse_args(words)
+    if missing := [speaker for speaker in LICENCES if not (args.sounds / speaker).is_dir()]:
+        parser.error(f"{args.sounds}: no folders {', '.join(missing)}; unpack the five packages")
     rows = []
     for speaker, licence in LICENCES.items():
         out = args.recordings / "speech" / "asterisk" / speaker

@@ -12,6 +12,8 @@ from unmask.errors import ConfigError
 # is context. With a U-Net a third as many took a third more time, twice as many saved none.
 _CONTEXTS = 3
 _LEAST_FRAMES = 16
+# More have no use, and would not fit in memory.
+_MOST_FRAMES = 10_000
 
 
 class Pieces:
@@ -77,12 +79,14 @@ def n_chunk_frames(*, context: int, unit: int, wanted: int | None) -> int:
     Raises
     ------
     ConfigError
-        If `wanted` is no multiple of `unit`.
+        If `wanted` is no multiple of `unit`, or above 10000.
     """
     if wanted is None:
         if not context and unit == 1:
             return 0
         return unit * math.ceil(max(2 * _CONTEXTS * context, _LEAST_FRAMES) / unit)
-    if wanted < 1 or wanted % unit:
-        raise ConfigError(f"chunk_frames: {wanted}, expected a multiple of {unit}")
+    if not 1 <= wanted <= _MOST_FRAMES or wanted % unit:
+        raise ConfigError(
+            f"chunk_frames: {wanted}, expected a multiple of {unit}, at most {_MOST_FRAMES}"
+        )
     return wanted

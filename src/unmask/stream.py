@@ -102,8 +102,8 @@ class Streamer:
     SampleRateError, ShapeError
         If the rate is outside 8000 to 192000 Hz, or there is no channel.
     ConfigError
-        If `chunk_frames` is no positive multiple of the network's unit, or `sensitivity` is outside
-        its range, or not 1 for masks of several components a bin.
+        If `chunk_frames` is no multiple of the network's unit from 1 to 10000, or `sensitivity` is
+        outside its range, or not 1 for masks of several components a bin.
 
     Examples
     --------
