@@ -1,6 +1,7 @@
 """Fixtures that all tests share: a generator, each array library, the folder of recordings."""
 
 import gc
+import importlib.util
 import os
 import tracemalloc
 from pathlib import Path
@@ -70,3 +71,14 @@ def growth():
         return late - early
 
     return measure
+
+
+@pytest.fixture(scope="module")
+def tool(request):
+    """Return the module of `tools/` that a file of tests is named after."""
+    name = request.path.stem.removeprefix("test_")
+    path = Path(__file__).parents[1] / "tools" / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(name, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

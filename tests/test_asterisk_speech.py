@@ -1,8 +1,6 @@
 """Announcements of Asterisk: decoded, named, listed in the manifest."""
 
 import csv
-import importlib.util
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,16 +8,7 @@ import soundfile
 
 av = pytest.importorskip("av")
 
-PATH = Path(__file__).parents[1] / "tools" / "asterisk_speech.py"
 RATE = 16000
-
-
-@pytest.fixture(scope="module")
-def tool():
-    spec = importlib.util.spec_from_file_location("asterisk_speech", PATH)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def write_g722(path, samples):

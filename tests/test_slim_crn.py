@@ -1,24 +1,12 @@
 """A smaller network out of a larger one: the units that stay do what they did."""
 
-import importlib.util
-from pathlib import Path
-
 import pytest
 
 torch = pytest.importorskip("torch")
 
 from unmask import nets  # noqa: E402
 
-PATH = Path(__file__).parents[1] / "tools" / "slim_crn.py"
 SHAPE = {"n_freq": 65, "n_sources": 1, "n_maps": 2, "n_fine": 32, "coarse_bands": 4}
-
-
-@pytest.fixture(scope="module")
-def tool():
-    spec = importlib.util.spec_from_file_location("slim_crn", PATH)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def build(channels, hidden):
