@@ -1,7 +1,6 @@
 """Families of complex masks: they scale every bin and turn its phase."""
 
 import math
-from abc import abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -20,32 +19,10 @@ from unmask.masks.family import MAP_AXIS, Family, maps, quotient, sigmoid
 
 
 @dataclass(frozen=True, kw_only=True)
-class OfParts(Family):
-    """Complex masks whose two parts are a function of the two maps."""
-
-    is_complex: ClassVar[bool] = True
-
-    @abstractmethod
-    def parts(self, raw: Array) -> Array:
-        """Return real and imaginary part of the masks in the place of the maps."""
-
-    def activate(self, raw: Array) -> Array:
-        """Return the masks of these parts."""
-        return make_complex(*maps(self.parts(raw), 2))
-
-    def apply_parts(self, raw: Array, mixture: Array) -> Array:
-        """Return the parts of the products of masks and mixture."""
-        xp, mask = namespace(raw), self.parts(raw)
-        # times j: the parts change places, and one its sign
-        sign = xp.reshape(xp.asarray([-1.0, 1.0], dtype=mixture.dtype), (2, 1, 1, 1))
-        turned = sign * xp.flip(mixture, axis=MAP_AXIS)
-        return mask[..., :1, :, :, :] * mixture + mask[..., 1:, :, :, :] * turned
-
-
-@dataclass(frozen=True, kw_only=True)
-class Unbounded(OfParts):
+class Unbounded(Family):
     """``S / X``: exact, the only limit is rounding."""
 
+    is_complex: ClassVar[bool] = True
     values: ClassVar[str] = "complex plane"
 
     def ideal(self, targets: Array, mixture: Array) -> Array:
@@ -58,9 +35,10 @@ class Unbounded(OfParts):
 
 
 @dataclass(frozen=True, kw_only=True)
-class TanhMagnitude(OfParts):
+class TanhMagnitude(Family):
     """``limit * tanh(|O|) * O / |O|``: bounded in magnitude, free in phase."""
 
+    is_complex: ClassVar[bool] = True
     values: ClassVar[str] = "|M| < {self.limit:g}"
     limit: float = 1.0
 
@@ -70,28 +48,22 @@ class TanhMagnitude(OfParts):
         mag = namespace(mask).abs(mask)
         return mask * safe_divide(0 * mag + self.limit, clip(mag, self.limit, math.inf), fill=1.0)
 
-    def activate(self, raw: Array) -> Array:
+    def parts(self, raw: Array) -> Array:
         """Return the bounded mask; the gradient at ``O = 0`` is that of `limit` times identity."""
-        re, im = maps(raw, 2)
-        raw, xp = make_complex(re, im), namespace(raw)
-        eps = float(xp.finfo(re.dtype).eps)
+        maps(raw, 2)
+        xp = namespace(raw)
+        eps = float(xp.finfo(raw.dtype).eps)
         # Of a magnitude that is never 0, tanh(r) / r is 1 at r = 0, to the last digit.
-        mag = xp.abs(raw) + eps
+        mag = xp.linalg.vector_norm(raw, axis=MAP_AXIS, keepdims=True) + eps
         # tanh rounds to 1 from about 9 on; the bound stays strict
         return raw * (xp.tanh(mag) * (self.limit * (1 - 4 * eps)) / mag)
 
-    def parts(self, raw: Array) -> Array:
-        """Return the parts of the bounded mask, of maps whose squares do not overflow."""
-        xp = namespace(raw)
-        mag = xp.linalg.vector_norm(raw, axis=MAP_AXIS, keepdims=True)
-        mag = mag + float(xp.finfo(raw.dtype).eps)
-        return raw * (xp.tanh(mag) / mag if self.limit == 1 else self.limit * xp.tanh(mag) / mag)
-
 
 @dataclass(frozen=True, kw_only=True)
-class TanhParts(OfParts):
+class TanhParts(Family):
     """``tanh`` of the real and of the imaginary part."""
 
+    is_complex: ClassVar[bool] = True
     values: ClassVar[str] = "parts in [-1, 1]"
 
     def ideal(self, targets: Array, mixture: Array) -> Array:
@@ -104,9 +76,10 @@ class TanhParts(OfParts):
 
 
 @dataclass(frozen=True, kw_only=True)
-class SigmoidParts(OfParts):
+class SigmoidParts(Family):
     """``sigmoid`` of the real and of the imaginary part: it cannot turn the phase backwards."""
 
+    is_complex: ClassVar[bool] = True
     values: ClassVar[str] = "parts in [0, 1]"
 
     def ideal(self, targets: Array, mixture: Array) -> Array:
@@ -124,13 +97,14 @@ def _clip_parts(mask: Array, low: float, high: float) -> Array:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Compressed(OfParts):
+class Compressed(Family):
     """A complex ratio mask that a network puts out compressed, ``K tanh(slope C m)`` per part.
 
     Williamson et al. (2016) write ``K (1 - exp(-C m)) / (1 + exp(-C m))``, which is slope 1/2;
     others use ``K tanh(C m)``, which is slope 1. Mixing them up doubles every mask.
     """
 
+    is_complex: ClassVar[bool] = True
     values: ClassVar[str] = "parts in +-{self.limit:g}"
     K: float = 10.0
     C: float = 0.1
@@ -163,7 +137,8 @@ class Compressed(OfParts):
     def _decompress(self, part: Array) -> Array:
         edge = self.K * math.tanh(self.slope * self.C * self.limit)
         inner = clip(part, -edge, edge) / self.K
-        return namespace(part).atanh(inner) / (self.slope * self.C)
+        xp = namespace(part)  # ONNX has no atanh
+        return (xp.log1p(inner) - xp.log1p(-inner)) / (2 * self.slope * self.C)
 
 
 def _per_part(mask: Array, function) -> Array:  # type: ignore[no-untyped-def]
@@ -203,16 +178,21 @@ class Decoupled(Family):
         added = target_mag - scale * xp.expand_dims(xp.abs(mixture), axis=SOURCE_AXIS)
         return xp.stack([to_complex(scale), rotation, to_complex(added)], axis=SOURCE_AXIS)
 
-    def activate(self, raw: Array) -> Array:
+    def parts(self, raw: Array) -> Array:
         """Return ``(sigmoid x0, (tanh x1, tanh x2) on the unit circle, x3)``."""
         scale, cos, sin, added = maps(raw, 4)
         xp = namespace(raw)
-        turn = make_complex(xp.tanh(cos), xp.tanh(sin))
-        mag = xp.abs(turn)
+        turn = xp.stack([xp.tanh(cos), xp.tanh(sin)])
+        mag = xp.linalg.vector_norm(turn, axis=0)
         safe = xp.where(mag > 1e-6, mag, xp.ones_like(mag))
-        one = xp.ones_like(mag)
-        turn = xp.where(mag > 1e-6, turn / safe, make_complex(one, 0 * one))
-        return xp.stack([to_complex(sigmoid(scale)), turn, to_complex(added)], axis=SOURCE_AXIS)
+        cos = xp.where(mag > 1e-6, turn[0, ...] / safe, xp.ones_like(mag))
+        sin = xp.where(mag > 1e-6, turn[1, ...] / safe, 0 * mag)
+        none = 0 * scale
+        return xp.stack([sigmoid(scale), cos, added, none, sin, none], axis=MAP_AXIS)
+
+    def of_parts(self, parts: Array) -> Array:
+        """Return the three components."""
+        return _components(parts, 3)
 
     def apply(self, masks: Array, mixture: Array) -> Array:
         """Return the spectra; a silent bin of the mixture counts as having phase 0."""
@@ -269,12 +249,14 @@ class DeepFilter(Family):
         taps, scale = (xp.expand_dims(x, axis=SOURCE_AXIS - 1) for x in (taps, scale))
         return xp.expand_dims(targets, axis=SOURCE_AXIS) / scale * taps
 
-    def activate(self, raw: Array) -> Array:
+    def parts(self, raw: Array) -> Array:
         """Return the maps as taps; unbounded."""
-        parts = maps(raw, 2 * self.order)
-        pairs = zip(parts[: self.order], parts[self.order :], strict=True)
-        taps = [make_complex(*pair) for pair in pairs]
-        return namespace(raw).stack(taps, axis=SOURCE_AXIS)
+        maps(raw, 2 * self.order)
+        return raw
+
+    def of_parts(self, parts: Array) -> Array:
+        """Return the taps."""
+        return _components(parts, self.order)
 
     def apply(self, masks: Array, mixture: Array) -> Array:
         """Return the filtered spectra; frames before the first and after the last are silent."""
@@ -291,3 +273,10 @@ class DeepFilter(Family):
         padded = xp.concat([*before, mixture, *[zeros] * self.lookahead], axis=-1)
         starts = range(self.order - 1, -1, -1)
         return xp.stack([padded[..., s : s + n_frames] for s in starts], axis=SOURCE_AXIS)
+
+
+def _components(parts: Array, n: int) -> Array:
+    """Return `n` complex components of their real parts and their imaginary parts."""
+    found = maps(parts, 2 * n)
+    pairs = zip(found[:n], found[n:], strict=True)
+    return namespace(parts).stack([make_complex(*pair) for pair in pairs], axis=SOURCE_AXIS)

@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from unmask._arrays import Array
+from unmask._arrays import Array, namespace
 from unmask.errors import ConfigError
 from unmask.masks.algebra import share_missing
-from unmask.masks.family import Family
+from unmask.masks.family import MAP_AXIS, Family
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +44,11 @@ class Consistent(Family):
         """Return the best masks of the other family, moved; silence is shared out evenly."""
         return share_missing(self.of.ideal(targets, mixture))
 
-    def activate(self, raw: Array) -> Array:
-        """Return the activated masks of the other family, moved."""
-        return share_missing(self.of.activate(raw))
+    def parts(self, raw: Array) -> Array:
+        """Return the masks of the other family, moved: the real parts to 1, the others to 0."""
+        parts = self.of.parts(raw)
+        xp = namespace(parts)
+        n_parts = parts.shape[MAP_AXIS]
+        one = xp.reshape(xp.arange(n_parts, dtype=parts.dtype, device=parts.device) == 0, (-1, 1, 1, 1))
+        missing = xp.astype(one, parts.dtype) - xp.sum(parts, axis=MAP_AXIS - 1, keepdims=True)
+        return parts + missing / parts.shape[MAP_AXIS - 1]

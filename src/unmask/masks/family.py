@@ -4,7 +4,14 @@ from abc import ABC, abstractmethod
 from dataclasses import asdict, dataclass, fields
 from typing import Any, ClassVar
 
-from unmask._arrays import SOURCE_AXIS, Array, check_axes, complex_divide, namespace
+from unmask._arrays import (
+    SOURCE_AXIS,
+    Array,
+    check_axes,
+    complex_divide,
+    make_complex,
+    namespace,
+)
 from unmask.errors import ShapeError
 from unmask.masks import algebra
 
@@ -55,19 +62,20 @@ class Family(ABC):
         """
 
     @abstractmethod
-    def activate(self, raw: Array) -> Array:
-        """Return the masks that unconstrained maps stand for, differentiable where that exists."""
+    def parts(self, raw: Array) -> Array:
+        """Return the activated masks in real numbers, in the place of the maps.
 
-    def apply_parts(self, raw: Array, mixture: Array) -> Array | None:
-        """Activate and apply in real arithmetic, for hosts without complex numbers.
-
-        `mixture` and what is returned have real and imaginary part in the place of the maps:
-        ``(..., 1, 2, channel, freq, frame)`` and ``(..., source, 2, channel, freq, frame)``. None,
-        if this family has no such form.
+        One part if masks are real, else real parts, then imaginary parts, of every component:
+        ``(..., source, part, channel, freq, frame)``. Differentiable where that exists.
         """
-        if self.is_complex or self.has_components:
-            return None
-        return namespace(raw).expand_dims(self.activate(raw), axis=MAP_AXIS) * mixture
+
+    def activate(self, raw: Array) -> Array:
+        """Return the masks that unconstrained maps stand for."""
+        return self.of_parts(self.parts(raw))
+
+    def of_parts(self, parts: Array) -> Array:
+        """Return masks from their :meth:`parts`."""
+        return make_complex(*maps(parts, 2)) if self.is_complex else one_map(parts)
 
     def apply(self, masks: Array, mixture: Array) -> Array:
         """Return the masked spectra, ``(..., source, channel, freq, frame)``."""
@@ -110,6 +118,11 @@ def quotient(targets: Array, mixture: Array) -> Array:
 def one_map(raw: Array) -> Array:
     """Return the only map of `raw`."""
     return maps(raw, 1)[0]
+
+
+def as_map(x: Array) -> Array:
+    """Return `x` as the only map; the other way round than :func:`one_map`."""
+    return namespace(x).expand_dims(x, axis=MAP_AXIS)
 
 
 def maps(raw: Array, n_maps: int) -> list[Array]:

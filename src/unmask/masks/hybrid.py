@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from unmask._arrays import FREQ_AXIS, Array, namespace
 from unmask.errors import ConfigError
-from unmask.masks.family import Family, maps
+from unmask.masks.family import MAP_AXIS, Family, maps
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,21 +58,19 @@ class Hybrid(Family):
             self.high.ideal(targets[..., n:, :], mixture[..., n:, :]),
         )
 
-    def activate(self, raw: Array) -> Array:
-        """Return the activated masks of each family in its own bins."""
+    def parts(self, raw: Array) -> Array:
+        """Return the masks of each family in its own bins."""
         maps(raw, self.n_maps)
         n = self._n_low(raw)
-        return self._join(
-            self.low.activate(raw[..., : self.low.n_maps, :, :n, :]),
-            self.high.activate(raw[..., : self.high.n_maps, :, n:, :]),
-        )
+        low = self.low.parts(self._own(raw, self.low)[..., :n, :])
+        high = self.high.parts(self._own(raw, self.high)[..., n:, :])
+        return self._join(*(self._widen(half) for half in (low, high)))
 
-    def apply_parts(self, raw: Array, mixture: Array) -> Array | None:
-        """Return the parts of what each family makes of its own bins, if both have that form."""
-        n = self._n_low(raw)
-        low = self.low.apply_parts(self._own(raw, self.low)[..., :n, :], mixture[..., :n, :])
-        high = self.high.apply_parts(self._own(raw, self.high)[..., n:, :], mixture[..., n:, :])
-        return None if low is None or high is None else self._join(low, high)
+    def _widen(self, parts: Array) -> Array:
+        """Return parts with the imaginary ones that a real half has not."""
+        if not self.is_complex or parts.shape[MAP_AXIS] == 2:
+            return parts
+        return namespace(parts).concat([parts, 0 * parts], axis=MAP_AXIS)
 
     def _own(self, raw: Array, half: Family) -> Array:
         """Return the maps that `half` reads."""

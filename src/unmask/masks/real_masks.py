@@ -7,7 +7,15 @@ from typing import ClassVar
 from unmask._arrays import SOURCE_AXIS, Array, clip, namespace, safe_divide
 from unmask.errors import ConfigError
 from unmask.masks.algebra import normalise
-from unmask.masks.family import Family, check_targets, one_map, quotient, sigmoid
+from unmask.masks.family import (
+    Family,
+    as_map,
+    check_targets,
+    maps,
+    one_map,
+    quotient,
+    sigmoid,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,9 +31,9 @@ class BinaryArgmax(Family):
         check_targets(targets, mixture)
         return _one_hot(namespace(targets).abs(targets))
 
-    def activate(self, raw: Array) -> Array:
+    def parts(self, raw: Array) -> Array:
         """Return 1 where the source's map is the highest; no gradient."""
-        return _one_hot(one_map(raw))
+        return as_map(_one_hot(one_map(raw)))
 
 
 def _one_hot(score: Array) -> Array:
@@ -52,9 +60,9 @@ class BinaryThreshold(Family):
         loud = mags >= self.level * xp.expand_dims(xp.abs(mixture), axis=SOURCE_AXIS)
         return xp.astype(loud & (mags > 0), mags.dtype)
 
-    def activate(self, raw: Array) -> Array:
+    def parts(self, raw: Array) -> Array:
         """Return 1 where ``sigmoid(raw) >= 1/2``; no gradient."""
-        raw = one_map(raw)
+        maps(raw, 1)
         return namespace(raw).astype(raw >= 0, raw.dtype)
 
 
@@ -78,9 +86,10 @@ class Ratio(Family):
         peak = namespace(mags).max(mags, axis=SOURCE_AXIS, keepdims=True)
         return normalise(safe_divide(mags, peak, fill=1.0) ** self.power) ** self.exponent
 
-    def activate(self, raw: Array) -> Array:
+    def parts(self, raw: Array) -> Array:
         """Return ``sigmoid(raw)``."""
-        return sigmoid(one_map(raw))
+        maps(raw, 1)
+        return sigmoid(raw)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,9 +105,9 @@ class Amplitude(Family):
         mask = quotient(targets, mixture)
         return clip(namespace(mask).abs(mask), 0.0, self.limit)
 
-    def activate(self, raw: Array) -> Array:
+    def parts(self, raw: Array) -> Array:
         """Return ``limit * sigmoid(raw)``, or softplus if there is no limit."""
-        raw = one_map(raw)
+        maps(raw, 1)
         if math.isinf(self.limit):
             xp = namespace(raw)
             return xp.log1p(xp.exp(-xp.abs(raw))) + clip(raw, 0.0, math.inf)
@@ -128,9 +137,9 @@ class PhaseSensitive(Family):
         mask = quotient(targets, mixture)
         return clip(namespace(mask).real(mask), self.low, self.high)
 
-    def activate(self, raw: Array) -> Array:
+    def parts(self, raw: Array) -> Array:
         """Return sigmoid, tanh or `raw` itself, as the range asks."""
-        raw = one_map(raw)
+        maps(raw, 1)
         if math.isinf(self.high):
             return raw
         return sigmoid(raw) if self.low == 0 else namespace(raw).tanh(raw)
@@ -153,11 +162,11 @@ class Softmax(Family):
         mask = quotient(targets, mixture)
         return _nearest_on_simplex(namespace(mask).real(mask))
 
-    def activate(self, raw: Array) -> Array:
+    def parts(self, raw: Array) -> Array:
         """Return the softmax of the maps over sources."""
         raw = one_map(raw)
         xp = namespace(raw)
-        return normalise(xp.exp(raw - xp.max(raw, axis=SOURCE_AXIS, keepdims=True)))
+        return as_map(normalise(xp.exp(raw - xp.max(raw, axis=SOURCE_AXIS, keepdims=True))))
 
 
 def _nearest_on_simplex(x: Array) -> Array:
