@@ -65,9 +65,9 @@ def last_core():
 
 
 def bundled():
-    import unmask.model
+    import unmask.engine.model
 
-    return list(unmask.model.bundled())
+    return list(unmask.engine.model.bundled())
 
 
 def launch(name, script, *words, args):

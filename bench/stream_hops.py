@@ -20,8 +20,8 @@ import scipy.fft
 from unmask.audio.pcm import ENCODINGS, PipeFormat
 from unmask.live.pipe import relay
 from unmask.live.tap import Tap, delay, hop
-from unmask.model import load_model
-from unmask.stream import Streamer
+from unmask.engine.model import load_model
+from unmask.engine.stream import Streamer
 
 SECONDS = 60
 PARTS = ("STFT", "network and masks", "inverse STFT")

@@ -117,8 +117,8 @@ def test_the_table_is_read_as_it_is_written():
 @pytest.mark.parametrize(
     "source",
     [
-        "import unmask.model",
-        "from unmask.model import load_model",
+        "import unmask.engine.model",
+        "from unmask.engine.model import load_model",
         "from unmask import model",
         "import unmask",
         "from unmask import STFT",

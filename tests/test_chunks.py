@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 import onnx_models
 from unmask import masks
 from unmask.errors import ConfigError
-from unmask.model import load_model
-from unmask.stream import Streamer
+from unmask.engine.model import load_model
+from unmask.engine.stream import Streamer
 
 CONTEXT, UNIT, HOP = 12, 4, 16
 DEFAULT = 72  # frames of a chunk

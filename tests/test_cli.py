@@ -14,7 +14,7 @@ from click.testing import CliRunner
 import onnx_models
 from unmask import __version__, audio
 from unmask.cli import main
-from unmask.model import load_model
+from unmask.engine.model import load_model
 
 
 @pytest.fixture(scope="module")

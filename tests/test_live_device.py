@@ -20,8 +20,8 @@ from unmask.live import device
 from unmask.live.device import Duplex
 from unmask.live.ring import Ring
 from unmask.live.tap import Tap, delay
-from unmask.model import load_model
-from unmask.stream import Streamer
+from unmask.engine.model import load_model
+from unmask.engine.stream import Streamer
 
 RATE, BLOCK = 16000, 32
 FRONT = {"kind": "stft", "n_fft": 64, "hop": 32, "window": "sqrt_hann"}

@@ -13,7 +13,7 @@ import onnx_models
 from unmask import Streamer, audio
 from unmask.errors import ConfigError, ModelError, SampleRateError, ShapeError, SignalError
 from unmask.metrics import si_sdr
-from unmask.model import bundled, load_model
+from unmask.engine.model import bundled, load_model
 
 DEMO = Path(__file__).parents[1] / "assets" / "demo"
 
@@ -343,7 +343,7 @@ def test_threads_and_providers_are_checked(path):
 def test_a_provider_that_does_not_start_is_refused(path, monkeypatch):
     """ONNX Runtime goes on with the CPU instead."""
     names = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
-    monkeypatch.setattr("unmask.model.available_providers", lambda: names)
+    monkeypatch.setattr("unmask.engine.model.available_providers", lambda: names)
     with pytest.raises(ConfigError, match="providers: cuda did not start"):
         load_model(path, providers=["cuda", "cpu"])
 

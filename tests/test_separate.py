@@ -15,7 +15,7 @@ import onnx_models
 from unmask import audio
 from unmask.errors import AudioFileError, ConfigError, UnmaskError
 from unmask.layout import Output, plan
-from unmask.model import load_model
+from unmask.engine.model import load_model
 from unmask.reference import score
 from unmask.separate import finished, separate_file, separate_files
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 import onnx_models
 from unmask import masks
 from unmask.errors import ConfigError, SampleRateError, ShapeError, SignalError
-from unmask.model import load_model
-from unmask.stream import Streamer
+from unmask.engine.model import load_model
+from unmask.engine.stream import Streamer
 
 IDENTITY = {"mask": {"family": "complex", "options": {}}}
 RATES = [8000, 16000, 22050, 48000]

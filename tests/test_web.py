@@ -17,7 +17,7 @@ import pytest
 
 import onnx_models
 from unmask import audio
-from unmask.model import bundled, load_model
+from unmask.engine.model import bundled, load_model
 
 ROOT = Path(__file__).parents[1]
 WEB = ROOT / "web"

@@ -27,16 +27,16 @@ if TYPE_CHECKING:
         stems,
     )
     from unmask.bands import Bands
-    from unmask.model import Model, load_model
+    from unmask.engine import Model, Settings, Streamer, load_model
     from unmask.oracle import Oracle
     from unmask.stft import STFT
-    from unmask.stream import Streamer
 
 __all__ = [
     "STFT",
     "Bands",
     "Model",
     "Oracle",
+    "Settings",
     "Streamer",
     "__version__",
     "audio",
@@ -57,11 +57,12 @@ __all__ = [
 # Public name -> module that has it; the others are modules themselves.
 _HOME = {
     "Bands": "bands",
-    "Model": "model",
+    "Model": "engine",
     "Oracle": "oracle",
     "STFT": "stft",
-    "Streamer": "stream",
-    "load_model": "model",
+    "Settings": "engine",
+    "Streamer": "engine",
+    "load_model": "engine",
 }
 
 

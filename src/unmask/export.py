@@ -4,7 +4,7 @@ import json
 import os
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,20 +14,18 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
-from unmask import checkpoint, masks
+from unmask import checkpoint
 from unmask._version import __version__
+from unmask.engine.metadata import FORMAT
+from unmask.engine.model import Model, load_model
 from unmask.errors import ConfigError, ModelError
-from unmask.masks.family import Family
-from unmask.metadata import FORMAT
-from unmask.model import Model, load_model
 from unmask.nets import Parallel
-from unmask.nets.blocks import reshape
 from unmask.nets.counting import count_parameters, macs_per_frame
 from unmask.recipe import Recipe, from_dict
 
-#: Type of the weights in the file -> largest difference between the raw maps of the run and of the
-#: file, of 1 or the largest of them. Half precision has 11 bits: networks here differed by 3e-4 to
-#: 6e-4, which leaves a difference 70 to 80 dB below what comes out.
+#: Type of the weights in the file -> largest difference between what the networks of the run and of
+#: the file put out, of 1 or the largest of it. Half precision has 11 bits: networks here differed by
+#: 3e-4 to 6e-4, which leaves a difference 70 to 80 dB below what comes out.
 TOLERANCE = {"float32": 1e-4, "float16": 5e-3}
 OPSET = 17
 
@@ -45,7 +43,7 @@ def export(
 ) -> dict[str, Any]:
     """Write the networks of run folders to one file and return the metadata that it carries.
 
-    The file appears only when ONNX Runtime has given the raw maps that torch gives, within 1e-4, or
+    The file appears only when ONNX Runtime has given the masks that torch gives, within 1e-4, or
     5e-3 with weights in half precision: in two pieces with state, or in chunks of two lengths
     against one call over the whole.
 
@@ -113,7 +111,7 @@ class _Trained:
 
     folder: Path
     recipe: Recipe
-    net: Any
+    net: Any  # an Estimator
     header: dict[str, Any]
 
 
@@ -140,11 +138,10 @@ def _check_fit(runs: Sequence[_Trained]) -> None:
                     f"{run.folder}: {subject} is {ours}, that of {first.folder} is {theirs}; "
                     "runs in one file must agree"
                 )
-    head = first.recipe.head
-    family = masks.get(head.mask, sample_rate=first.recipe.data.sample_rate, **dict(head.options))
+    family = first.recipe.family
     if others and family.sums_to_one:
         raise ConfigError(
-            f"{first.folder}: masks of {head.mask} depend on those of the other sources; "
+            f"{first.folder}: masks of {family.name} depend on those of the other sources; "
             "train one network for all of them"
         )
     taken: dict[str, Path] = {}
@@ -160,9 +157,10 @@ def _check_fit(runs: Sequence[_Trained]) -> None:
 def _common(recipe: Recipe) -> tuple[str, ...]:
     """Return in words what runs of one file share."""
     front, head = recipe.frontend, recipe.head
+    host = ", ".join(f"{key} = {value}" for key, value in asdict(front.host).items())
     options = ", ".join(f"{key} = {value}" for key, value in sorted(head.options.items()))
     return (
-        f"{front.kind} {front.n_fft}/{front.hop} {front.window}",
+        f"{front.host.kind}, {host}, channels = {front.channels}",
         f"{recipe.data.sample_rate} Hz",
         f"{head.mask} ({options})" if options else head.mask,
         recipe.data.task,
@@ -183,54 +181,37 @@ def _residual(runs: Sequence[_Trained], wanted: str | None) -> str | None:
 
 
 class _Flat(nn.Module):
-    """A network whose state tensors are separate arguments and results.
+    """A network whose state tensors are separate arguments and results."""
 
-    If its masks have a form in real arithmetic, and come when their frame does, the masked spectra
-    (batch, source, 2, freq, frame) are a result as well, for hosts that know no mask families.
-    """
-
-    def __init__(self, net: Any, family: Family) -> None:
+    def __init__(self, net: Any) -> None:
         super().__init__()
-        self.net, self.family = net, family
-        with torch.no_grad():
-            late = net.lookahead_frames or net.context_frames or net.unit_frames > 1
-            shape = 1, net.config.n_freq, 1
-            raw, parts = torch.zeros(1, family.n_maps, *shape), torch.zeros(1, 2, *shape)
-            self.masks = not late and family.apply_parts(raw, parts) is not None
+        self.net = net
 
-    def forward(self, spectrum: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
-        raw, state = self.net(spectrum, state)
-        if not self.masks:
-            return (raw, *state)
-        n_freq = self.net.config.n_freq
-        mixture = reshape(spectrum, 0, 1, 2, 1, n_freq, -1)
-        masked: Any = self.family.apply_parts(raw.unsqueeze(3), mixture)
-        return (raw, reshape(masked, 0, 0, 2, n_freq, -1), *state)
+    def forward(self, x: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
+        output, state = self.net(x, state)
+        return (output, *state)
 
 
 def _write(path: Path, net: Any, metadata: dict[str, Any]) -> None:
     """Write network and metadata."""
-    mask = metadata["mask"]
-    family = masks.get(mask["family"], sample_rate=metadata["sample_rate"], **mask["options"])
-    batch, n_frames = 2, 2 * net.unit_frames
-    state = net.initial_state(batch)
+    batch = 2
+    x, state = net.front.example(batch, 2 * net.unit_frames), net.initial_state(batch)
     names = [entry["name"] for entry in metadata["state"]]
     following = [f"next_{name}" for name in names]
-    flat = _Flat(net, family).eval()
-    made = ["raw", "masked"] if flat.masks else ["raw"]
-    axes = {"spectrum": {0: "batch", 3: "frame"}}
-    axes |= {name: {0: "batch", 4: "frame"} for name in made}
+    of_stft = metadata["frontend"]["kind"] == "stft"
+    given, made = ("spectrum", "mask") if of_stft else ("frames", "sources")
+    axes = {given: {0: "batch", x.ndim - 1: "frame"}, made: {0: "batch", x.ndim: "frame"}}
     axes |= {name: {0: "batch"} for name in (*names, *following)}
     with warnings.catch_warnings():
         # The exporter that needs no further package is deprecated, and warns that traced shapes
         # may be constants; `_check` runs other shapes than the traced ones.
         warnings.simplefilter("ignore")
         torch.onnx.export(
-            flat,
-            (torch.zeros(batch, 2, net.config.n_freq, n_frames), *state),
+            _Flat(net).eval(),
+            (x, *state),
             path,
-            input_names=["spectrum", *names],
-            output_names=[*made, *following],
+            input_names=[given, *names],
+            output_names=[made, *following],
             dynamic_axes=axes,
             opset_version=OPSET,
             dynamo=False,
@@ -267,18 +248,14 @@ def _metadata(runs: Sequence[_Trained], net: Any) -> dict[str, Any]:
     """Return what the file says about itself, but for what its maker chooses."""
     recipe = runs[0].recipe
     front, head = recipe.frontend, recipe.head
-    frames_per_second = recipe.data.sample_rate / front.hop
+    frames_per_second = recipe.data.sample_rate / front.host.hop
     training = [_training(run) for run in runs]
     scores = {", ".join(run.recipe.data.stems): run.header["scores"] for run in runs}
     return {
         "task": recipe.data.task,
         "sample_rate": recipe.data.sample_rate,
-        "frontend": {
-            "kind": front.kind,
-            "n_fft": front.n_fft,
-            "hop": front.hop,
-            "window": front.window,
-        },
+        "frontend": {"kind": front.host.kind, **asdict(front.host)},
+        "channels": net.n_channels,
         "mask": {"family": head.mask, "options": dict(head.options)},
         "stems": [stem for run in runs for stem in run.recipe.data.stems],
         "lookahead_frames": net.lookahead_frames,
@@ -307,29 +284,24 @@ def _training(run: _Trained) -> dict[str, Any]:
 
 @torch.no_grad()
 def _check(model: Model, net: Any, path: Path, tolerance: float) -> None:
-    """Refuse a file whose raw maps differ from the network's by more than `tolerance`.
+    """Refuse a file that differs from the network by more than `tolerance`.
 
-    The network sees the whole signal in silence, the file two pieces of it one after the other.
+    The network hears the whole signal in silence, the file two pieces of it one after the other.
     """
     context, unit = net.context_frames, net.unit_frames
     n_units = max(4, 40 // unit)
     rng = np.random.default_rng(0)
-    spectrum = rng.standard_normal((2, 2, net.config.n_freq, n_units * unit)).astype(np.float32)
-    spectrum *= 10 ** rng.uniform(-4, 0, (2, 1, 1, 1)).astype(np.float32)
-    silent = np.pad(spectrum, [(0, 0), (0, 0), (0, 0), (context, context)])
+    sizes = tuple(net.front.example(2, n_units * unit).shape)
+    signal = rng.standard_normal(sizes).astype(np.float32)
+    levels = 10 ** rng.uniform(-4, 0, (2, *[1] * (len(sizes) - 1)))
+    beside = [(0, 0)] * (len(sizes) - 1) + [(context, context)]
+    silent = np.pad(signal * levels.astype(np.float32), beside)
     whole, _ = net(torch.from_numpy(silent), net.initial_state(2))
     expected = whole.numpy()[..., context : context + n_units * unit]
     cut = 2 * context + (n_units // 3) * unit
     first, state = model.step(silent[..., context:cut], model.start(2))
     second, _ = model.step(silent[..., cut:], state)
-    found = np.concatenate([first, second], axis=-1)
-    _check_same(found, expected, path, tolerance)
-    if model.has_masked:
-        masked, _ = model.masked_step(silent[..., context:cut], model.start(2))
-        parts = spectrum[..., : first.shape[-1]]
-        mixture, raw = parts[:, 0] + 1j * parts[:, 1], first.transpose(1, 2, 0, 3, 4)
-        expected = model.family.apply(model.family.activate(raw), mixture).swapaxes(0, 1)
-        _check_same(masked[:, :, 0] + 1j * masked[:, :, 1], expected, path, tolerance)
+    _check_same(np.concatenate([first, second], axis=-1), expected, path, tolerance)
 
 
 def _check_same(found: Any, expected: Any, path: Path, tolerance: float) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from unmask import audio, metrics
 from unmask.layout import Job
-from unmask.model import Model
+from unmask.engine.model import Model
 from unmask.oracle import Oracle
 from unmask.stems import canonical, read_stems
 

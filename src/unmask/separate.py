@@ -24,9 +24,9 @@ from unmask._arrays import Array
 from unmask._version import __version__
 from unmask.errors import AudioFileError, SampleRateError, UnmaskError
 from unmask.layout import Job, Output, plan, written
-from unmask.metadata import SAMPLE_RATES
-from unmask.model import Model
-from unmask.stream import Streamer, check_sensitivity
+from unmask.engine.metadata import SAMPLE_RATES
+from unmask.engine.model import Model
+from unmask.engine.stream import Streamer, check_sensitivity
 from unmask.workers import map_tasks
 
 #: Most channels of a file.

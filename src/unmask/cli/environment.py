@@ -33,7 +33,7 @@ def info(json_file: str | None) -> None:
     Example:
       unmask info --json environment.json
     """
-    from unmask.model import available_providers, bundled
+    from unmask.engine.model import available_providers, bundled
 
     found = {
         "unmask": __version__,

@@ -172,7 +172,7 @@ def gap(folder: str, model: str, octaves: bool, threads: int, json_file: str | N
     """
     from unmask.gap import gap as report
     from unmask.gap import losses
-    from unmask.model import load_model
+    from unmask.engine.model import load_model
     from unmask.stems import read_stems
 
     loaded = load_model(model, threads=threads)

@@ -7,7 +7,7 @@ import click
 from unmask.cli import show
 
 if TYPE_CHECKING:
-    from unmask.model import Model
+    from unmask.engine.model import Model
 
 
 @click.group()
@@ -30,7 +30,7 @@ def list_models(json_file: str | None) -> None:
     Example:
       unmask models list --json models.json
     """
-    from unmask.model import bundled, load_model
+    from unmask.engine.model import bundled, load_model
 
     rows = [_summary(load_model(name)) for name in bundled()]
     columns = {
@@ -58,7 +58,7 @@ def model_info(name_or_path: str, json_file: str | None) -> None:
     Example:
       unmask models info MODEL.onnx
     """
-    from unmask.model import load_model
+    from unmask.engine.model import load_model
 
     model = load_model(name_or_path)
     said = model.metadata | {"latency_ms": 1000 * model.latency_s, "sha256": model.sha256}

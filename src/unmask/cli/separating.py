@@ -13,7 +13,7 @@ from unmask.errors import ConfigError, UnmaskError
 
 if TYPE_CHECKING:
     from unmask.layout import Job, Output
-    from unmask.model import Model
+    from unmask.engine.model import Model
 
 _DENOISER = "denoise-48k-base"
 
@@ -159,7 +159,7 @@ def _run(
     **output: Any,
 ) -> None:
     from unmask.layout import Output, plan
-    from unmask.model import bundled, load_model
+    from unmask.engine.model import bundled, load_model
     from unmask.separate import finished
 
     if model is None:

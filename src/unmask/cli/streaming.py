@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from unmask.audio.pcm import PipeFormat
     from unmask.live.device import Device
     from unmask.live.tap import Tap
-    from unmask.model import Model
+    from unmask.engine.model import Model
 
 # What a shell reports for a program that Ctrl-C, or a pipe that nobody reads, has ended.
 _INTERRUPTED, _NOBODY_READS = 130, 141
@@ -100,7 +100,7 @@ def stream(
       unmask stream -m denoise-48k-small --format s16le --rate 48000 --channels 2 < in.raw > out.raw
       unmask stream -m denoise-48k-live --live --max-latency 21
     """
-    from unmask.model import load_model
+    from unmask.engine.model import load_model
 
     loaded = load_model(model, threads=threads, providers=providers)
     run = _live if live else _pipe
@@ -234,7 +234,7 @@ def _tap(
 ) -> tuple["Tap", int]:
     """Return the stem of a new stream, and the samples to feed it at a time."""
     from unmask.live.tap import Tap, check_delay, hop
-    from unmask.stream import Streamer
+    from unmask.engine.stream import Streamer
 
     streamer = Streamer(
         model,

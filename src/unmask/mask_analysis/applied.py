@@ -13,7 +13,7 @@ from unmask.errors import ConfigError
 from unmask.masks import Family
 from unmask.oracle import named_sources, sum_of
 from unmask.stft import STFT
-from unmask.stream import Network, Streamer
+from unmask.engine.stream import Network, Streamer
 
 _BLOCK_S = 2.0
 

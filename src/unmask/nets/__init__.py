@@ -1,25 +1,19 @@
-"""Networks that estimate masks, by name.
-
-A network is called as ``raw, state = net(spectrum, state)`` (see :class:`unmask.nets.crn.CRN`) for
-training, files and streams alike; ``net.initial_state(batch)`` starts it, ``net.config`` is what
-it was built from, and ``net.lookahead_frames`` says how many frames its masks come late.
-
-A *streaming* network has a state and can be cut anywhere: ``unit_frames`` is 1, ``context_frames``
-0. A *chunk* network has none: frames must be a multiple of ``unit_frames``, and the masks of a
-chunk that starts and ends on such multiples depend on ``context_frames`` to either side of it.
-"""
+"""Networks that estimate masks: a front, a backbone by name, and a head, see `contract`."""
 
 from typing import Any
 
-from torch import nn
-
 from unmask.errors import ConfigError
+from unmask.masks.family import Family
 from unmask.nets.band_net import BandNet, BandNetConfig
+from unmask.nets.contract import Backbone, Network, Region, Seen
 from unmask.nets.crn import CRN, CRNConfig
+from unmask.nets.estimator import Estimator
+from unmask.nets.fronts import FRONTS
+from unmask.nets.head import MaskHead
 from unmask.nets.parallel import Parallel
 from unmask.nets.unet import UNet, UNetConfig
 
-#: name -> (settings, network). A new architecture is one file and one line here.
+#: name -> (settings, backbone). A new architecture is one file and one line here.
 NETS: dict[str, tuple[Any, Any]] = {
     "band_net": (BandNetConfig, BandNet),
     "crn": (CRNConfig, CRN),
@@ -27,33 +21,62 @@ NETS: dict[str, tuple[Any, Any]] = {
 }
 
 __all__ = [
-    "CRN",
+    "FRONTS",
     "NETS",
-    "BandNet",
-    "BandNetConfig",
-    "CRNConfig",
+    "Backbone",
+    "Estimator",
+    "MaskHead",
+    "Network",
     "Parallel",
-    "UNet",
-    "UNetConfig",
+    "Region",
+    "Seen",
     "build",
 ]
 
 
-def build(name: str, **settings: Any) -> nn.Module:
-    """Return a freshly initialised network; see ``NETS[name][0]`` for its settings.
+def build(
+    frontend: Any,
+    backbone: str,
+    family: Family,
+    *,
+    n_sources: int,
+    n_channels: int = 1,
+    options: Any = (),
+    **head: Any,
+) -> Estimator:
+    """Return a freshly initialised network.
+
+    Parameters
+    ----------
+    frontend : SpectrumConfig or LearnedConfig
+        Settings of one of :data:`FRONTS`.
+    backbone : str
+        A name in :data:`NETS`.
+    family : Family
+        Of the masks.
+    n_sources : int
+        Sources that come out.
+    n_channels : int
+        Channels that are seen at once.
+    options : mapping
+        Settings of the backbone.
+    **head
+        Settings of the head, see :class:`Estimator`.
 
     Raises
     ------
     ConfigError
-        If there is no network `name`, or a setting is unknown or impossible.
+        If there is no such network or setting, or they cannot work together.
     """
-    if name not in NETS:
-        raise ConfigError(f"backbone: no network named {name!r}; there are {sorted(NETS)}")
-    config, net = NETS[name]
-    if unknown := settings.keys() - config.__dataclass_fields__.keys():
-        raise ConfigError(
-            f"backbone {name!r}: unknown settings {sorted(unknown)}; "
-            f"there are {sorted(config.__dataclass_fields__)}"
-        )
-    module: nn.Module = net(config(**settings))
-    return module
+    if backbone not in NETS:
+        raise ConfigError(f"backbone: no network named {backbone!r}; there are {sorted(NETS)}")
+    config, net = NETS[backbone]
+    options = dict(options)
+    known = sorted(config.__dataclass_fields__.keys() - {"seen"})
+    if unknown := sorted(options.keys() - set(known)):
+        raise ConfigError(f"backbone {backbone!r}: unknown settings {unknown}; there are {known}")
+    kinds = {settings: front for settings, front in FRONTS.values()}
+    front = kinds[type(frontend)](frontend, n_channels=n_channels)
+    return Estimator(
+        front, net(config(seen=front.seen, **options)), family, n_sources=n_sources, **head
+    )

@@ -1,7 +1,6 @@
-"""Layers that networks share: features from a spectrum, convolutions that remember the past.
+"""Layers that networks share: features of a spectrum, convolutions, shapes that export well.
 
-Axes everywhere: ``(batch, map, freq, frame)``. A layer with memory takes what it saw last and
-returns what it must see next, so that a recording cut anywhere in time gives the same numbers.
+Axes are ``(batch, map, frame, bin)``; those of a spectrum ``(batch, part, channel, frame, bin)``.
 """
 
 from typing import Any
@@ -16,7 +15,7 @@ INPUTS = ("magnitude", "complex", "compressed")
 
 
 def features(kind: str, *, power: float) -> Any:
-    """Return the layer that turns a spectrum (batch, 2, freq, frame) into what a network sees.
+    """Return the layer that turns a spectrum (batch, 2, ...) into what a network sees.
 
     Parameters
     ----------
@@ -29,7 +28,8 @@ def features(kind: str, *, power: float) -> Any:
     Returns
     -------
     Module
-        Its `n_maps` says how many maps it puts out.
+        Its `n_maps` says how many maps it puts out, its `n_phaseless` how many of them, the last
+        ones, are magnitudes.
 
     Raises
     ------
@@ -37,9 +37,9 @@ def features(kind: str, *, power: float) -> Any:
         If there is no such kind, or the power is no compression.
     """
     if kind not in INPUTS:
-        raise ConfigError(f"backbone: no input {kind!r}; there are {list(INPUTS)}")
+        raise ConfigError(f"frontend: no input {kind!r}; there are {list(INPUTS)}")
     if not 0 < power <= 1:
-        raise ConfigError(f"backbone: power = {power}, expected above 0 and at most 1")
+        raise ConfigError(f"frontend: power = {power}, expected above 0 and at most 1")
     if kind == "compressed":
         return CompressedFeatures(power=power)
     return Magnitude() if kind == "magnitude" else Parts()
@@ -48,20 +48,20 @@ def features(kind: str, *, power: float) -> Any:
 class Magnitude(nn.Module):
     """The magnitude of a spectrum."""
 
-    n_maps = 1
+    n_maps = n_phaseless = 1
 
     def forward(self, spectrum: Tensor) -> Tensor:
-        """Return the (batch, 1, freq, frame) magnitude of a (batch, 2, freq, frame) spectrum."""
+        """Return the (batch, 1, ...) magnitude of a (batch, 2, ...) spectrum."""
         return spectrum.square().sum(1, keepdim=True).sqrt()
 
 
 class Parts(nn.Module):
     """Real and imaginary part of a spectrum, as they are."""
 
-    n_maps = 2
+    n_maps, n_phaseless = 2, 0
 
     def forward(self, spectrum: Tensor) -> Tensor:
-        """Return the (batch, 2, freq, frame) spectrum itself."""
+        """Return the (batch, 2, ...) spectrum itself."""
         return spectrum
 
 
@@ -74,25 +74,28 @@ class CompressedFeatures(nn.Module):
     Parameters
     ----------
     power : float in (0, 1]
-        Exponent of the magnitude; 1 leaves the spectrum as it is.
+        Exponent of the magnitude; 1 leaves the spectrum as it is. 1/4 costs a third of the others:
+        two square roots.
     floor : float > 0
         Magnitude where compression ends. A full-scale sine is 1, so 1e-5 is -100 dBFS.
     """
 
-    n_maps = 3
+    n_maps, n_phaseless = 3, 1
 
     def __init__(self, *, power: float, floor: float = 1e-5) -> None:
         super().__init__()
         self.power, self.floor = power, floor
 
     def forward(self, spectrum: Tensor) -> Tensor:
-        """Return (batch, 3, freq, frame) features of a (batch, 2, freq, frame) spectrum."""
+        """Return (batch, 3, ...) features of a (batch, 2, ...) spectrum."""
         mag: Tensor = torch.linalg.vector_norm(spectrum, dim=1, keepdim=True)
-        gain = mag.clamp_min(self.floor) ** (self.power - 1)
+        loud = mag.clamp_min(self.floor)
+        is_root = self.power == 0.25
+        gain = loud.sqrt().sqrt() / loud if is_root else loud ** (self.power - 1)
         return torch.cat([spectrum, mag], dim=1) * gain
 
 
-def convolution(n_in: int, n_out: int, kernel: tuple[int, int], *, stride: int = 1) -> nn.Module:
+def convolution(n_in: int, n_out: int, kernel: tuple[int, int], stride: int = 1) -> nn.Module:
     """Return a convolution over (frame, band), normalised and rectified."""
     padding = (kernel[1] - stride + 1) // 2
     return nn.Sequential(
@@ -102,13 +105,31 @@ def convolution(n_in: int, n_out: int, kernel: tuple[int, int], *, stride: int =
     )
 
 
-def interleave(x: Tensor, n: int, *, n_maps: int, n_freq: int) -> Tensor:
-    """Turn ``n`` times as many maps into ``n`` times as many bins (sub-pixel upsampling).
+def spread(n_in: int, n_out: int, *, width: int) -> nn.Module:
+    """Return the layer from bands to their `width` bins each, neighbours overlapping by half."""
+    return nn.ConvTranspose2d(
+        n_in, n_out, (1, 2 * width), stride=(1, width), padding=(0, width // 2)
+    )
 
-    From (batch, n * n_maps, frame, n_freq / n) to (batch, n_maps, frame, n_freq).
+
+class Interleave(nn.Module):
+    """Turn `n` times as many maps into `n` times as many bins (sub-pixel upsampling).
+
+    Parameters
+    ----------
+    n : int
+    n_maps, n_bins : int
+        Of what comes out.
     """
-    x = reshape(x, 0, n_maps, n, -1, n_freq // n).permute(0, 1, 3, 4, 2)
-    return reshape(x, 0, 0, -1, n_freq)
+
+    def __init__(self, n: int, *, n_maps: int, n_bins: int) -> None:
+        super().__init__()
+        self.n, self.n_maps, self.n_bins = n, n_maps, n_bins
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return (batch, n_maps, frame, n_bins) of (batch, n * n_maps, frame, n_bins / n)."""
+        x = reshape(x, 0, self.n_maps, self.n, -1, self.n_bins // self.n).permute(0, 1, 3, 4, 2)
+        return reshape(x, 0, 0, -1, self.n_bins)
 
 
 def reshape(x: Tensor, *shape: int) -> Tensor:

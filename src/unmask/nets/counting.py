@@ -6,6 +6,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from unmask.errors import ConfigError
+
+# Layers whose parameters scale or move what passes, a few operations a value.
+_UNCOUNTED = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm, nn.PReLU)
+
 
 def count_parameters(net: nn.Module) -> int:
     """Return the number of trained numbers."""
@@ -15,16 +20,22 @@ def count_parameters(net: nn.Module) -> int:
 def macs_per_frame(net: Any, n_frames: int = 64) -> float:
     """Return the multiply-accumulates of one frame of one channel.
 
-    Convolutions, linear layers and GRUs are counted as they run; biases, normalisation,
-    activations and the front-end are not. It is an average over `n_frames`, rounded up to what
-    the network works in.
+    Convolutions, linear and recurrent layers are counted as they run; biases, normalisation,
+    activations and the host's front-end are not. It is an average over `n_frames`, rounded up to
+    what the network works in. A layer of another kind with weights of its own says what a call
+    takes by a method ``macs(x, output)``.
 
     Parameters
     ----------
-    net : Module
-        As :func:`unmask.nets.build` returns it.
+    net : Estimator or Parallel
+
+    Raises
+    ------
+    ConfigError
+        If a layer has weights and nothing tells what it does with them.
     """
     n_frames += -n_frames % net.unit_frames
+    _check_countable(net)
     total = 0
 
     def count(module: nn.Module, inputs: tuple[Tensor, ...], output: Any) -> None:
@@ -35,16 +46,18 @@ def macs_per_frame(net: Any, n_frames: int = 64) -> float:
     training = net.training
     try:
         with torch.no_grad():
-            net.eval()(torch.zeros(1, 2, net.config.n_freq, n_frames), net.initial_state(1))
+            net.eval()(net.front.example(1, n_frames), net.initial_state(1))
     finally:
         net.train(training)
         for hook in hooks:
             hook.remove()
-    return total / n_frames
+    return total / n_frames / net.n_channels
 
 
 def _macs(module: nn.Module, x: Tensor, output: Any) -> int:
-    """Return the multiply-accumulates of one call of a layer, 0 for layers that are not counted."""
+    """Return the multiply-accumulates of one call of a layer, 0 for layers without weights."""
+    if hasattr(module, "macs"):
+        return int(module.macs(x, output))
     if isinstance(module, nn.Conv1d | nn.Conv2d):
         kernel = math.prod(module.kernel_size) * module.in_channels // module.groups
         return int(output.numel() * kernel)
@@ -53,7 +66,27 @@ def _macs(module: nn.Module, x: Tensor, output: Any) -> int:
         return int(x.numel() * kernel)
     if isinstance(module, nn.Linear):
         return int(output.numel() * module.in_features)
-    if isinstance(module, nn.GRU):
+    if isinstance(module, nn.RNNBase):
         n_weights = sum(w.numel() for name, w in module.named_parameters() if "weight" in name)
         return x.shape[0] * x.shape[1] * n_weights
     return 0
+
+
+def _check_countable(net: nn.Module) -> None:
+    """Refuse layers with weights that would count as nothing."""
+    counted = (
+        nn.Conv1d,
+        nn.Conv2d,
+        nn.ConvTranspose1d,
+        nn.ConvTranspose2d,
+        nn.Linear,
+        nn.RNNBase,
+        *_UNCOUNTED,
+    )
+    for name, module in net.named_modules():
+        own = next(module.parameters(recurse=False), None) is not None
+        if own and not isinstance(module, counted) and not hasattr(module, "macs"):
+            raise ConfigError(
+                f"{name} ({type(module).__name__}): has weights whose multiplications are not "
+                "counted; give it a method macs(x, output)"
+            )

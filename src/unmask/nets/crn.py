@@ -1,24 +1,22 @@
 """A causal convolutional-recurrent mask estimator that is fast on one CPU thread."""
 
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 
 from unmask.errors import ConfigError
-from unmask.nets.blocks import convolution, features, interleave, reshape
-
-State = tuple[Tensor, ...]
+from unmask.nets.blocks import Interleave, convolution, reshape, spread
+from unmask.nets.contract import Region, Seen, State
 
 
 @dataclass(frozen=True, kw_only=True)
 class CRNConfig:
-    """Settings of :class:`CRN`; the first three come from the front-end, the data and the head."""
+    """Settings of :class:`CRN`; what it sees comes from the front-end."""
 
-    n_freq: int
-    n_sources: int
-    n_maps: int
+    seen: Seen
     channels: tuple[int, ...] = (32, 64, 96)
     """Maps of each encoder layer."""
     patch: int = 4
@@ -30,14 +28,10 @@ class CRNConfig:
     n_fine: int = 0
     """Bins, from 0 Hz up, that go through encoder and decoder; 0 means all. The others are
     merged into coarse bands, which only the bottleneck sees, and get the first map of every
-    source; their other maps are zero: for a hybrid of a complex and a real family."""
+    mask only: for a hybrid of a complex and a real family."""
     coarse_bands: int = 16
     coarse_channels: int = 16
     """Maps of a coarse band."""
-    input: str = "compressed"
-    """What it sees of the spectrum, see :func:`unmask.nets.blocks.features`."""
-    power: float = 0.3
-    """Compression of the input ``compressed``."""
 
     def __post_init__(self) -> None:
         unit = self.patch * 2 ** (len(self.channels) - 1)
@@ -51,7 +45,7 @@ class CRNConfig:
                 f"backbone: hidden = {self.hidden}, layers = {self.layers}, coarse_bands = "
                 f"{self.coarse_bands} and coarse_channels = {self.coarse_channels}, expected >= 1"
             )
-        if not 0 <= self.n_fine < self.n_freq or self.n_coarse % (2 * self.coarse_bands):
+        if not 0 <= self.n_fine <= self.seen.n_bins or self.n_coarse % (2 * self.coarse_bands):
             raise ConfigError(
                 f"backbone: the {self.n_coarse} bins above n_fine = {self.n_fine} are no even "
                 f"number for each of {self.coarse_bands} coarse bands"
@@ -60,24 +54,22 @@ class CRNConfig:
     @property
     def n_encoded(self) -> int:
         """Bins that the encoder sees."""
-        return self.n_fine or self.n_freq - 1
+        return self.n_fine or self.seen.n_bins
 
     @property
     def n_coarse(self) -> int:
         """Bins in coarse bands."""
-        return self.n_freq - 1 - self.n_encoded
+        return self.seen.n_bins - self.n_encoded
 
 
 class CRN(nn.Module):
     """Encoder over frequency, recurrent bottleneck over time, decoder with skip connections.
 
     After Tan and Wang (2018), with a patch embedding for the first layer, sub-pixel upsampling
-    and one frame of memory in every encoder layer. The last layer is bare: what it puts out are
-    raw maps for a mask family to activate. The Nyquist bin shares the maps of its neighbour.
+    and one frame of memory in every encoder layer.
 
-    Axes are ``(batch, map, frame, freq)``, where a frame alone is still a long row. The state is
-    the last frame of the input of every encoder layer, then one tensor ``(batch, hidden)`` for
-    every recurrent layer; it starts as zeros.
+    The state is the last frame of the input of every encoder layer, then one tensor
+    ``(batch, hidden)`` for every recurrent layer; it starts as zeros.
     """
 
     lookahead_frames = context_frames = 0
@@ -87,10 +79,8 @@ class CRN(nn.Module):
         super().__init__()
         self.config = config
         channels, pairs = config.channels, list(pairwise(config.channels))
-        self.features = features(config.input, power=config.power)
-        n_seen = self.features.n_maps
-        first = convolution(n_seen, channels[0], (2, 2 * config.patch), stride=config.patch)
-        deeper = [convolution(n_in, n_out, (2, 4), stride=2) for n_in, n_out in pairs]
+        first = convolution(config.seen.n_maps, channels[0], (2, 2 * config.patch), config.patch)
+        deeper = [convolution(n_in, n_out, (2, 4), 2) for n_in, n_out in pairs]
         self.encoder = nn.ModuleList([first, *deeper])
         #: Bins of the output of each encoder layer.
         self.n_bins = [config.n_encoded // (config.patch * 2**k) for k in range(len(channels))]
@@ -102,39 +92,44 @@ class CRN(nn.Module):
         self.up = nn.Linear(config.hidden, n_flat)
         self.skips = nn.ModuleList(nn.Conv2d(n, n, 1) for n in reversed(channels))
         self.decoder = nn.ModuleList(
-            convolution(n_out, 2 * n_in, (1, 3)) for n_in, n_out in reversed(pairs)
+            nn.Sequential(
+                convolution(n_out, 2 * n_in, (1, 3)), Interleave(2, n_maps=n_in, n_bins=n_bins)
+            )
+            for (n_in, n_out), n_bins in zip(pairs[::-1], self.n_bins[-2::-1], strict=True)
         )
-        n_raw = config.n_sources * config.n_maps * config.patch
-        self.last = nn.Conv2d(channels[0], n_raw, (1, 3), padding=(0, 1))
-        self.coarse = CoarseBands(config, n_seen) if config.n_coarse else None
+        self.regions = [
+            Region(n_features=channels[0], n_bins=config.n_encoded, readout=self._readout)
+        ]
+        self.coarse = CoarseBands(config) if config.n_coarse else None
+        if self.coarse is not None:
+            self.regions.append(self.coarse.region)
+
+    def _readout(self, n_in: int, n_out: int) -> nn.Module:
+        """Return the layer from patches to bins."""
+        patch, n_bins = self.config.patch, self.config.n_encoded
+        layer = nn.Conv2d(n_in, n_out * patch, (1, 3), padding=(0, 1))
+        return nn.Sequential(layer, Interleave(patch, n_maps=n_out, n_bins=n_bins))
 
     def initial_state(self, batch: int) -> State:
         """Return the state before the first frame of `batch` recordings: zeros."""
-        shapes: list[tuple[int, ...]] = [(self.features.n_maps, 1, self.config.n_freq - 1)]
-        passed_on = zip(self.config.channels[:-1], self.n_bins[:-1], strict=True)
+        config = self.config
+        shapes: list[tuple[int, ...]] = [(config.seen.n_maps, 1, config.seen.n_bins)]
+        passed_on = zip(config.channels[:-1], self.n_bins[:-1], strict=True)
         shapes += [(n_maps, 1, n_bins) for n_maps, n_bins in passed_on]
-        shapes += [(self.config.hidden,)] * self.config.layers
-        return tuple(self.last.weight.new_zeros((batch, *shape)) for shape in shapes)
+        shapes += [(config.hidden,)] * config.layers
+        return tuple(self.up.weight.new_zeros((batch, *shape)) for shape in shapes)
 
-    def forward(self, spectrum: Tensor, state: State) -> tuple[Tensor, State]:
-        """Return raw maps for every frame of `spectrum`, and the state after the last.
+    def forward(self, x: Tensor, state: State) -> tuple[list[Tensor], State]:
+        """Return features of the fine and, if there are any, of the coarse bins, and the state.
 
         Parameters
         ----------
-        spectrum : Tensor [shape=(batch, 2, freq, frame)]
-            Real and imaginary part; a full-scale sine has magnitude 1.
+        x : Tensor [shape=(batch, map, frame, bin)]
+            What it sees.
         state : tuple of Tensor
             What the previous call returned, or :meth:`initial_state`.
-
-        Returns
-        -------
-        raw : Tensor [shape=(batch, source, map, freq, frame)]
-            Unconstrained maps.
-        state : tuple of Tensor
-            For the frames that follow.
         """
         config, n_layers = self.config, len(self.encoder)
-        x = self.features(spectrum[:, :, :-1].transpose(2, 3))
         x = torch.cat([state[0], x], dim=2)
         following = [x[:, :, -1:]]
         x, above = torch.split(x, [config.n_encoded, config.n_coarse], dim=3)
@@ -151,23 +146,19 @@ class CRN(nn.Module):
         for recurrent, past in zip(self.recurrent, state[n_layers:], strict=True):
             x, past = recurrent(x, reshape(past, 1, -1, config.hidden))
             following.append(reshape(past, -1, config.hidden))
-        raw = [self._decode(x, skips)]
+        features = [self._decode(x, skips)]
         if self.coarse is not None:
-            raw.append(self.coarse.decode(x, above))
-        raw.append(raw[-1][..., -1:])  # the Nyquist bin
-        return torch.cat(raw, dim=4).transpose(3, 4), tuple(following)
+            features.append(self.coarse.decode(x, above))
+        return features, tuple(following)
 
     def _decode(self, x: Tensor, skips: list[Tensor]) -> Tensor:
-        """Return raw maps (batch, source, map, frame, freq) of the bins that were encoded."""
-        config = self.config
-        x = reshape(self.up(x), 0, -1, config.channels[-1], self.n_bins[-1]).permute(1, 2, 0, 3)
-        finer = zip(config.channels[-2::-1], self.n_bins[-2::-1], strict=True)
-        for layer, skip, (n_maps, n_bins) in zip(self.decoder, self.skips, finer, strict=False):
-            x = interleave(layer(x + skip(skips.pop())), 2, n_maps=n_maps, n_freq=n_bins)
-        x = self.last(x + self.skips[-1](skips.pop()))
-        n_raw = config.n_sources * config.n_maps
-        x = interleave(x, config.patch, n_maps=n_raw, n_freq=config.n_encoded)
-        return reshape(x, 0, config.n_sources, config.n_maps, -1, config.n_encoded)
+        """Return the features (batch, map, frame, patch) of the bins that were encoded."""
+        shape = (self.config.channels[-1], self.n_bins[-1])
+        x = reshape(self.up(x), 0, -1, *shape).permute(1, 2, 0, 3)
+        for layer, skip in zip(self.decoder, self.skips, strict=False):
+            x = layer(x + skip(skips.pop()))
+        last: Tensor = x + self.skips[-1](skips.pop())
+        return last
 
 
 class CoarseBands(nn.Module):
@@ -177,29 +168,27 @@ class CoarseBands(nn.Module):
     ----------
     config : CRNConfig
         Of the network.
-    n_seen : int
-        Maps of its features.
     """
 
-    def __init__(self, config: CRNConfig, n_seen: int) -> None:
+    def __init__(self, config: CRNConfig) -> None:
         super().__init__()
         self.shape = (config.coarse_channels, config.coarse_bands)
         n_maps, n_bands = self.shape
         width = config.n_coarse // n_bands
-        self.first = convolution(n_seen, n_maps, (2, 2 * width), stride=width)
+        self.first = convolution(config.seen.n_maps, n_maps, (2, 2 * width), width)
         self.down = nn.Linear(n_maps * n_bands, config.hidden, bias=False)
         nn.init.zeros_(self.down.weight)  # a bottleneck that begins trained stays what it is
         self.up = nn.Linear(config.hidden, n_maps * n_bands)
         self.skip = nn.Conv2d(n_maps, n_maps, 1)
-        self.last = nn.ConvTranspose2d(
-            n_maps, config.n_sources, (1, 2 * width), stride=(1, width), padding=(0, width // 2)
+        self.region = Region(
+            n_features=n_maps,
+            n_bins=config.n_coarse,
+            readout=partial(spread, width=width),
+            full=False,
         )
-        self.only_first: Tensor
-        only_first = torch.eye(1, config.n_maps).reshape(-1, 1, 1)
-        self.register_buffer("only_first", only_first, persistent=False)
 
     def encode(self, x: Tensor) -> Tensor:
-        """Return bands (batch, map, frame, band) of features (batch, map, 1 + frame, freq)."""
+        """Return bands (batch, map, frame, band) of what is seen (batch, map, 1 + frame, bin)."""
         bands: Tensor = self.first(x)
         return bands
 
@@ -209,7 +198,6 @@ class CoarseBands(nn.Module):
         return told
 
     def decode(self, x: Tensor, bands: Tensor) -> Tensor:
-        """Return raw maps (batch, source, map, frame, freq) of the bottleneck and the bands."""
+        """Return features (batch, map, frame, band) of the bottleneck and the bands."""
         x = reshape(self.up(x), 0, -1, *self.shape).permute(1, 2, 0, 3)
-        x = self.last(torch.relu(x + self.skip(bands)))
-        return x.unsqueeze(2) * self.only_first
+        return torch.relu(x + self.skip(bands))

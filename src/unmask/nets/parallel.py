@@ -2,52 +2,45 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from unmask.errors import ConfigError
-
-
-@dataclass(frozen=True, kw_only=True)
-class ParallelConfig:
-    """What the networks of a :class:`Parallel` have in common, and their sources in all."""
-
-    n_freq: int
-    n_sources: int
-    n_maps: int
+from unmask.nets.contract import State
 
 
 class Parallel(nn.Module):
-    """Networks that see the same spectrum; the sources of the first come first.
+    """Networks that see the same; the sources of the first come first.
 
     Parameters
     ----------
-    nets : sequence of Module
-        As :func:`unmask.nets.build` returns them, with the same bins, maps a source and frames of
-        lookahead; all streaming, or all in chunks.
+    nets : sequence of Estimator
+        With the same front, mask family and frames of lookahead; all streaming, or all in chunks.
 
     Raises
     ------
     ConfigError
-        If there are none, or they cannot share a spectrum, a mask family or a clock.
+        If they cannot share what they see, a mask family or a clock.
     """
 
     def __init__(self, nets: Sequence[Any]) -> None:
         super().__init__()
         shared = {
-            "bins": [net.config.n_freq for net in nets],
-            "maps a source": [net.config.n_maps for net in nets],
+            "what they are given is": [tuple(net.front.example(1, 1).shape) for net in nets],
+            "mask families": [net.family.name for net in nets],
             "frames of lookahead": [net.lookahead_frames for net in nets],
         }
         for subject, values in shared.items():
             if len(set(values)) != 1:
                 raise ConfigError(f"networks side by side: {subject} {values}, expected the same")
         self.nets = nn.ModuleList(nets)
+        self.front, self.family = nets[0].front, nets[0].family
+        self.n_channels = nets[0].n_channels
+        self.n_sources = sum(net.n_sources for net in nets)
         self.n_tensors = [len(net.initial_state(1)) for net in nets]
-        self.lookahead_frames = shared["frames of lookahead"][0]
+        self.lookahead_frames = nets[0].lookahead_frames
         self.unit_frames = math.lcm(*(net.unit_frames for net in nets))
         context = max(net.context_frames for net in nets)
         self.context_frames = context + -context % self.unit_frames
@@ -56,25 +49,18 @@ class Parallel(nn.Module):
                 "networks side by side: some remember and some work in chunks, expected one kind; "
                 "write two files"
             )
-        self.config = ParallelConfig(
-            n_freq=shared["bins"][0],
-            n_sources=sum(net.config.n_sources for net in nets),
-            n_maps=shared["maps a source"][0],
-        )
 
-    def initial_state(self, batch: int) -> tuple[Tensor, ...]:
+    def initial_state(self, batch: int) -> State:
         """Return the states of all networks, one after the other."""
         nets: list[Any] = list(self.nets)
         return tuple(tensor for net in nets for tensor in net.initial_state(batch))
 
-    def forward(
-        self, spectrum: Tensor, state: tuple[Tensor, ...] = ()
-    ) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """Return the raw maps (batch, source, map, freq, frame) of all, and their states."""
-        raws, following = [], []
+    def forward(self, x: Tensor, state: State = ()) -> tuple[Tensor, State]:
+        """Return what all put out, along the axis of sources, and their states."""
+        outputs, following = [], []
         for net, n_tensors in zip(self.nets, self.n_tensors, strict=True):
-            raw, after = net(spectrum, state[:n_tensors])
-            raws.append(raw)
+            output, after = net(x, state[:n_tensors])
+            outputs.append(output)
             following += after
             state = state[n_tensors:]
-        return torch.cat(raws, dim=1), tuple(following)
+        return torch.cat(outputs, dim=1), tuple(following)

@@ -1,53 +1,64 @@
-"""A network between a front-end and a mask family: waveforms in, one waveform a source out."""
+"""A network between the two halves of a front-end: waveforms in, one waveform a source out."""
 
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from unmask.masks.family import Family
-from unmask.stft import STFT
+from unmask.frontends import STFT
 
 
 class MaskingSystem(nn.Module):
-    """Analyse, estimate masks, apply them, synthesise; every step has gradients.
+    """Analyse, estimate, synthesise as the engine does; every step has gradients.
 
     Parameters
     ----------
-    net : Module
-        As :func:`unmask.nets.build` returns it.
-    stft : STFT
-        Front-end.
-    family : Family
-        Says how raw maps become masks.
+    net : Estimator
+        Or several in parallel.
+    frontend : STFT or Frames
+        Of the host.
     """
 
-    def __init__(self, net: Any, stft: STFT, family: Family) -> None:
+    def __init__(self, net: Any, frontend: Any) -> None:
         super().__init__()
-        self.net, self.stft, self.family = net, stft, family
-        self.gain = 2.0 / float(stft.window_values.sum())
+        self.net, self.frontend = net, frontend
 
     def forward(self, mixture: Tensor) -> Tensor:
         """Return estimates (batch, source, channel, sample) of a mixture (batch, channel, sample).
 
-        Channels run as a batch: each has its own masks and its own state.
+        Channels run as a batch, each by itself, if the network sees one at a time.
         """
-        spectrum = self.stft.analyze(mixture) * self.gain
-        masks = self.family.activate(self.raw_maps(spectrum).float())
-        estimates = self.family.apply(masks, spectrum)
-        estimate: Tensor = self.stft.synthesize(estimates / self.gain, mixture.shape[-1])
+        n_seen = self.net.n_channels
+        apart = mixture.reshape(-1, n_seen, mixture.shape[-1])
+        by_transform = isinstance(self.frontend, STFT)
+        estimates = self._masked(apart) if by_transform else self._decoded(apart)
+        shape = (len(mixture), -1, self.net.n_sources, n_seen, mixture.shape[-1])
+        return estimates.reshape(shape).transpose(1, 2).flatten(2, 3)
+
+    def _masked(self, mixture: Tensor) -> Tensor:
+        """Return estimates by masks on the spectrum, where a full-scale sine is 1."""
+        stft, family = self.frontend, self.net.family
+        spectrum = stft.analyze(mixture) * stft.unit
+        parts = torch.view_as_real(spectrum).movedim(-1, 1)
+        masks = family.of_parts(self._run(parts).float())
+        estimate: Tensor = stft.synthesize(
+            family.apply(masks, spectrum) / stft.unit, mixture.shape[-1]
+        )
         return estimate
 
-    def raw_maps(self, spectrum: Tensor) -> Tensor:
-        """Return raw maps (batch, source, map, channel, freq, frame) of a scaled spectrum.
+    def _decoded(self, mixture: Tensor) -> Tensor:
+        """Return estimates by the network's own decoder."""
+        frames = self._run(self.frontend.analyze(mixture)).float()
+        estimate: Tensor = self.frontend.synthesize(frames, mixture.shape[-1])
+        return estimate
 
-        Silence follows until the last masks are out and the frames are a multiple of what the
-        network works in.
+    def _run(self, x: Tensor) -> Tensor:
+        """Return what the network puts out for every frame (the last axis) of `x`.
+
+        Silence follows until the last is out and the frames are a multiple of what the network
+        works in.
         """
-        late, n_frames = self.net.lookahead_frames, spectrum.shape[-1]
-        x = torch.view_as_real(spectrum).movedim(-1, 2).flatten(0, 1)
+        late, n_frames = self.net.lookahead_frames, x.shape[-1]
         x = nn.functional.pad(x, (0, late + -(n_frames + late) % self.net.unit_frames))
-        raw, _ = self.net(x, self.net.initial_state(x.shape[0]))
-        raw = raw[..., late : late + n_frames].unflatten(0, spectrum.shape[:2])
-        maps: Tensor = raw.movedim(1, 3)
-        return maps
+        output: Tensor = self.net(x, self.net.initial_state(len(x)))[0]
+        return output[..., late : late + n_frames]

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from unmask.errors import ConfigError
-from unmask.nets.blocks import features
+from unmask.nets.contract import Region, Seen, State
 
 #: Maps of the encoder layers at width 1.
 CHANNELS = (16, 32, 64, 128, 256, 512)
@@ -17,24 +17,18 @@ UNIT = 2 ** len(CHANNELS)
 
 @dataclass(frozen=True, kw_only=True)
 class UNetConfig:
-    """Settings of :class:`UNet`; the first three come from the front-end, the data and the head."""
+    """Settings of :class:`UNet`; what it sees comes from the front-end."""
 
-    n_freq: int
-    n_sources: int
-    n_maps: int
-    input: str = "magnitude"
-    """What it sees of the spectrum, see :func:`unmask.nets.blocks.features`."""
+    seen: Seen
     width: float = 1.0
     """Factor on the number of maps of every layer; 1 is the paper's network."""
     dropout: float = 0.5
     """Share of values that training drops after each decoder layer but the last."""
-    power: float = 0.3
-    """Compression of the input ``compressed``."""
 
     def __post_init__(self) -> None:
-        if self.n_freq < 2 or (self.n_freq - 1) % UNIT:
+        if self.seen.n_bins < 1 or self.seen.n_bins % UNIT:
             raise ConfigError(
-                f"backbone: {self.n_freq - 1} bins (n_fft / 2) are no multiple of {UNIT}, as six "
+                f"backbone: {self.seen.n_bins} bins (n_fft / 2) are no multiple of {UNIT}, as six "
                 "layers that halve them need; change n_fft"
             )
         if not self.width * CHANNELS[0] >= 1 or not 0 <= self.dropout < 1:
@@ -50,8 +44,7 @@ class UNet(nn.Module):
     Jansson, Bittner, Montecchio and Weyde (2021), after Jansson et al. (2017). Kernels are 5 x 5
     with stride 2. Encoder: batch normalisation (not in the first layer), leaky rectifier of slope
     0.2. Decoder: batch normalisation, rectifier, dropout; then the output of the encoder layer of
-    that size is put beside. The last layer is bare: what it puts out are raw maps for a mask family
-    to activate. The Nyquist bin shares the maps of its neighbour.
+    that size is put beside. The last layer, which has neither, is the head's.
 
     It remembers nothing and looks both ways: a chunk network. The innermost values stand at the
     frames that are multiples of 64 and see 2 + 4 + ... + 64 = 126 frames to either side. Masks of
@@ -68,10 +61,9 @@ class UNet(nn.Module):
     def __init__(self, config: UNetConfig) -> None:
         super().__init__()
         self.config = config
-        self.features = features(config.input, power=config.power)
         channels = [max(1, round(n * config.width)) for n in CHANNELS]
         pairs = list(pairwise(channels))
-        first = nn.Sequential(_conv(self.features.n_maps, channels[0]), nn.LeakyReLU(0.2))
+        first = nn.Sequential(_conv(config.seen.n_maps, channels[0]), nn.LeakyReLU(0.2))
         deeper = [
             nn.Sequential(_conv(a, b, bias=False), nn.BatchNorm2d(b), nn.LeakyReLU(0.2))
             for a, b in pairs
@@ -87,35 +79,26 @@ class UNet(nn.Module):
             )
             for a, b in reversed(pairs)
         )
-        self.last = _deconv(2 * channels[0], config.n_sources * config.n_maps)
+        self.regions = [
+            Region(n_features=2 * channels[0], n_bins=config.seen.n_bins, readout=_deconv)
+        ]
         # The order of the weights decides that of the maps: a training step takes 15 % less.
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
-    def initial_state(self, batch: int) -> tuple[Tensor, ...]:
+    def initial_state(self, batch: int) -> State:
         """Return the state: none."""
         return ()
 
-    def forward(
-        self, spectrum: Tensor, state: tuple[Tensor, ...] = ()
-    ) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """Return raw maps for every frame of `spectrum`, and no state.
+    def forward(self, x: Tensor, state: State = ()) -> tuple[list[Tensor], State]:
+        """Return the features of half as many frames and bins, and no state.
 
         Parameters
         ----------
-        spectrum : Tensor [shape=(batch, 2, freq, frame)]
-            Real and imaginary part; a full-scale sine has magnitude 1. Frames are a multiple of
-            `unit_frames`.
-        state : tuple
-            Empty.
-
-        Returns
-        -------
-        raw : Tensor [shape=(batch, source, map, freq, frame)]
-            Unconstrained maps.
+        x : Tensor [shape=(batch, map, frame, bin)]
+            What it sees; frames are a multiple of `unit_frames`.
         state : tuple
             Empty.
         """
-        x = self.features(spectrum[:, :, :-1])
         skips = []
         for layer in self.encoder:
             x = layer(x)
@@ -123,11 +106,7 @@ class UNet(nn.Module):
         x = skips.pop()
         for layer in self.decoder:
             x = torch.cat([layer(x), skips.pop()], dim=1)
-        raw = self.last(x)
-        raw = torch.cat([raw, raw[:, :, -1:]], dim=2)
-        batch, _, n_freq, n_frames = raw.shape
-        shape = (batch, self.config.n_sources, self.config.n_maps, n_freq, n_frames)
-        return raw.reshape(shape), ()
+        return [x], ()
 
 
 def _conv(n_in: int, n_out: int, *, bias: bool = True) -> nn.Conv2d:

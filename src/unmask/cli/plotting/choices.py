@@ -10,7 +10,7 @@ from unmask.errors import ConfigError
 
 if TYPE_CHECKING:
     from unmask.masks import Family
-    from unmask.model import Model
+    from unmask.engine.model import Model
     from unmask.stft import STFT
 
 _FIGURES = (".pdf", ".png", ".svg")
@@ -74,7 +74,7 @@ def front_end(n_fft: int | None, hop: int | None, window: str | None) -> "STFT":
 
 def find_model(name: str, threads: int) -> "Model | None":
     """Return the model of this name, or None if it should be a mask family."""
-    from unmask.model import bundled, load_model
+    from unmask.engine.model import bundled, load_model
 
     is_model = name in bundled() or name.endswith(".onnx") or "/" in name
     return load_model(name, threads=threads) if is_model else None
@@ -83,7 +83,7 @@ def find_model(name: str, threads: int) -> "Model | None":
 def find_family(name: str, sample_rate: int) -> "Family":
     """Return the mask family of this name, or say what else there is."""
     from unmask import masks
-    from unmask.model import bundled
+    from unmask.engine.model import bundled
 
     try:
         return masks.get(name, sample_rate=sample_rate)

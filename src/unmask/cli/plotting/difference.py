@@ -13,7 +13,7 @@ from unmask.errors import ConfigError
 if TYPE_CHECKING:
     from unmask._arrays import Array
     from unmask.demonstration import Comparison
-    from unmask.model import Model
+    from unmask.engine.model import Model
     from unmask.plots import FrequencyScale
     from unmask.stft import STFT
 

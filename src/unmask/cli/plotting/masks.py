@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from unmask._arrays import Array
     from unmask.mask_analysis import AppliedMasks, Corrections
     from unmask.masks import Family
-    from unmask.model import Model
+    from unmask.engine.model import Model
     from unmask.plots import FrequencyScale
     from unmask.stft import STFT
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from unmask.errors import ModelError
 
-#: Newest format of the metadata that this version reads.
-FORMAT = 1
+#: Format of the metadata that this version reads and writes, see docs/architecture.md.
+FORMAT = 2
 #: Lowest and highest sample rate that is separated, in Hz.
 SAMPLE_RATES = (8000, 192000)
 
@@ -64,10 +64,8 @@ _FIELDS: Mapping[str, tuple[_Check, str]] = {
     "task": (_is_a(str), "a string"),
     "sample_rate": (_is_int(*SAMPLE_RATES), f"{SAMPLE_RATES[0]} to {SAMPLE_RATES[1]}"),
     "frontend": (_is_a(dict), "an object"),
-    "frontend.kind": (lambda value: value == "stft", "'stft'"),
-    "frontend.n_fft": (_is_int(2, 2**17), "2 to 131072"),
-    "frontend.hop": (_is_int(1, 2**17), "a whole number that divides n_fft"),
-    "frontend.window": (_is_a(str), "the name of a window"),
+    "frontend.kind": (lambda value: value in _FRONTENDS, "'stft' or 'frames'"),
+    "channels": (_is_int(1, 8), "1 to 8"),
     "mask": (_is_a(dict), "an object"),
     "mask.family": (_is_a(str), "the name of a mask family"),
     "mask.options": (_are_options, "an object of numbers"),
@@ -80,8 +78,21 @@ _FIELDS: Mapping[str, tuple[_Check, str]] = {
 }
 
 
+# Kind of front-end -> its other fields, all of them.
+_FRONTENDS: Mapping[str, Mapping[str, tuple[_Check, str]]] = {
+    "stft": {
+        "frontend.n_fft": (_is_int(2, 2**17), "2 to 131072"),
+        "frontend.hop": (_is_int(1, 2**17), "1 to n_fft"),
+        "frontend.window": (_is_a(str), "the name of a window"),
+    },
+    "frames": {
+        "frontend.length": (_is_int(1, 2**17), "1 to 131072"),
+        "frontend.hop": (_is_int(1, 2**17), "1 to length"),
+    },
+}
+
 # What a field is when a file leaves it out.
-_DEFAULTS: Mapping[str, Any] = {"context_frames": 0, "unit_frames": 1}
+_DEFAULTS: Mapping[str, Any] = {"context_frames": 0, "unit_frames": 1, "channels": 1}
 
 
 def parse(text: str, subject: object) -> dict[str, Any]:
@@ -100,7 +111,7 @@ def parse(text: str, subject: object) -> dict[str, Any]:
     Raises
     ------
     ModelError
-        If it is no JSON, of a newer format, or a field is missing or not as it should be.
+        If it is no JSON, of another format, or a field is missing or not as it should be.
     """
     try:
         metadata = json.loads(text)
@@ -109,12 +120,31 @@ def parse(text: str, subject: object) -> dict[str, Any]:
     number: Any = metadata.get("format") if isinstance(metadata, dict) else None
     if not _is_int(1)(number):
         raise ModelError(f"{subject}: metadata has no format number; export it again")
-    if number > FORMAT:
+    if number != FORMAT:
+        remedy = "update unmask" if number > FORMAT else "export it again"
         raise ModelError(
-            f"{subject}: has format {number}, this version reads up to {FORMAT}; update unmask"
+            f"{subject}: has format {number}, this version reads {FORMAT}; {remedy}"
         )
     metadata = {**_DEFAULTS, **metadata}
-    for name, (check, expected) in _FIELDS.items():
+    _check_fields(_FIELDS, metadata, subject)
+    front = metadata["frontend"]
+    fields = _FRONTENDS[front["kind"]]
+    _check_fields(fields, metadata, subject)
+    if unknown := sorted(front.keys() - {name.partition(".")[2] for name in fields} - {"kind"}):
+        raise ModelError(f"{subject}: metadata field frontend has {unknown}; export it again")
+    if metadata["residual"] in metadata["stems"]:
+        raise ModelError(
+            f"{subject}: metadata field residual is {metadata['residual']!r}, which is a stem; "
+            "export it again"
+        )
+    _check_chunks(metadata, subject)
+    return metadata
+
+
+def _check_fields(
+    fields: Mapping[str, tuple[_Check, str]], metadata: Mapping[str, Any], subject: object
+) -> None:
+    for name, (check, expected) in fields.items():
         value: Any = metadata
         for key in name.split("."):
             value = value.get(key)
@@ -123,13 +153,6 @@ def parse(text: str, subject: object) -> dict[str, Any]:
                 f"{subject}: metadata field {name} is {value!r:.80}, expected {expected}; "
                 "export it again"
             )
-    if metadata["residual"] in metadata["stems"]:
-        raise ModelError(
-            f"{subject}: metadata field residual is {metadata['residual']!r}, which is a stem; "
-            "export it again"
-        )
-    _check_chunks(metadata, subject)
-    return metadata
 
 
 def _check_chunks(metadata: Mapping[str, Any], subject: object) -> None:

@@ -12,10 +12,11 @@ import numpy as np
 
 from unmask import masks
 from unmask._arrays import Array
+from unmask.engine.metadata import parse
+from unmask.engine.settings import Settings
+from unmask.engine.stream import Streamer, check_signal, frontend_at
 from unmask.errors import ConfigError, ModelError
-from unmask.metadata import parse
-from unmask.stft import STFT
-from unmask.stream import Streamer, check_signal
+from unmask.frontends import FRONTENDS, STFT, Frames
 
 
 class Model:
@@ -32,10 +33,14 @@ class Model:
         Name of what the stems leave of the mixture.
     sample_rate : int
         Rate in Hz it was trained at; any other from 8000 to 192000 works too.
-    stft : STFT
+    channels : int
+        Channels that it sees at once; 1 if each has its own mask.
+    frontend : STFT or Frames
         Front-end at that rate.
     family : masks.Family
-        What its raw maps mean.
+        Of its masks.
+    masks_outside : bool
+        Whether the network gives masks and the engine applies them; else frames come out of it.
     lookahead : int
         Frames it sees ahead.
     unit : int
@@ -67,20 +72,20 @@ class Model:
         self.stems: tuple[str, ...] = tuple(metadata["stems"])
         self.residual: str = metadata["residual"] or "residual"
         self.sample_rate: int = metadata["sample_rate"]
+        self.channels: int = metadata["channels"]
         self.unit: int = metadata["unit_frames"]
         self.context: int = metadata["context_frames"]
         self.lookahead: int = metadata["lookahead_frames"] or self.context
         self.residual_is_source = self.task == "separate" and metadata["residual"] is not None
-        front = metadata["frontend"]
-        self.stft = STFT(front["n_fft"], front["hop"], front["window"])
+        front = dict(metadata["frontend"])
+        self.frontend: STFT | Frames = FRONTENDS[front.pop("kind")](**front)
+        self.masks_outside = isinstance(self.frontend, STFT)
         mask = metadata["mask"]
         self.family = masks.get(mask["family"], sample_rate=self.sample_rate, **mask["options"])
         self._states = {state["name"]: tuple(state["shape"]) for state in metadata["state"]}
-        self._inputs = ["spectrum", *self._states]
-        following = [f"next_{name}" for name in self._states]
-        self._outputs, self._masked_outputs = ["raw", *following], ["masked", *following]
-        #: Whether the file's graph also applies the masks, see :meth:`masked_step`.
-        self.has_masked = "masked" in {output.name for output in session.get_outputs()}
+        given, made = ("spectrum", "mask") if self.masks_outside else ("frames", "sources")
+        self._inputs = [given, *self._states]
+        self._outputs = [made, *(f"next_{name}" for name in self._states)]
 
     def __repr__(self) -> str:
         return f"<Model {self.name} {self.version}: {', '.join(self.stems)}>"
@@ -94,14 +99,28 @@ class Model:
         """Longest time in seconds that a stream holds samples back."""
         return Streamer(self).latency / self.sample_rate
 
+    def stft_at(self, sample_rate: int) -> STFT:
+        """Return the transform whose bins its masks are for, scaled to a sample rate in Hz.
+
+        Raises
+        ------
+        ConfigError
+            If its front-end is learned.
+        """
+        frontend = frontend_at(self, sample_rate)
+        if isinstance(frontend, STFT):
+            return frontend
+        raise ConfigError(
+            f"model {self.name} has a learned front-end: there is no spectrum to look at masks on"
+        )
+
     def separate(
         self,
         mixture: Array,
         sample_rate: int,
         *,
         residual: bool | None = None,
-        sensitivity: float = 1.0,
-        linked: bool = False,
+        settings: Settings | None = None,
     ) -> dict[str, Array]:
         """Return the stems of a whole recording.
 
@@ -115,10 +134,8 @@ class Model:
         residual : bool
             Also return what the stems leave of the mixture; then all outputs add up to it. When
             left out, :attr:`residual_is_source` decides.
-        sensitivity : float, 0.25 to 4
-            As of :class:`Streamer`: above 1 more is taken out of each stem, below 1 less.
-        linked : bool
-            Give all channels one mask, that of their mean.
+        settings : Settings
+            How masks are used.
 
         Returns
         -------
@@ -127,13 +144,14 @@ class Model:
         Raises
         ------
         ShapeError
-            If `mixture` has other axes, or is not real floating point.
+            If `mixture` has other axes, a number of channels that the model does not take, or is
+            not real floating point.
         SampleRateError
-            If the rate is outside 8000 to 192000 Hz.
+            If the rate is outside 8000 to 192000 Hz, or not that of a learned front-end.
         SignalError
             If a sample is NaN or infinite.
         ConfigError
-            If the model cannot be given this sensitivity.
+            If the model cannot be given these settings.
         """
         mixture = check_signal(mixture)
         streamer = Streamer(
@@ -141,19 +159,18 @@ class Model:
             sample_rate=sample_rate,
             n_channels=mixture.shape[0],
             residual=residual,
-            sensitivity=sensitivity,
-            linked=linked,
+            settings=settings,
         )
         ready, rest = streamer.process(mixture), streamer.flush()
         return {stem: np.concatenate([ready[stem], rest[stem]], axis=-1) for stem in ready}
 
-    def start(self, n_channels: int) -> list[Array]:
-        """Return the state of a stream that begins: zeros, or silence before the first frame."""
+    def start(self, n_signals: int) -> list[Array]:
+        """Return the state of streams that begin: zeros, or silence before the first frame."""
         if self.context:
-            return [np.zeros((n_channels, 2, self.stft.n_freq, self.context), np.float32)]
-        return [np.zeros((n_channels, *shape), np.float32) for shape in self._states.values()]
+            return [np.zeros((n_signals, *self._sizes, self.context), np.float32)]
+        return [np.zeros((n_signals, *shape), np.float32) for shape in self._states.values()]
 
-    def step(self, features: Array, state: list[Array]) -> tuple[Array, list[Array]]:
+    def step(self, x: Array, state: list[Array]) -> tuple[Array, list[Array]]:
         """Run the network over some frames.
 
         A network without memory gets what its context needs from the steps before: it then is as
@@ -161,48 +178,50 @@ class Model:
 
         Parameters
         ----------
-        features : float32 array [shape=(channel, 2, freq, frame)]
-            Real and imaginary part of the spectrum, where a full-scale sine is 1; a multiple of
-            :attr:`unit` frames.
+        x : float32 array [shape=(signal, part, channel, freq, frame) or (signal, channel, sample,
+                frame)]
+            Real and imaginary part of the spectrum, where a full-scale sine is 1; or, with a
+            learned front-end, frames. A multiple of :attr:`unit` frames.
         state : list of float32 arrays
             From :meth:`start` or the step before.
 
         Returns
         -------
-        raw : float32 array [shape=(channel, source, map, freq, frame)]
-            Of the frames up to :attr:`lookahead` before the last; none before the first when there
+        float32 array [shape=(signal, source, part, channel, freq, frame) or (signal, source,
+                channel, sample, frame)]
+            Masks in real parts, see :meth:`unmask.masks.Family.of_parts`, or frames of the sources;
+            of the frames up to :attr:`lookahead` before the last; none before the first when there
             is a context.
         state : list of float32 arrays
         """
-        if self.context:
-            features = np.concatenate([state[0], features], axis=-1)
-            first = max(0, features.shape[-1] - 2 * self.context)
-            # One by one: a chunk is work enough, and the memory is that of one channel.
-            raws = [self._run(x, [])[0] for x in np.split(features, len(features))]
-            raw = np.concatenate([raw[..., self.context : -self.context] for raw in raws])
-            return raw, [features[..., first:].copy()]
-        return self._run(features, state)
+        if not self.context:
+            return self._run(x, state)
+        x = np.concatenate([state[0], x], axis=-1)
+        first = max(0, x.shape[-1] - 2 * self.context)
+        # One by one: a chunk is work enough, and the memory is that of one signal.
+        whole = (self._run(one, [])[0] for one in np.split(x, len(x)))
+        inner = [output[..., self.context : -self.context] for output in whole]
+        return np.concatenate(inner), [x[..., first:].copy()]
 
-    def masked_step(self, features: Array, state: list[Array]) -> tuple[Array, list[Array]]:
-        """Return what :meth:`step` does, masked; only with :attr:`has_masked`.
+    @property
+    def _sizes(self) -> tuple[int, ...]:
+        """What the network is given, without signals and frames."""
+        if isinstance(self.frontend, STFT):
+            return (2, self.channels, self.frontend.n_freq)
+        return (self.channels, self.frontend.length)
 
-        In the graph that costs a hop half of what it costs in NumPy.
+    @property
+    def _made_sizes(self) -> tuple[int, ...]:
+        """What it gives, likewise."""
+        if isinstance(self.frontend, STFT):
+            return (len(self.stems), self.family.n_parts, self.channels, self.frontend.n_freq)
+        return (len(self.stems), self.channels, self.frontend.length)
 
-        Returns
-        -------
-        masked : float32 array [shape=(channel, source, 2, freq, frame)]
-            Real and imaginary part of the masked spectra.
-        state : list of float32 arrays
-        """
-        return self._run(features, state, self._masked_outputs)
-
-    def _run(
-        self, features: Array, state: list[Array], outputs: list[str] | None = None
-    ) -> tuple[Array, list[Array]]:
-        """Call the network: raw maps of exactly these frames, and the state after them."""
-        inputs = dict(zip(self._inputs, [features, *state], strict=True))
-        raw, *state = self._session.run(outputs or self._outputs, inputs)
-        return raw, state
+    def _run(self, x: Array, state: list[Array]) -> tuple[Array, list[Array]]:
+        """Call the network: what it gives for exactly these frames, and the state after them."""
+        inputs = dict(zip(self._inputs, [x, *state], strict=True))
+        output, *state = self._session.run(self._outputs, inputs)
+        return output, state
 
 
 def bundled() -> dict[str, Path]:
@@ -349,32 +368,23 @@ def _check_network(model: Model, path: Path) -> None:
     """Refuse a network whose inputs or outputs are not what the metadata says: run it once."""
     from onnxruntime.capi import onnxruntime_pybind11_state as errors
 
-    n_channels, n_freq = 2, model.stft.n_freq
-    n_frames = model.unit * -(-3 // model.unit)
-    state = model.start(n_channels) if not model.context else []
-    features = np.zeros((n_channels, 2, n_freq, n_frames), np.float32)
+    n_signals, n_frames = 2, model.unit * -(-3 // model.unit)
+    state = model.start(n_signals) if not model.context else []
     try:
-        raw, after = model._run(features, state)
+        output, after = model._run(
+            np.zeros((n_signals, *model._sizes, n_frames), np.float32), state
+        )
     except (errors.Fail, errors.InvalidArgument, errors.RuntimeException, ValueError) as error:
         raise ModelError(
             f"{path}: inputs or outputs do not fit the metadata: {_line(error)}; export it again"
         ) from error
-    shape = (n_channels, len(model.stems), model.family.n_maps, n_freq, n_frames)
-    found = [array.shape for array in (raw, *after)]
-    expected = [shape, *(array.shape for array in state)]
-    if found != expected or raw.dtype != np.float32:
+    found = [array.shape for array in (output, *after)]
+    expected = [(n_signals, *model._made_sizes, n_frames), *(array.shape for array in state)]
+    if found != expected or output.dtype != np.float32:
         raise ModelError(
             f"{path}: outputs have shapes {found}, expected {expected} by the metadata; "
             "export it again"
         )
-    if model.has_masked:
-        masked, _ = model.masked_step(features, state)
-        spectra = (n_channels, len(model.stems), 2, n_freq, n_frames)
-        if masked.shape != spectra or model.lookahead or model.unit > 1:
-            raise ModelError(
-                f"{path}: masked has shape {masked.shape}, expected {spectra}, no look-ahead and "
-                "frames one by one; export it again"
-            )
     if model.lookahead < model.family.context[1]:
         raise ModelError(
             f"{path}: mask family {model.family.name} looks {model.family.context[1]} frames "

@@ -1,7 +1,7 @@
 """Samples of a stream, handed on as a network wants them: at once, or collected to chunks."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
@@ -22,10 +22,12 @@ class Pieces:
     def __init__(self, n_channels: int, n_samples: int) -> None:
         self._n_channels, self._n_samples = n_channels, n_samples
 
-    def push(self, block: Array) -> Iterator[Array]:
-        """Take in `block` (channel, sample) and yield all of it."""
-        for start in range(0, block.shape[1], self._n_samples):
-            yield block[:, start : start + self._n_samples]
+    def push(self, block: Array) -> Iterable[Array]:
+        """Take in `block` (channel, sample) and return all of it."""
+        n_samples, step = block.shape[1], self._n_samples
+        if n_samples <= step:
+            return (block,)
+        return (block[:, start : start + step] for start in range(0, n_samples, step))
 
     def rest(self) -> Array:
         """Return the samples that were not handed on: none."""

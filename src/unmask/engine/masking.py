@@ -1,0 +1,288 @@
+"""Frames in, separated frames out: the network is asked, its masks are used as the settings say.
+
+Inside, spectra and masks lie frame by frame, ``(…, channel, frame, freq)``: what the transforms
+take and give. The rest of the package has frames last.
+"""
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import scipy.fft
+
+from unmask._arrays import Array
+from unmask.engine.settings import Configurable, Settings
+from unmask.frontends import STFT, Frames
+from unmask.masks import sharpen
+
+
+class Network(Configurable, Protocol):
+    """What the engine needs to know of a model: :class:`unmask.Model` is one."""
+
+    sample_rate: int
+    """Rate in Hz that the network was trained at."""
+    frontend: STFT | Frames
+    """Front-end at that rate."""
+    residual_is_source: bool
+    """Whether the residual is a source like the stems."""
+    lookahead: int
+    """Frames that the network sees ahead."""
+    context: int
+    """Frames to either side that a mask depends on; 0 for networks that remember."""
+    unit: int
+    """Frames of a step are a multiple of this."""
+
+    def start(self, n_signals: int) -> list[Array]:
+        """Return the state of streams that begin."""
+
+    def step(self, x: Array, state: list[Array]) -> tuple[Array, list[Array]]:
+        """Return what the network gives for the next frames, and the state after them.
+
+        Frames are the last axis of `x` and of what is returned; those are the next that are not out
+        yet, up to `lookahead` before the last of `x`.
+        """
+
+
+@dataclass(frozen=True)
+class UsedMasks:
+    """Masks that were applied to a few frames, up to the highest bin that model and signal have."""
+
+    masks: Array
+    """(source, channel, freq, frame), or with an axis of components after the sources."""
+    mixture: Array
+    """What they were applied to, (channel, freq, frame); a full-scale sine is 1."""
+    masked: Array
+    """What came of it, (source, channel, freq, frame)."""
+
+
+Listener = Callable[[UsedMasks], None]
+
+
+class Pace:
+    """Asks a network for frames and hands out each once: how late it is, is dealt with here.
+
+    Parameters
+    ----------
+    model : Network
+    n_signals : int
+        Signals that it hears side by side.
+    """
+
+    def __init__(self, model: Network, n_signals: int) -> None:
+        self._model = model
+        self._state = model.start(n_signals)
+        self._n_in = self._n_out = 0
+
+    def ask(self, x: Array, *, last: bool) -> Array:
+        """Return the network's output for the frames that are due, after `x` (..., frame)."""
+        model, n_spare = self._model, 0
+        self._n_in += x.shape[-1]
+        if last:
+            n_spare = -(x.shape[-1] + model.lookahead) % model.unit
+            silence = np.zeros((*x.shape[:-1], model.lookahead + n_spare), np.float32)
+            x = np.concatenate([x, silence], axis=-1)
+        output, self._state = model.step(x, self._state)
+        n_made = output.shape[-1] - n_spare
+        n_due = max(0, self._n_in - self._n_out - (0 if last else model.lookahead))
+        self._n_out += n_due
+        if n_due == output.shape[-1]:
+            return output
+        due: Array = output[..., n_made - n_due : n_made]
+        return due
+
+
+class Masking:
+    """Masks on the bins of a transform.
+
+    Parameters
+    ----------
+    model : Network
+    stft : STFT
+        The model's, at the rate of the stream.
+    n_channels : int
+        Of the stream.
+    n_piece : int
+        Frames that are masked at a time.
+    listener : callable, optional
+        Is told the masks of every frame once they are applied.
+    """
+
+    def __init__(
+        self,
+        model: Network,
+        stft: STFT,
+        n_channels: int,
+        settings: Settings,
+        *,
+        n_piece: int,
+        listener: Listener | None = None,
+    ) -> None:
+        self._model, self._stft, self._n_channels = model, stft, n_channels
+        self.settings, self._n_piece, self._listener = settings, n_piece, listener
+        self._n_freq = model.frontend.n_freq  # type: ignore[union-attr]
+        self._n_known = min(self._n_freq, stft.n_freq)
+        self._past, self._future = model.family.context
+        self._is_single = model.family.n_components == 1
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything, as if new."""
+        is_alone = self._model.channels == 1 and not self.settings.linked
+        self._pace = Pace(self._model, self._n_channels if is_alone else 1)
+        # Spectra that masks to come are applied to, or look back at.
+        self._spectra = self._silence(self._past)
+
+    def advance(self, frames: Array, *, last: bool) -> Iterable[Array]:
+        """Return separated frames (source, channel, frame, sample) that are due after `frames`.
+
+        Parameters
+        ----------
+        frames : array [shape=(channel, frame, sample)]
+            The next ones, windowed.
+        last : bool
+            Whether there are no more.
+        """
+        if not frames.shape[1] and not (last and self._model.lookahead):
+            return ()
+        # SciPy's transform is several times faster than NumPy's for many frames.
+        spectrum = scipy.fft.rfft(frames, overwrite_x=True)
+        parts = self._pace.ask(self._features(spectrum), last=last)
+        if self._spectra.shape[1]:
+            spectrum = np.concatenate([self._spectra, spectrum], axis=1)
+        if last and self._future:
+            spectrum = np.concatenate([spectrum, self._silence(self._future)], axis=1)
+        self._spectra = spectrum
+        n_frames, n_piece = parts.shape[-1], self._n_piece
+        if n_frames <= n_piece:
+            return (self._separated(parts),) if n_frames else ()
+        starts = range(0, n_frames, n_piece)
+        return (self._separated(parts[..., k : k + n_piece]) for k in starts)
+
+    def _separated(self, parts: Array) -> Array:
+        """Return the next frames, masked."""
+        frames: Array = scipy.fft.irfft(self._mask(parts), n=self._stft.n_fft, overwrite_x=True)
+        return frames
+
+    def _silence(self, n_frames: int) -> Array:
+        return np.zeros((self._n_channels, n_frames, self._stft.n_freq), np.complex64)
+
+    def _features(self, spectrum: Array) -> Array:
+        """Return (signal, part, channel, freq, frame) in the network's bins; others are silent."""
+        n_channels, (_, n_frames, n_freq) = self._model.channels, spectrum.shape
+        if self.settings.linked:
+            spectrum = spectrum.mean(axis=0, keepdims=True)
+        if n_channels > len(spectrum):
+            spectrum = np.repeat(spectrum, n_channels, axis=0)
+        # Real and imaginary part are neighbours: one copy moves all to their places.
+        parts = spectrum.view(np.float32).reshape(-1, n_channels, n_frames, n_freq, 2)
+        parts = parts[..., : self._n_freq, :].transpose(0, 4, 1, 3, 2)
+        if n_freq >= self._n_freq:
+            return np.ascontiguousarray(parts)
+        return np.pad(parts, [(0, 0), (0, 0), (0, 0), (0, self._n_freq - n_freq), (0, 0)])
+
+    def _mask(self, parts: Array) -> Array:
+        """Return the masked spectra (source, channel, frame, freq) of the next frames."""
+        n_frames, n_known = parts.shape[-1], self._n_known
+        spectra = self._spectra[:, : self._past + n_frames + self._future]
+        self._spectra = self._spectra[:, n_frames:]
+        masks = self._masks(parts)
+        if self._is_single:
+            mixture = spectra
+            known = masks * spectra[..., :n_known]
+        else:
+            mixture = spectra[:, self._past : self._past + n_frames]
+            known = self._filtered(masks, spectra)
+        if self._listener:
+            self._listener(_used(masks[..., :n_known], mixture[..., :n_known], known))
+        if mixture.shape[-1] == n_known:
+            return known
+        above = self._gain(masks, mixture, known) * mixture[..., n_known:]
+        return np.concatenate([known, above], axis=-1)
+
+    def _masks(self, parts: Array) -> Array:
+        """Return the masks (source, channel, frame, freq) of the network's, as they are used."""
+        # (signal, source, part, channel, freq, frame): signals or channels are a single one
+        if self._model.channels == 1:
+            parts = parts[:, :, :, 0].transpose(1, 2, 0, 4, 3)
+        else:
+            parts = parts[0].swapaxes(-1, -2)
+        if self._is_single:
+            masks = _single(parts[..., : self._n_known])
+        else:
+            masks = self._model.family.of_parts(parts)
+        if masks.shape[-3] > self._n_channels:  # one channel, which the network saw several times
+            masks = masks.mean(axis=-3, keepdims=True)
+        if self.settings.sensitivity != 1:
+            masks = sharpen(masks, self.settings.sensitivity)
+        if masks.shape[-3] < self._n_channels:
+            masks = np.broadcast_to(masks, (*masks.shape[:-3], self._n_channels, *masks.shape[-2:]))
+        return masks
+
+    def _filtered(self, masks: Array, spectra: Array) -> Array:
+        """Return what masks of several components make of `spectra` and the frames around."""
+        n_known, missing = self._n_known, (0, self._n_freq - self._n_known)
+        beside = (self._past, self._future)
+        masks = np.pad(masks, [(0, 0)] * (masks.ndim - 2) + [beside, (0, 0)])
+        spectra = np.pad(spectra[..., :n_known], [(0, 0), (0, 0), missing])
+        masked = self._model.family.apply(masks.swapaxes(-1, -2), spectra.swapaxes(-1, -2))
+        now = slice(self._past, masked.shape[-1] - self._future)
+        return np.ascontiguousarray(masked[..., :n_known, now].swapaxes(-1, -2))
+
+    def _gain(self, masks: Array, mixture: Array, known: Array) -> Array:
+        """Return the factor on bins above the network's, (source, channel, frame, 1)."""
+        if not self.settings.extend:
+            return np.zeros((len(known), 1, 1, 1), np.float32)
+        top = slice(math.floor(self._n_freq * 2 ** (-1 / 3)), self._n_freq)
+        if self._is_single:
+            return _mean(masks[..., top])
+        before, after = _mean(mixture[..., top]), _mean(known[..., top])
+        return np.divide(after, before, out=np.zeros_like(after), where=before > 0)
+
+
+class Decoding:
+    """Frames of a network that has its own encoder and decoder; otherwise as :class:`Masking`."""
+
+    def __init__(self, model: Network, n_channels: int, settings: Settings) -> None:
+        self._model, self._n_channels, self.settings = model, n_channels, settings
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything, as if new."""
+        self._pace = Pace(self._model, self._n_channels if self._model.channels == 1 else 1)
+
+    def advance(self, frames: Array, *, last: bool) -> Iterable[Array]:
+        """Return separated frames (source, channel, frame, sample) that are due after `frames`."""
+        if not frames.shape[1] and not (last and self._model.lookahead):
+            return ()
+        n_seen = self._model.channels
+        frames = frames.swapaxes(-1, -2)
+        if n_seen > len(frames):
+            frames = np.repeat(frames, n_seen, axis=0)
+        found = self._pace.ask(frames.reshape(-1, n_seen, *frames.shape[1:]), last=last)
+        # (signal, source, channel, sample, frame): signals or channels are a single one
+        found = found.transpose(1, 0, 2, 4, 3)
+        found = found.reshape(len(found), -1, *found.shape[3:])
+        if found.shape[1] > self._n_channels:
+            found = found.mean(axis=1, keepdims=True)
+        return (np.ascontiguousarray(found),) if found.shape[2] else ()
+
+
+def _single(parts: Array) -> Array:
+    """Return what :meth:`unmask.masks.Family.of_parts` does for one component, in less time."""
+    if parts.shape[1] == 1:
+        return parts[:, 0]
+    masks = np.empty((len(parts), *parts.shape[2:]), np.complex64)
+    masks.real, masks.imag = parts[:, 0], parts[:, 1]
+    return masks
+
+
+def _used(masks: Array, mixture: Array, masked: Array) -> UsedMasks:
+    """Return copies with frames last, which later frames do not change."""
+    return UsedMasks(*(x.swapaxes(-1, -2).copy() for x in (masks, mixture, masked)))
+
+
+def _mean(x: Array) -> Array:
+    """Return the mean magnitude over frequencies, (..., frame, 1)."""
+    return np.abs(x).mean(axis=-1, keepdims=True)
