@@ -75,8 +75,10 @@ class Recipe:
     def to_dict(self) -> dict[str, Any]:
         """Return the recipe as plain data, in the layout of the TOML file, with every default."""
         plain = asdict(self)
-        for name in ("backbone", "head"):
-            plain[name] |= plain[name].pop("options")
+        plain["backbone"] |= plain["backbone"].pop("options")
+        head = plain["head"]
+        mask = {"family": head.pop("mask"), "options": head.pop("options")}
+        plain["head"] = {"mask": mask, **head}
         plain["data"] = {"kind": plain.pop("data_kind"), **plain["data"]}
         return cast(dict[str, Any], json.loads(json.dumps(plain)))
 
