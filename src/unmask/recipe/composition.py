@@ -40,8 +40,12 @@ class Recipe:
         checks.check_monitor(self.train.monitor, self.data.stems)
         checks.check_head(self.family, self.data, n_freq=self.frontend.stft.n_freq)
         # Building finds what cannot work together; here it takes no memory and draws nothing.
-        with torch.device("meta"):
-            self.system()
+        try:
+            with torch.device("meta"):
+                self.system()
+        except (RuntimeError, TypeError) as error:  # of torch, layers without end
+            why = str(error).partition("\n")[0]
+            raise ConfigError(f"backbone: {dict(self.backbone.options)}: {why}") from error
 
     @property
     def family(self) -> Family:

@@ -93,6 +93,8 @@ def _has_shape(value: Any, hint: Any) -> bool:
         return isinstance(value, Mapping)
     if outer is float:  # true is an int to Python, and inf cannot be written back
         return type(value) in (int, float) and abs(value) <= sys.float_info.max
+    if outer is int:  # of 64 bits, as TOML has it
+        return type(value) is int and abs(value) < 2**63
     return outer is Any or type(value) is outer
 
 
