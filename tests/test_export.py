@@ -22,7 +22,7 @@ TABLES = {
     "licence": "CC0-1.0",
     "frontend": {"n_fft": 128, "hop": 64},
     "backbone": {"kind": "crn", "channels": [8, 12], "hidden": 16, "layers": 2},
-    "head": {"mask": "complex_tanh", "limit": 2.0},
+    "head": {"mask": {"family": "complex_tanh", "options": {"limit": 2.0}}},
     "data": {
         "sample_rate": RATE,
         "seconds": 0.25,
@@ -359,7 +359,7 @@ def test_the_five_files_of_a_song_add_up_to_it(band, tmp_path, rng):
 
 
 def test_a_chunk_network_may_have_masks_that_look_ahead(songs, tmp_path):
-    head = {"mask": "deep_filter", "order": 4, "lookahead": 2}
+    head = {"mask": {"family": "deep_filter", "options": {"order": 4, "lookahead": 2}}}
     export.export([songs("run", "vocals", head=head)], tmp_path / "x.onnx")
     assert load_model(tmp_path / "x.onnx").family.context == (1, 2)
 
@@ -391,7 +391,10 @@ def test_licences_are_kept(songs, tmp_path):
         ({"frontend": {"hop": 64}}, "b: front-end is stft 128/64 hann, that of .*a is stft 128/32"),
         ({"data": {"sample_rate": 16000}}, "b: sample rate is 16000 Hz, that of .*a is 8000 Hz"),
         ({"head": {"mask": "irm1"}}, "b: mask is irm1, that of .*a is complex_tanh"),
-        ({"head": {"limit": 2.0}}, r"b: mask is complex_tanh \(limit = 2.0\), that of"),
+        (
+            {"head": {"mask": {"family": "complex_tanh", "options": {"limit": 2.0}}}},
+            r"b: mask is complex_tanh \(limit = 2.0\), that of",
+        ),
     ],
 )
 def test_runs_that_do_not_fit_are_refused(songs, tmp_path, changes, words):

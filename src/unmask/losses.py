@@ -186,7 +186,9 @@ def parse(kind: str | Mapping[str, float]) -> dict[str, float]:
     {'si_sdr': 1.0, 'complex': 0.5}
     """
     if isinstance(kind, str):
-        terms = [re.fullmatch(r"(?:([0-9.e-]+)\*)?(\w+)", t.strip()) for t in kind.split("+")]
+        terms = [
+            re.fullmatch(r"(?:(\d*\.?\d+(?:e-?\d+)?)\*)?(\w+)", t.strip()) for t in kind.split("+")
+        ]
         if not all(terms):
             raise ConfigError(f"loss: cannot read {kind!r}; write it as 'si_sdr + 0.5*complex'")
         kind = {t[2]: float(t[1] or 1.0) for t in terms if t}

@@ -1,7 +1,7 @@
 """Examples of speech in noise: what a denoiser is trained on."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -29,7 +29,7 @@ class SpeechInNoiseConfig:
 
     sample_rate: int = 16000
     seconds: float = 4.0
-    recordings: tuple[Recordings, ...] = field(default=(), metadata={"entries": Recordings})
+    recordings: tuple[Recordings, ...] = ()
     snr_db: tuple[float, float] = (-5.0, 20.0)
     level_db: tuple[float, float] = (-55.0, -15.0)
     """RMS of the mixture, dB below full scale: wide, so that level does not matter later."""

@@ -27,7 +27,7 @@ class StemMixturesConfig:
     """Stems that the network estimates, in this order."""
     sources: tuple[str, ...] = ("vocals", "drums", "bass", "other")
     """What a mixture is made of; any other stem is taken for ``other``."""
-    tracks: tuple[Tracks, ...] = field(default=(), metadata={"entries": Tracks})
+    tracks: tuple[Tracks, ...] = ()
     coherent_share: float = 0.5
     """Examples that are one song at one time; elsewhere each source is of a track of its own."""
     gain_db: tuple[float, float] = (-6.0, 6.0)

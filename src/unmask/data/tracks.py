@@ -27,7 +27,7 @@ class Tracks(Selection):
     """What the recordings are that the glob finds; left out where it finds songs."""
     rename: Mapping[str, str] = field(default_factory=dict)
     """Stem -> what it is taken for; stems that get one name are summed, the unknown are other."""
-    contains: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    contains: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Stem -> all sources that are in it. It is never used where one of them is a target."""
     lacks: tuple[str, ...] = ()
     """Targets that its songs may be without; others must be there."""

@@ -110,6 +110,12 @@ class Compressed(Family):
     C: float = 0.1
     slope: float = 0.5
 
+    def __post_init__(self) -> None:
+        if not (min(self.K, self.C, self.slope) > 0 and self.slope * self.C > 0):
+            raise ConfigError(
+                f"{self.name}: K = {self.K}, C = {self.C} and slope = {self.slope}, expected > 0"
+            )
+
     @property
     def limit(self) -> float:
         """Largest part that is kept: there ``tanh`` has reached 0.9999."""

@@ -49,6 +49,8 @@ class Consistent(Family):
         parts = self.of.parts(raw)
         xp = namespace(parts)
         n_parts = parts.shape[MAP_AXIS]
-        one = xp.reshape(xp.arange(n_parts, dtype=parts.dtype, device=parts.device) == 0, (-1, 1, 1, 1))
+        one = xp.reshape(
+            xp.arange(n_parts, dtype=parts.dtype, device=parts.device) == 0, (-1, 1, 1, 1)
+        )
         missing = xp.astype(one, parts.dtype) - xp.sum(parts, axis=MAP_AXIS - 1, keepdims=True)
         return parts + missing / parts.shape[MAP_AXIS - 1]

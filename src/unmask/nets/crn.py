@@ -40,10 +40,12 @@ class CRNConfig:
                 f"backbone: {self.n_encoded} bins (n_fine, or n_fft / 2) are no multiple of "
                 f"patch * 2**(layers of channels - 1) = {unit}; change n_fft, patch or channels"
             )
-        if min(self.hidden, self.layers, self.coarse_bands, self.coarse_channels) < 1:
+        sizes = (*self.channels, self.hidden, self.layers, self.coarse_bands, self.coarse_channels)
+        if min(sizes) < 1:
             raise ConfigError(
-                f"backbone: hidden = {self.hidden}, layers = {self.layers}, coarse_bands = "
-                f"{self.coarse_bands} and coarse_channels = {self.coarse_channels}, expected >= 1"
+                f"backbone: channels = {list(self.channels)}, hidden = {self.hidden}, layers = "
+                f"{self.layers}, coarse_bands = {self.coarse_bands} and coarse_channels = "
+                f"{self.coarse_channels}, expected >= 1"
             )
         if not 0 <= self.n_fine <= self.seen.n_bins or self.n_coarse % (2 * self.coarse_bands):
             raise ConfigError(

@@ -5,7 +5,7 @@
     extends = "other.toml"                 what this recipe is a variant of
     [frontend] kind = "stft", n_fft, hop, window
     [backbone] kind = "crn" and the settings of that network
-    [head]     mask = "complex_tanh" and the options of that family
+    [head]     mask = "complex_tanh" or { family = "complex_tanh", options = { limit = 2.0 } }
     [loss]     kind = "si_sdr + 0.5*complex"
     [data]     kind = "speech_in_noise" and how examples are made
     [train]    steps, batch, learning rate, seed

@@ -40,8 +40,12 @@ class Recipe:
         checks.check_monitor(self.train.monitor, self.data.stems)
         checks.check_head(self.family, self.data, n_freq=self.frontend.stft.n_freq)
         # Building finds what cannot work together; here it takes no memory and draws nothing.
-        with torch.device("meta"):
-            self.system()
+        try:
+            with torch.device("meta"):
+                self.system()
+        except (RuntimeError, TypeError) as error:  # of torch, layers without end
+            why = str(error).partition("\n")[0]
+            raise ConfigError(f"backbone: {dict(self.backbone.options)}: {why}") from error
 
     @property
     def family(self) -> Family:
@@ -75,8 +79,10 @@ class Recipe:
     def to_dict(self) -> dict[str, Any]:
         """Return the recipe as plain data, in the layout of the TOML file, with every default."""
         plain = asdict(self)
-        for name in ("backbone", "head"):
-            plain[name] |= plain[name].pop("options")
+        plain["backbone"] |= plain["backbone"].pop("options")
+        head = plain["head"]
+        mask = {"family": head.pop("mask"), "options": head.pop("options")}
+        plain["head"] = {"mask": mask, **head}
         plain["data"] = {"kind": plain.pop("data_kind"), **plain["data"]}
         return cast(dict[str, Any], json.loads(json.dumps(plain)))
 

@@ -1,16 +1,20 @@
 """Recipes from TOML files: one may extend another, values may be set on the command line."""
 
 import tomllib
-from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, fields
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from unmask import masks, nets
+from unmask import masks
 from unmask.data import DATA
 from unmask.errors import ConfigError
+from unmask.masks.consistent import Consistent
+from unmask.nets import NETS
 from unmask.recipe.composition import Recipe
 from unmask.recipe.sections import Backbone, Frontend, Head, Loss, Train
+from unmask.recipe.typed import build, options, refuse_unknown, typed
 
 SECTIONS = ("frontend", "backbone", "head", "loss", "data", "train")
 
@@ -24,8 +28,8 @@ def load(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     Raises
     ------
     ConfigError
-        If a file is missing or no TOML, recipes extend each other in a ring, a key is unknown, or
-        settings cannot work together.
+        If a file is missing or no TOML, recipes extend each other in a ring, a key is unknown, a
+        value is of another type than its field declares, or settings cannot work together.
     """
     tables, chain = _read(path, ())
     for override in overrides:
@@ -42,7 +46,8 @@ def from_dict(tables: Mapping[str, Any], *, subject: str = "recipe") -> Recipe:
     Raises
     ------
     ConfigError
-        If a key is unknown or settings cannot work together; the message begins with `subject`.
+        If a key is unknown, a value is of another type than its field declares, or settings cannot
+        work together; the message begins with `subject`.
     """
     try:
         return _compose(tables)
@@ -62,13 +67,13 @@ def _read(path: Path, above: tuple[Path, ...]) -> tuple[dict[str, Any], tuple[Pa
         raise ConfigError(f"{path}: no such recipe{wanted_by}") from None
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:  # of TOML, of UTF-8, or a name that no file can have
         raise ConfigError(f"{path}: not a TOML file, {error}") from None
     base = tables.pop("extends", None)
     if base is None:
         return tables, (path,)
-    if not isinstance(base, str):
-        raise ConfigError(f'{path}: extends is {base!r}, expected a file, as "unet.toml"')
+    with _within(str(path)):
+        base = typed(base, str, "extends")
     below, chain = _read(path.parent / base, (*above, path))
     return _merge(below, tables), (path, *chain)
 
@@ -101,103 +106,71 @@ def _override(tables: dict[str, Any], override: str) -> None:
 
 
 def _compose(tables: Mapping[str, Any]) -> Recipe:
-    _refuse_unknown("", tables, ["name", "licence", *SECTIONS])
-    sections = {name: tables.get(name, {}) for name in SECTIONS}
-    for name, table in sections.items():
-        if not isinstance(table, Mapping):
-            raise ConfigError(f"{name} is {table!r}, expected a table [{name}]")
-    words = {name: tables[name] for name in ("name", "licence") if name in tables}
-    for name, word in words.items():
-        if not isinstance(word, str):
-            raise ConfigError(f"{name} is {word!r}, expected str")
-    data_kind, data = _data(sections["data"])
-    backbone, head = dict(sections["backbone"]), dict(sections["head"])
-    kind, mask = backbone.pop("kind", Backbone.kind), head.pop("mask", Head.mask)
-    net, family = nets.NETS.get(kind, (Backbone,))[0], masks.FAMILIES.get(_inner(mask), Head())
+    refuse_unknown("", tables, ["name", "licence", *SECTIONS])
+    words = {key: typed(tables[key], str, key) for key in ("name", "licence") if key in tables}
+    tables = {name: typed(tables.get(name, {}), Mapping[str, Any], name) for name in SECTIONS}
+    data_kind, settings = _chosen(DATA, tables["data"], "data", default=Recipe.data_kind)
+    kind, net = _chosen(NETS, tables["backbone"], "backbone", default=Backbone.kind)
+    with _within("data"):
+        data = DATA[data_kind][0](**settings)
     return Recipe(
         **words,
-        frontend=_build(Frontend, sections["frontend"], "[frontend]"),
-        backbone=Backbone(kind=kind, options=_typed(net, backbone, "[backbone]")),
-        head=Head(mask=mask, options=_typed(type(family), head, "[head]")),
-        loss=_build(Loss, sections["loss"], "[loss]"),
+        frontend=_section(Frontend, tables["frontend"], "frontend"),
+        backbone=Backbone(kind=kind, options=net),
+        head=_head(tables["head"], data.sample_rate),
+        loss=_section(Loss, tables["loss"], "loss"),
         data_kind=data_kind,
         data=data,
-        train=_build(Train, sections["train"], "[train]"),
+        train=_section(Train, tables["train"], "train"),
     )
 
 
-def _inner(mask: Any) -> str:
-    """Return the name of the family that the options of a head are for."""
-    return str(mask).rpartition("consistent:")[2]
+@contextmanager
+def _within(key: str) -> Iterator[None]:
+    """Let refusals begin with what they are about."""
+    try:
+        yield
+    except ConfigError as error:
+        start = "" if str(error).startswith(key) else f"{key}: "
+        raise ConfigError(f"{start}{error}") from None
 
 
-def _data(table: Mapping[str, Any]) -> tuple[str, Any]:
-    """Return the kind of data and its settings; lists of tables are settings of their own."""
-    data = dict(table)
-    kind = data.pop("kind", Recipe.data_kind)
-    if kind not in DATA:
-        raise ConfigError(f"[data] kind {kind!r}; there are {sorted(DATA)}")
-    for f in fields(DATA[kind][0]):
-        if "entries" in f.metadata:
-            entries = data.get(f.name, [])
-            if not isinstance(entries, list | tuple):
-                raise ConfigError(f"[data]: {f.name} is {entries!r}, expected [[data.{f.name}]]")
-            data[f.name] = tuple(
-                _build(f.metadata["entries"], entry, f"data.{f.name}") for entry in entries
-            )
-    return kind, _build(DATA[kind][0], data, "[data]")
+def _section(kind: Any, table: Mapping[str, Any], name: str) -> Any:
+    with _within(name):
+        return build(kind, table, name)
 
 
-def _build(kind: Any, table: Any, subject: str) -> Any:
-    """Return the dataclass `kind` of the values in `table`, with types checked against defaults."""
-    if not isinstance(table, Mapping):
-        raise ConfigError(f"{subject}: is {table!r}, expected a table")
-    _refuse_unknown(subject, table, [f.name for f in fields(kind)])
-    values = _typed(kind, table, subject)
-    needed = [f.name for f in fields(kind) if f.default is f.default_factory is MISSING]
-    if not set(needed) <= values.keys():
-        raise ConfigError(f"{subject}: needs {needed}, got {sorted(values)}")
-    return kind(**values)
+def _chosen(
+    kinds: Mapping[str, tuple[Any, Any]], table: Mapping[str, Any], name: str, *, default: str
+) -> tuple[str, dict[str, Any]]:
+    """Return which of `kinds` a section wants, and its values for the settings of that kind."""
+    kind = typed(table.get("kind", default), str, f"{name}.kind")
+    if kind not in kinds:
+        raise ConfigError(f"{name}.kind is {kind!r}; there are {sorted(kinds)}")
+    rest = {key: value for key, value in table.items() if key != "kind"}
+    return kind, options(kinds[kind][0], rest, name)
 
 
-def _refuse_unknown(subject: str, table: Mapping[str, Any], known: Sequence[str]) -> None:
-    if unknown := sorted(table.keys() - set(known)):
-        start = f"{subject}: " if subject else ""
-        raise ConfigError(f"{start}unknown keys {unknown}; there are {sorted(known)}")
+@dataclass(frozen=True, kw_only=True)
+class _Mask:
+    """A mask family in a recipe."""
+
+    family: str
+    options: Mapping[str, Any] = field(default_factory=dict)
 
 
-def _typed(kind: Any, table: Mapping[str, Any], subject: str) -> dict[str, Any]:
-    """Return the values in `table` as `kind` has them by default: lists are frozen, 1 may be 1.0.
-
-    Raises
-    ------
-    ConfigError
-        If a value is of another type than its default.
-    """
-    values = {k: tuple(v) if isinstance(v, list) else v for k, v in table.items()}
-    for f in fields(kind):
-        if f.name not in values or f.default is MISSING or "Mapping" in str(f.type):
-            continue
-        value = _like(f.default, values[f.name])
-        if value is None:
-            wanted = _kind_of(f.default)
-            raise ConfigError(f"{subject}: {f.name} is {table[f.name]!r}, expected {wanted}")
-        values[f.name] = value
-    return values
-
-
-def _like(default: Any, value: Any) -> Any:
-    """Return `value` in the type of `default`, None if it has another."""
-    if isinstance(default, tuple) and isinstance(value, tuple):
-        items = tuple(_like(default[0], item) if default else item for item in value)
-        return None if None in items else items
-    if isinstance(default, float) and type(value) is int:
-        return float(value)
-    return value if type(value) is type(default) else None
-
-
-def _kind_of(default: Any) -> str:
-    """Return what a value should be, in the words of TOML."""
-    if isinstance(default, tuple):
-        return f"list of {_kind_of(default[0])}" if default else "list"
-    return type(default).__name__
+def _head(table: Mapping[str, Any], sample_rate: float) -> Head:
+    """Return the head; its mask is a name, or a table of one and the options of that family."""
+    mask = typed(table.get("mask", Head.mask), str | _Mask, "head.mask")
+    if isinstance(mask, str):
+        mask = _Mask(family=mask)
+    with _within("head.mask"):
+        family = masks.get(mask.family, sample_rate=sample_rate)
+        while isinstance(family, Consistent):
+            family = family.of
+        settings = options(type(family), mask.options, "head.mask.options")
+        masks.get(mask.family, sample_rate=sample_rate, **settings)
+    rest = {key: value for key, value in table.items() if key != "mask"}
+    refuse_unknown("head", rest, sorted({f.name for f in fields(Head)} - {"options"}))
+    head: Head = build(Head, rest, "head")
+    return replace(head, mask=mask.family, options=settings)

@@ -13,6 +13,8 @@ from unmask.stft import STFT
 PRECISIONS = ("32-true", "bf16-mixed")
 #: Forms in which the records are also written, for other programs.
 LOGS = ("csv", "tensorboard")
+#: What becomes of several outputs for one target: there is one alone, or their masks are added.
+GROUPINGS = ("none", "sum")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +29,7 @@ class Frontend:
     def __post_init__(self) -> None:
         if self.kind != "stft":
             raise ConfigError(f"frontend: no kind {self.kind!r}; there is ['stft']")
+        _ = self.stft  # refuses what cannot be inverted
 
     @property
     def stft(self) -> STFT:
@@ -44,10 +47,32 @@ class Backbone:
 
 @dataclass(frozen=True, kw_only=True)
 class Head:
-    """Which mask family turns raw maps into masks, and its options."""
+    """Which mask family turns raw maps into masks, and what makes these maps of features.
+
+    In a file ``mask`` is a name or ``{ family = "complex_tanh", options = { limit = 2.0 } }``.
+    """
 
     mask: str = "complex_tanh"
-    options: Mapping[str, Any] = field(default_factory=dict)
+    """Name of the family."""
+    options: Mapping[str, float] = field(default_factory=dict)
+    """Settings of the family."""
+    depth: int = 1
+    """Layers: 1 is linear."""
+    hidden: int = 0
+    """Width of the layers but the last; 0 is that of the features."""
+    outputs: int = 0
+    """Masks that are estimated; 0 is one for each target."""
+    grouping: str = "none"
+    """How outputs make targets, one of :data:`GROUPINGS`."""
+
+    def __post_init__(self) -> None:
+        if self.depth < 1 or min(self.hidden, self.outputs) < 0:
+            raise ConfigError(
+                f"head: depth = {self.depth}, hidden = {self.hidden} and outputs = {self.outputs}, "
+                "expected depth >= 1 and the others >= 0"
+            )
+        if self.grouping not in GROUPINGS:
+            raise ConfigError(f"head: grouping {self.grouping!r}; there are {list(GROUPINGS)}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,12 +86,10 @@ class Loss:
     """Front-end of the spectral losses, Hann window."""
 
     def __post_init__(self) -> None:
-        if not isinstance(self.kind, str | Mapping):
-            raise ConfigError(f"loss: kind is {self.kind!r}, expected a sum as 'sdr + magnitude'")
         weights = losses.parse(self.kind)
-        numbers = all(isinstance(weight, int | float) for weight in weights.values())
-        if not weights or not numbers or not all(0 < w < math.inf for w in weights.values()):
+        if not weights or not all(0 < weight < math.inf for weight in weights.values()):
             raise ConfigError(f"loss: weights {weights}, expected one or more, each above 0")
+        _ = self.stft  # refuses what cannot be inverted
 
     @property
     def stft(self) -> STFT:
