@@ -8,7 +8,7 @@ last sample is covered as well as any other and every length comes back exactly.
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -83,7 +83,6 @@ class STFT:
     n_fft: int = 2048
     hop: int = 512
     window: str = "hann"
-    kind: ClassVar[str] = "stft"
 
     def __post_init__(self) -> None:
         if self.n_fft < 2 or self.hop < 1 or self.n_fft % self.hop:
@@ -99,21 +98,6 @@ class STFT:
                 f"STFT: window {self.window!r} with n_fft = {self.n_fft} and hop = {self.hop} "
                 "cannot be inverted, some samples are weighted by (nearly) zero; take a smaller hop"
             )
-
-    @property
-    def length(self) -> int:
-        """Samples of a frame."""
-        return self.n_fft
-
-    @property
-    def lead(self) -> int:
-        """Samples of silence before the signal that the first frame begins with."""
-        return self.n_fft // 2
-
-    @property
-    def unit(self) -> float:
-        """Factor on a spectrum that makes the magnitude of a full-scale sine 1."""
-        return 2.0 / float(self.window_values.sum())
 
     @property
     def n_freq(self) -> int:

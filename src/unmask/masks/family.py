@@ -49,19 +49,6 @@ class Family(ABC):
         return 2 if self.is_complex else 1
 
     @property
-    def n_components(self) -> int:
-        return {"deep_filter": getattr(self, "order", 1), "decoupled": 3}.get(self.name, 1)
-
-    @property
-    def n_parts(self) -> int:
-        """Number of real parts of a mask."""
-        return (2 if self.is_complex else 1) * self.n_components
-
-    @property
-    def is_linear(self) -> bool:
-        return True
-
-    @property
     def context(self) -> tuple[int, int]:
         """Frames before and after its own that :meth:`apply` looks at."""
         return 0, 0
