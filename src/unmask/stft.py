@@ -184,9 +184,9 @@ class STFT:
             raise ShapeError("waveform is complex, expected real samples; take its real part")
         xp = namespace(waveform)
         n_frames = self.n_frames(waveform.shape[-1])
-        # Cut into blocks of one hop, frame k is block k and the `overlap` - 1 blocks after it, so all
-        # frames are `overlap` shifted views of the blocks side by side. They are a multiple of the
-        # hop long; what they have more than n_fft samples is cut off.
+        # Cut into blocks of one hop, frame k is block k and the `overlap` - 1 blocks after it, so
+        # all frames are `overlap` shifted views of the blocks side by side. They are whole hops
+        # long; what they have more than n_fft samples is cut off.
         left, n_blocks = self.n_fft // 2, n_frames - 1 + self.overlap
         padded = _pad(waveform, left, n_blocks * self.hop - left - waveform.shape[-1])
         blocks = xp.reshape(padded, (*padded.shape[:-1], n_blocks, self.hop))
@@ -247,8 +247,8 @@ class STFT:
             The samples to analyse, and which samples of their synthesis to keep. What is kept
             covers the signal without overlap; frames have the places of the whole signal's.
         """
-        # Whole hops, so that frames keep their places. A sample that is kept is within half a window
-        # of the centres of its frames, and those are made of samples up to half a window further.
+        # Whole hops, so that frames keep their places. A sample that is kept is within half a
+        # window of the centres of its frames, which are made of samples half a window further.
         step, margin = n_frames * self.hop, (self.overlap + context) * self.hop
         for start in range(0, max(1, n_samples), step):
             stop = min(start + step, n_samples)
