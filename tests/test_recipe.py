@@ -121,7 +121,7 @@ def test_an_override_comes_on_top(path, override, section, name, value):
         ("licence=3", "licence is 3, expected str"),
         ("extends=3", r"unknown keys \['extends'\]"),
         ("frontend.kind=mel", "frontend: no kind 'mel'"),
-        ("frontend.hop=33", "hop: 33 does not divide n_fft"),
+        ("frontend.hop=3300", "hop: 3300 with n_fft"),
         ("backbone.patch=5", "backbone: 32 bins .* no multiple of .* = 10"),
         ("loss.kind=pesq", r"no loss named \['pesq'\]"),
         ("loss.kind={}", r"loss: weights {}, expected one or more, each above 0"),
