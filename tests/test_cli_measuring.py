@@ -83,7 +83,7 @@ def test_gap_prints_cases_and_losses(folder, tmp_path):
     [
         (("oracle", "nowhere"), "nowhere: not a folder"),
         (("oracle", "{song}", "-m", "best"), "no mask family named 'best'"),
-        (("oracle", "{song}", "--hop", "300"), "hop: 300 does not divide n_fft = 2048"),
+        (("oracle", "{song}", "--hop", "3000"), "hop: 3000 with n_fft = 2048"),
         (("gap", "{song}", "-m", "nothing"), "no model named 'nothing'"),
         (("oracle", "{song}", "-m", "irm1", "-o", "{song}/noise.wav"), "noise.wav"),
     ],

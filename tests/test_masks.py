@@ -1,6 +1,7 @@
 """Laws that hold for every family of the registry, and what sets the families apart."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,13 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from unmask import masks
-from unmask.errors import ConfigError, ShapeError
+from unmask.errors import ConfigError, ShapeError, SignalError
 
 PLAIN = [name for name in masks.names() if not masks.get(name).has_components]
 WRAPPED = [
     "hybrid:complex_tanh:2000:irm1",
     "consistent:hybrid:complex_tanh:2000:irm1",
     "hybrid:consistent:complex_tanh:2000:softmax",
+    "hybrid:deep_filter:2000:psm_unit",
+    "hybrid:irm1:2000:decoupled",
+    "hybrid:decoupled:2000:deep_filter",
     *(f"consistent:{name}" for name in PLAIN),
 ]
 NAMES = [*masks.names(), *WRAPPED]
@@ -63,6 +67,7 @@ def test_libraries_agree(name, xp):
 def test_masks_are_made_of_real_parts(name, xp):
     parts = family(name).parts(raw_maps(name, xp))
     assert xp.isdtype(parts.dtype, "real floating")
+    assert parts.shape == (SHAPE[0], family(name).n_parts, *SHAPE[1:])
     again = family(name).of_parts(parts)
     assert np.array_equal(np.asarray(again), np.asarray(family(name).activate(raw_maps(name, xp))))
 
@@ -76,7 +81,7 @@ def test_no_level_breaks_an_ideal_mask(name, level, xp):
     assert bool(xp.all(xp.isfinite(estimate)))
     assert estimate.dtype == xp.complex64
     same = family(name).ideal(*spectra(xp, dtype="complex64"))
-    if name != "decoupled":  # whose last component has the unit of the spectrum
+    if "decoupled" not in name:  # whose last component has the unit of the spectrum
         assert np.allclose(np.asarray(mask), np.asarray(same), rtol=1e-3, atol=1e-3)
 
 
@@ -255,7 +260,30 @@ def test_tanh_mask_is_inside_the_circle_with_the_phase_of_the_raw_output(xp):
 @given(st.floats(-1e30, 1e30), st.floats(-1e30, 1e30))
 def test_tanh_mask_is_inside_the_circle_whatever_the_network_says(re, im):
     raw = np.array([re, im], dtype="float32").reshape(1, 2, 1, 1, 1)
-    assert np.abs(family("complex_tanh").activate(raw)).item() < 1
+    mask = np.abs(family("complex_tanh").activate(raw)).item()
+    assert mask < 1
+    assert mask == pytest.approx(
+        math.tanh(math.hypot(raw[0, 0].item(), raw[0, 1].item())), rel=1e-5
+    )
+
+
+@pytest.mark.parametrize("limit", [0.5, 1.0, 3.0])
+def test_tanh_parts_are_the_mask_of_the_limit(limit, xp):
+    raw = np.array([0.3, -1.2]).reshape(1, 2, 1, 1, 1)
+    parts = masks.get("complex_tanh", limit=limit).parts(xp.asarray(raw))
+    size = math.hypot(0.3, 1.2)
+    expected = raw * limit * math.tanh(size) / size
+    assert np.asarray(parts) == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize(("name", "limit"), [("cirm", 100.0), ("cirm_tanh", 50.0)])
+def test_compressed_masks_are_kept_up_to_their_limit(name, limit):
+    """Where tanh has reached 0.9999; all larger maps, and masks, are taken for it."""
+    assert family(name).limit == limit
+    far = family(name).activate(np.full((1, 2, 1, 1, 1), 1e6)).item()
+    assert far == pytest.approx(limit * (1 + 1j))
+    target = np.full((1, 1, 1, 1), 1e6 * (1 - 1j))
+    assert family(name).ideal(target, np.ones((1, 1, 1)) + 0j).item() == limit * (1 - 1j)
 
 
 @pytest.mark.parametrize("value", [0.0, 1e-30, 1e-20, 1e-4, 0.9e-3, 1.1e-3])
@@ -359,6 +387,133 @@ def test_hybrid_is_each_family_in_its_own_bins(low, high, crossover):
     raw = raw_maps(f"hybrid:{low}:{crossover}:{high}")
     parts = [family(n).activate(raw[:, : family(n).n_maps]) for n in (low, high)]
     assert np.array_equal(hybrid.activate(raw), np.where(below, *parts))
+
+
+@pytest.mark.parametrize(
+    ("low", "high"),
+    [("deep_filter", "psm_unit"), ("complex", "deep_filter"), ("decoupled", "deep_filter")],
+)
+@pytest.mark.parametrize("crossover", [0, 1000, 4000])
+def test_hybrid_applies_components_in_their_own_bins(low, high, crossover, xp):
+    name = f"hybrid:{low}:{crossover}:{high}"
+    hybrid, (targets, mixture) = family(name), spectra(xp)
+    below = (np.arange(SHAPE[2]) * RATE / 2 / (SHAPE[2] - 1) < crossover)[:, None]
+    best = [f.apply(f.ideal(targets, mixture), mixture) for f in (family(low), family(high))]
+    found = hybrid.apply(hybrid.ideal(targets, mixture), mixture)
+    expected = np.where(below, *(np.asarray(x) for x in best))
+    assert np.allclose(np.asarray(found), expected, rtol=0, atol=1e-12)
+    raw = raw_maps(name, xp)
+    made = [
+        f.apply(f.activate(raw[:, : f.n_maps, ...]), mixture) for f in (family(low), family(high))
+    ]
+    found = hybrid.apply(hybrid.activate(raw), mixture)
+    expected = np.where(below, *(np.asarray(x) for x in made))
+    assert np.allclose(np.asarray(found), expected, rtol=0, atol=1e-12)
+
+
+def test_a_hybrid_fills_what_its_narrower_half_has_not_with_zeros():
+    name = "hybrid:decoupled:2000:psm_unit"
+    parts = family(name).parts(raw_maps(name))
+    assert (family(name).n_components, family(name).n_parts, family(name).n_maps) == (3, 6, 4)
+    high = parts[:, :, :, 8:]  # the first bin from 2000 Hz on
+    assert np.array_equal(high[:, 0], family("psm_unit").parts(raw_maps(name)[:, :1])[:, 0, :, 8:])
+    assert not high[:, 1:].any()
+    assert parts[:, :5, :, :8].any(axis=(0, 2, 3, 4)).tolist() == [True, True, True, False, True]
+
+
+def test_a_hybrid_sees_as_many_frames_as_the_half_that_sees_more():
+    late = masks.get("deep_filter", order=3, lookahead=2)
+    both = replace(family("hybrid:deep_filter:2000:psm_unit"), high=late)
+    assert late.context == (0, 2)
+    assert both.context == (4, 2)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_masks_that_say_so_are_linear_in_the_spectrum(name, rng):
+    """Over-separated outputs are grouped by adding their masks."""
+    mask, mixture = family(name).activate(raw_maps(name)), spectra()[1]
+    whole = family(name).apply(mask.sum(axis=0, keepdims=True), mixture)
+    parts = family(name).apply(mask, mixture).sum(axis=0, keepdims=True)
+    assert np.allclose(whole, parts) == family(name).is_linear
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", NAMES)
+def test_masks_of_every_family_pass_its_check(name, dtype, xp):
+    kind = family(name)
+    complex_dtype = {"float32": "complex64", "float64": "complex128"}[dtype]
+    masks.check(kind.ideal(*spectra(xp, dtype=complex_dtype)), kind)
+    for scale in (0.0, 1.0, 1e4):
+        raw = xp.astype(raw_maps(name, xp, scale=scale), getattr(xp, dtype))
+        masks.check(kind.activate(raw), kind)
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("name", NAMES)
+def test_masks_that_are_not_finite_are_refused(name, bad, xp):
+    mask = np.array(family(name).activate(raw_maps(name)))
+    mask[1, ..., 0, 3, 2] = bad
+    with pytest.raises(
+        SignalError, match=r"values NaN or infinite, as .* expected finite"
+    ) as error:
+        masks.check(xp.asarray(mask), family(name))
+    assert f"masks of {name}: " in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+UNLIMITED = {"psm", "complex", "deep_filter"}
+
+
+@pytest.mark.parametrize("name", [n for n in masks.names() if n not in UNLIMITED])
+@pytest.mark.parametrize("low", [True, False])
+def test_masks_out_of_range_are_refused(name, low, xp):
+    """In either half of a hybrid and alone: one value a little, but clearly, out of it."""
+    bad = {"iam": -0.01, "cirm": 100.1, "cirm_tanh": 50.1, "iam_clip2": 2.01}.get(name, 1.01)
+    names = (name, f"hybrid:{name}:2000:complex" if low else f"hybrid:complex:2000:{name}")
+    for kind in (family(n) for n in names):
+        mask = np.array(kind.activate(raw_maps(kind.name)))
+        mask[(0, *[0] * kind.has_components, 1, 0 if low else -1, 0)] = bad
+        with pytest.raises(SignalError, match=rf"masks of {name}: 1 of \d+ values out of range"):
+            masks.check(xp.asarray(mask), kind)
+
+
+def test_checks_know_what_each_kind_of_mask_may_be():
+    ones = np.ones((2, 1, 2, 2))
+    for name, bad, message in (
+        ("ibm_threshold", 0.3, r"as 0\.3 at \(0, 0, 0, 0\), expected \{0, 1\}"),
+        ("irm1", 0.5 + 0.1j, r"expected \[0, 1\]"),
+        ("complex_tanh", 0.8 + 0.8j, r"expected \|M\| < 1"),
+        ("complex_tanh_parts", 0.8 - 1.2j, r"expected parts in \[-1, 1\]"),
+        ("complex_sigmoid_parts", 0.8 - 0.2j, r"expected parts in \[0, 1\]"),
+    ):
+        with pytest.raises(SignalError, match=message):
+            masks.check(bad * ones, family(name))
+    masks.check((0.8 + 0.8j) * ones, family("complex_tanh_parts"))
+    masks.check(-1e6j * ones, family("complex"))
+    masks.check(1.9 * ones, masks.get("complex_tanh", limit=2.0))
+
+
+@pytest.mark.parametrize("name", [n for n in NAMES if family(n).sums_to_one])
+def test_masks_that_lack_a_source_do_not_sum_to_one(name, xp):
+    mask = family(name).activate(raw_maps(name, xp))
+    with pytest.raises(SignalError, match="sums over sources differ from 1 by up to"):
+        masks.check(mask[:2, ...], family(name))
+
+
+def test_a_half_of_a_hybrid_must_sum_to_one_alone():
+    kind = family("hybrid:softmax:2000:irm1")
+    mask = kind.activate(raw_maps(kind.name))
+    masks.check(mask, kind)
+    mask[:, 0, 0, 0] = 0.1
+    with pytest.raises(SignalError, match=r"masks of softmax: sums over .* up to 0\.7, expected 1"):
+        masks.check(mask, kind)
+
+
+def test_masks_of_other_axes_are_refused():
+    with pytest.raises(ShapeError, match="source, channel, freq, frame"):
+        masks.check(np.ones((2, 3, 4)), family("irm1"))
+    with pytest.raises(ShapeError, match="have 2 components, deep_filter has 5"):
+        masks.check(np.ones((1, 2, 1, 3, 4)), family("deep_filter"))
 
 
 @pytest.mark.parametrize("name", PLAIN)
@@ -583,9 +738,10 @@ def test_families_describe_themselves(name):
         (lambda: masks.get("consistent:irm"), "no mask family named 'irm'; there are"),
         (lambda: masks.get("consistent:irm1", limit=2), "it has: power, exponent"),
         (
-            lambda: masks.get("hybrid:deep_filter:60:complex", sample_rate=8000),
-            "cannot be half of a hybrid",
+            lambda: masks.get("consistent:hybrid:deep_filter:60:complex", sample_rate=8000),
+            "'hybrid:deep_filter:60:complex' have several components",
         ),
+        (lambda: masks.get("deep_filter", order=1), "order 1, expected >= 2"),
         (lambda: masks.get("psm", low=0, high=2), r"range \[0, 2\]"),
         (lambda: masks.get("deep_filter", lookahead=5), "lookahead 5, expected 0 to 4"),
         (lambda: masks.threshold(np.ones(2) + 0j), "the mask is complex"),

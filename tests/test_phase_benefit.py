@@ -177,7 +177,7 @@ def test_only_what_is_asked_for_is_scored(stems):
     ("names", "message"),
     [
         ({"real_mask": "irm9"}, "no mask family named 'irm9'"),
-        ({"complex_mask": "deep_filter"}, "several components a bin cannot be half of a hybrid"),
+        ({"complex_mask": "consistent:deep_filter"}, "have several components a bin and no sum"),
     ],
 )
 def test_families_that_cannot_be_halves_are_refused(stems, names, message):

@@ -161,7 +161,7 @@ def test_an_override_comes_on_top(path, override, section, name, value):
         ("licence=3", "licence is 3, expected text"),
         ("extends=3", r"unknown keys \['extends'\]"),
         ("frontend.kind=mel", "frontend: no kind 'mel'"),
-        ("frontend.hop=33", "frontend: hop: 33 does not divide n_fft"),
+        ("frontend.hop=3300", "frontend: hop: 3300 with n_fft"),
         ("backbone.patch=5", "backbone: 32 bins .* no multiple of .* = 10"),
         ("loss.hop=0", "loss: hop: 0 "),
         ("loss.kind='e-*sdr'", "loss: cannot read 'e-[*]sdr'"),

@@ -54,6 +54,13 @@ def griffin_lim(
     Returns
     -------
     array [shape=(..., channel, sample)]
+
+    Raises
+    ------
+    ConfigError
+        If `n_iterations` or `momentum` is out of range.
+    ShapeError
+        If `mags` has too few axes, or its bins and frames are not those of `n_samples`.
     """
     _check(n_iterations, momentum)
     check_axes("channel, freq, frame", mags=mags)
@@ -85,6 +92,13 @@ def misi(mags: Array, mixture: Array, frontend: Frontend, *, n_iterations: int =
     -------
     array [shape=(..., source, channel, sample)]
         Adds up to `mixture` exactly (to rounding).
+
+    Raises
+    ------
+    ConfigError
+        If `n_iterations` is negative.
+    ShapeError
+        If `mags` is not the shape of the mixture's spectrum with a source axis.
     """
     _check(n_iterations, 0.0)
     check_axes("source, channel, freq, frame", mags=mags)

@@ -134,7 +134,7 @@ def phase_benefit(
     sample_rate : int
         In Hz.
     complex_mask, real_mask : str
-        Families with one mask value a bin, by name.
+        Families, by name.
     stft : STFT, optional
         Front-end. Octaves begin at two of its bins: below, windows see no difference.
     only : iterable of str, optional

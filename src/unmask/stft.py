@@ -53,7 +53,7 @@ class STFT:
     n_fft : int
         Length of the window and of the transform in samples; 2048 are 46 ms at 44.1 kHz.
     hop : int
-        Step between frames in samples; divides `n_fft`.
+        Step between frames in samples, at most `n_fft`; it need not divide it.
     window : str
         Name of a periodic window of :func:`scipy.signal.get_window`, or ``"sqrt_"`` and such a name
         (``"sqrt_hann"``).
@@ -61,7 +61,7 @@ class STFT:
     Raises
     ------
     ConfigError
-        If `hop` does not divide `n_fft`, the window is unknown, or window and hop leave samples
+        If `hop` is not from 1 to `n_fft`, the window is unknown, or window and hop leave samples
         that cannot be rebuilt (a Hann window without overlap).
 
     Notes
@@ -85,14 +85,16 @@ class STFT:
     window: str = "hann"
 
     def __post_init__(self) -> None:
-        if self.n_fft < 2 or self.hop < 1 or self.n_fft % self.hop:
+        if self.n_fft < 2 or not 1 <= self.hop <= self.n_fft:
             raise ConfigError(
-                f"hop: {self.hop} does not divide n_fft = {self.n_fft} (>= 2); "
-                "take n_fft / 2, / 4 or / 8"
+                f"hop: {self.hop} with n_fft = {self.n_fft}, expected 1 <= hop <= n_fft and "
+                "n_fft >= 2; take n_fft / 2, / 4 or / 8"
             )
-        # Four windows of signal show both edges and the steady state.
-        envelope = self._envelope(4 * self.n_fft // self.hop)
-        inner = envelope[self.n_fft // 2 : 4 * self.n_fft - self.n_fft // 2]
+        # Four windows of signal show both edges and the steady state. A signal lies between the
+        # centres of its first and its last frame.
+        n_frames = 4 * self.overlap
+        left = self.n_fft // 2
+        inner = self._envelope(n_frames)[left : left + (n_frames - 1) * self.hop]
         if inner.min() < _LEAST_ENVELOPE * inner.max():
             raise ConfigError(
                 f"STFT: window {self.window!r} with n_fft = {self.n_fft} and hop = {self.hop} "
@@ -103,6 +105,16 @@ class STFT:
     def n_freq(self) -> int:
         """Number of frequency bins, from 0 Hz to half the sample rate."""
         return self.n_fft // 2 + 1
+
+    @property
+    def overlap(self) -> int:
+        """Hops that a frame reaches over, ``ceil(n_fft / hop)``."""
+        return -(-self.n_fft // self.hop)
+
+    @property
+    def unit(self) -> float:
+        """Factor ``2 / sum(window)`` that gives the spectrum of a full-scale sine magnitude 1."""
+        return 2.0 / float(self.window_values.sum())
 
     def n_frames(self, n_samples: int) -> int:
         """Return the number of frames of a signal of `n_samples`: ``1 + ceil(n_samples / hop)``."""
@@ -120,15 +132,34 @@ class STFT:
     def scaled(self, ratio: float) -> "STFT":
         """Return the front-end whose bins and frames are as wide at `ratio` times the sample rate.
 
-        The overlap is kept. The hop is the nearest whole number of samples, or one within half a
-        percent of it with small prime factors: a window of 2 x 353 samples takes twice the time
-        of one of 2 x 352.
+        At ratio 1 it is this one. At others the hop is within half a percent of the exact one, or
+        the nearest whole number; `n_fft` is even where that is possible, has small prime factors if
+        it can (a window of 2 x 353 samples takes twice the time of one of 2 x 352), and keeps its
+        ratio to the hop: exactly where the hop divides it, else as well as even numbers allow.
+
+        Raises
+        ------
+        ConfigError
+            If so small a window and hop cannot be inverted.
         """
+        if ratio == 1:
+            return self
         exact = self.hop * ratio
-        near = range(max(1, round(0.995 * exact)), round(1.005 * exact) + 1)
-        quick = [hop for hop in near if _is_smooth(hop)] or [max(1, round(exact))]
-        hop = min(quick, key=lambda hop: abs(hop - exact))
-        return STFT(hop * (self.n_fft // self.hop), hop, self.window)
+        hops = range(max(1, round(0.995 * exact)), max(1, round(1.005 * exact)) + 1)
+
+        def cost(hop: int) -> tuple[bool, bool, float, float]:
+            n_fft = self._n_fft_of(hop)
+            error = abs(n_fft / hop - self.n_fft / self.hop)
+            return n_fft % 2 == 1, not _is_smooth(n_fft), error, abs(hop - exact)
+
+        hop = min(hops, key=cost)
+        return STFT(self._n_fft_of(hop), hop, self.window)
+
+    def _n_fft_of(self, hop: int) -> int:
+        """Return the length of a window that is to another `hop` as this one is to its own."""
+        if self.n_fft % self.hop == 0:
+            return hop * self.overlap
+        return 2 * round(hop * self.n_fft / (2 * self.hop))
 
     def analyze(self, waveform: Array) -> Array:
         """Return the complex spectrum of `waveform`.
@@ -141,19 +172,26 @@ class STFT:
         Returns
         -------
         array [shape=(..., channel, freq, frame)], complex of the same precision
-            Not normalised: a full-scale sine has the magnitude ``sum(window) / 2``.
+            Not normalised: a full-scale sine has the magnitude ``sum(window) / 2``, 1 / `unit`.
+
+        Raises
+        ------
+        ShapeError
+            If there are fewer axes, or the samples are complex.
         """
         check_axes("channel, sample", waveform=waveform)
         if is_complex(waveform):
             raise ShapeError("waveform is complex, expected real samples; take its real part")
         xp = namespace(waveform)
         n_frames = self.n_frames(waveform.shape[-1])
-        left = self.n_fft // 2
-        right = (n_frames - 1) * self.hop + self.n_fft - left - waveform.shape[-1]
-        padded = _pad(waveform, left, right)
-        blocks = xp.reshape(padded, (*padded.shape[:-1], -1, self.hop))
-        overlap = self.n_fft // self.hop
-        frames = xp.concat([blocks[..., k : k + n_frames, :] for k in range(overlap)], axis=-1)
+        # Cut into blocks of one hop, frame k is block k and the `overlap` - 1 blocks after it, so
+        # all frames are `overlap` shifted views of the blocks side by side. They are whole hops
+        # long; what they have more than n_fft samples is cut off.
+        left, n_blocks = self.n_fft // 2, n_frames - 1 + self.overlap
+        padded = _pad(waveform, left, n_blocks * self.hop - left - waveform.shape[-1])
+        blocks = xp.reshape(padded, (*padded.shape[:-1], n_blocks, self.hop))
+        frames = xp.concat([blocks[..., k : k + n_frames, :] for k in range(self.overlap)], axis=-1)
+        frames = frames[..., : self.n_fft]
         return xp.matrix_transpose(xp.fft.rfft(frames * self._window_like(waveform)))
 
     def synthesize(self, spectrum: Array, n_samples: int) -> Array:
@@ -209,7 +247,9 @@ class STFT:
             The samples to analyse, and which samples of their synthesis to keep. What is kept
             covers the signal without overlap; frames have the places of the whole signal's.
         """
-        step, margin = n_frames * self.hop, self.n_fft + context * self.hop
+        # Whole hops, so that frames keep their places. A sample that is kept is within half a
+        # window of the centres of its frames, which are made of samples half a window further.
+        step, margin = n_frames * self.hop, (self.overlap + context) * self.hop
         for start in range(0, max(1, n_samples), step):
             stop = min(start + step, n_samples)
             left = max(0, start - margin)
@@ -220,20 +260,24 @@ class STFT:
 
     def _overlap_add(self, frames: Array) -> Array:
         """Add frames (..., frame, sample) at their places: (..., sample)."""
+        # The other way round than in `analyze`: the k-th hops of all frames, one after another, are
+        # a signal that begins k hops late. The last hop of a window may be short: zeros fill it.
         xp = namespace(frames)
-        overlap = self.n_fft // self.hop
+        frames = _pad(frames, 0, self.overlap * self.hop - self.n_fft)
         total: Array = 0
-        for k in range(overlap):
+        for k in range(self.overlap):
             part = frames[..., k * self.hop : (k + 1) * self.hop]
             flat = xp.reshape(part, (*part.shape[:-2], -1))
-            total = total + _pad(flat, k * self.hop, (overlap - 1 - k) * self.hop)
+            total = total + _pad(flat, k * self.hop, (self.overlap - 1 - k) * self.hop)
         return total
 
     def _envelope(self, n_frames: int) -> Any:
         """Return the sum of squared windows of `n_frames` frames, float64."""
-        overlap = self.n_fft // self.hop
-        squares = (self.window_values**2).reshape(overlap, self.hop)
-        # Block b is covered by the frames b - overlap < k <= b that exist.
+        overlap = self.overlap
+        squares = np.pad(self.window_values**2, (0, overlap * self.hop - self.n_fft))
+        squares = squares.reshape(overlap, self.hop)
+        # Block b is covered by the frames b - overlap < k <= b that exist, by frame k with the hop
+        # b - k of its window: a run of the window's hops, the difference of two running sums.
         sums = np.concatenate([np.zeros((1, self.hop)), np.cumsum(squares, axis=0)])
         block = np.arange(n_frames + overlap - 1)
         first = np.maximum(0, block - n_frames + 1)
@@ -251,6 +295,8 @@ def _is_smooth(n: int) -> bool:
 
 def _pad(x: Array, left: int, right: int) -> Array:
     """Return `x` with zeros before and after its last axis."""
+    if left == right == 0:
+        return x
     xp = namespace(x)
 
     def zeros(n: int) -> Array:

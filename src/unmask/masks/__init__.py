@@ -12,6 +12,7 @@ from unmask.masks.algebra import (
     sharpen,
     threshold,
 )
+from unmask.masks.checking import check
 from unmask.masks.disjoint import Disjointness, disjointness
 from unmask.masks.family import Family
 from unmask.masks.registry import FAMILIES, get, names
@@ -23,6 +24,7 @@ __all__ = [
     "Disjointness",
     "Family",
     "apply",
+    "check",
     "complement",
     "disjointness",
     "downsample",

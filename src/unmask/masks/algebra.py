@@ -72,6 +72,11 @@ def normalise(masks: Array) -> Array:
     Returns
     -------
     array [shape and dtype of `masks`]
+
+    Raises
+    ------
+    ShapeError
+        If there are fewer axes.
     """
     check_axes(_MASK_AXES, masks=masks)
     xp = namespace(masks)
@@ -103,6 +108,11 @@ def share_missing(masks: Array) -> Array:
 
 def threshold(masks: Array, level: float = 0.5) -> Array:
     """Return the binary mask that is 1 where the real mask is at least `level`.
+
+    Raises
+    ------
+    ConfigError
+        If the mask is complex.
 
     Examples
     --------

@@ -1,6 +1,7 @@
 """Families of complex masks: they scale every bin and turn its phase."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -15,6 +16,7 @@ from unmask._arrays import (
     to_complex,
 )
 from unmask.errors import ConfigError
+from unmask.masks.domains import Components, Disk, Domain, Interval, Parts, Plane
 from unmask.masks.family import MAP_AXIS, Family, maps, quotient, sigmoid
 
 
@@ -23,7 +25,7 @@ class Unbounded(Family):
     """``S / X``: exact, the only limit is rounding."""
 
     is_complex: ClassVar[bool] = True
-    values: ClassVar[str] = "complex plane"
+    domain: ClassVar[Domain] = Plane()
 
     def ideal(self, targets: Array, mixture: Array) -> Array:
         """Return the quotient itself."""
@@ -34,13 +36,22 @@ class Unbounded(Family):
         return raw
 
 
+# Maps beyond this, of no network that works, are taken for it: their squares would overflow in
+# single precision. (Dividing by the larger part would do as well, in more nodes of a graph.)
+_HUGE = 1e18
+
+
 @dataclass(frozen=True, kw_only=True)
 class TanhMagnitude(Family):
     """``limit * tanh(|O|) * O / |O|``: bounded in magnitude, free in phase."""
 
     is_complex: ClassVar[bool] = True
-    values: ClassVar[str] = "|M| < {self.limit:g}"
     limit: float = 1.0
+
+    @property
+    def domain(self) -> Domain:
+        """The disk; the ideal mask reaches its edge, the activated one does not."""
+        return Disk(self.limit)
 
     def ideal(self, targets: Array, mixture: Array) -> Array:
         """Return the quotient, drawn back to the disk along its radius (the nearest point)."""
@@ -53,6 +64,7 @@ class TanhMagnitude(Family):
         maps(raw, 2)
         xp = namespace(raw)
         eps = float(xp.finfo(raw.dtype).eps)
+        raw = xp.clip(raw, -_HUGE, _HUGE)
         # Of a magnitude that is never 0, tanh(r) / r is 1 at r = 0, to the last digit.
         mag = xp.linalg.vector_norm(raw, axis=MAP_AXIS, keepdims=True) + eps
         # tanh rounds to 1 from about 9 on; the bound stays strict
@@ -64,7 +76,7 @@ class TanhParts(Family):
     """``tanh`` of the real and of the imaginary part."""
 
     is_complex: ClassVar[bool] = True
-    values: ClassVar[str] = "parts in [-1, 1]"
+    domain: ClassVar[Domain] = Parts(Interval(-1, 1))
 
     def ideal(self, targets: Array, mixture: Array) -> Array:
         """Return the quotient with each part clipped (the nearest point of the square)."""
@@ -80,7 +92,7 @@ class SigmoidParts(Family):
     """``sigmoid`` of the real and of the imaginary part: it cannot turn the phase backwards."""
 
     is_complex: ClassVar[bool] = True
-    values: ClassVar[str] = "parts in [0, 1]"
+    domain: ClassVar[Domain] = Parts(Interval(0, 1))
 
     def ideal(self, targets: Array, mixture: Array) -> Array:
         """Return the quotient with each part clipped (the nearest point of the square)."""
@@ -105,7 +117,6 @@ class Compressed(Family):
     """
 
     is_complex: ClassVar[bool] = True
-    values: ClassVar[str] = "parts in +-{self.limit:g}"
     K: float = 10.0
     C: float = 0.1
     slope: float = 0.5
@@ -121,13 +132,18 @@ class Compressed(Family):
         """Largest part that is kept: there ``tanh`` has reached 0.9999."""
         return 5.0 / (self.slope * self.C)
 
+    @property
+    def domain(self) -> Domain:
+        """Parts up to the limit in size."""
+        return Parts(Interval(-self.limit, self.limit))
+
     def compress(self, mask: Array) -> Array:
         """Return the compressed mask, parts in ``(-K, K)``: the training target."""
-        return _per_part(mask, lambda part: self._compress(part))
+        return _per_part(mask, self._compress)
 
     def decompress(self, mask: Array) -> Array:
         """Return the mask of a compressed one, parts at most :attr:`limit` in size."""
-        return _per_part(mask, lambda part: self._decompress(part))
+        return _per_part(mask, self._decompress)
 
     def ideal(self, targets: Array, mixture: Array) -> Array:
         """Return the quotient with parts clipped to what survives compression."""
@@ -147,7 +163,7 @@ class Compressed(Family):
         return (xp.log1p(inner) - xp.log1p(-inner)) / (2 * self.slope * self.C)
 
 
-def _per_part(mask: Array, function) -> Array:  # type: ignore[no-untyped-def]
+def _per_part(mask: Array, function: Callable[[Array], Array]) -> Array:
     xp = namespace(mask)
     return make_complex(function(xp.real(mask)), function(xp.imag(mask)))
 
@@ -160,9 +176,12 @@ class Decoupled(Family):
     alone of all, depends on the level of the mixture.
     """
 
-    values: ClassVar[str] = "a in [0, 1], any rotation, any b"
+    domain: ClassVar[Domain] = Components(
+        "a in [0, 1], any rotation, any b", (Interval(0, 1), Disk(1), Interval())
+    )
     is_complex: ClassVar[bool] = True
-    has_components: ClassVar[bool] = True
+    is_linear: ClassVar[bool] = False
+    n_components: ClassVar[int] = 3
 
     @property
     def n_maps(self) -> int:
@@ -196,10 +215,6 @@ class Decoupled(Family):
         none = 0 * scale
         return xp.stack([sigmoid(scale), cos, added, none, sin, none], axis=MAP_AXIS)
 
-    def of_parts(self, parts: Array) -> Array:
-        """Return the three components."""
-        return _components(parts, 3)
-
     def apply(self, masks: Array, mixture: Array) -> Array:
         """Return the spectra; a silent bin of the mixture counts as having phase 0."""
         xp = namespace(masks)
@@ -219,17 +234,26 @@ class DeepFilter(Family):
     ``Y(k, n) = sum_l M_l(k, n) X(k, n + lookahead - l)``; components are the taps.
     """
 
-    values: ClassVar[str] = "complex plane, per tap"
+    domain: ClassVar[Domain] = Plane("complex plane, per tap")
     is_complex: ClassVar[bool] = True
-    has_components: ClassVar[bool] = True
     order: int = 5
     lookahead: int = 0
 
     def __post_init__(self) -> None:
+        if self.order < 2:
+            raise ConfigError(
+                f"{self.name}: order {self.order}, expected >= 2; a single tap is the "
+                "family complex"
+            )
         if not 0 <= self.lookahead < self.order:
             raise ConfigError(
                 f"{self.name}: lookahead {self.lookahead}, expected 0 to {self.order - 1}"
             )
+
+    @property
+    def n_components(self) -> int:
+        """The taps."""
+        return self.order
 
     @property
     def n_maps(self) -> int:
@@ -260,10 +284,6 @@ class DeepFilter(Family):
         maps(raw, 2 * self.order)
         return raw
 
-    def of_parts(self, parts: Array) -> Array:
-        """Return the taps."""
-        return _components(parts, self.order)
-
     def apply(self, masks: Array, mixture: Array) -> Array:
         """Return the filtered spectra; frames before the first and after the last are silent."""
         xp = namespace(masks)
@@ -279,10 +299,3 @@ class DeepFilter(Family):
         padded = xp.concat([*before, mixture, *[zeros] * self.lookahead], axis=-1)
         starts = range(self.order - 1, -1, -1)
         return xp.stack([padded[..., s : s + n_frames] for s in starts], axis=SOURCE_AXIS)
-
-
-def _components(parts: Array, n: int) -> Array:
-    """Return `n` complex components of their real parts and their imaginary parts."""
-    found = maps(parts, 2 * n)
-    pairs = zip(found[:n], found[n:], strict=True)
-    return namespace(parts).stack([make_complex(*pair) for pair in pairs], axis=SOURCE_AXIS)

@@ -6,6 +6,7 @@ from typing import ClassVar
 from unmask._arrays import Array, namespace
 from unmask.errors import ConfigError
 from unmask.masks.algebra import share_missing
+from unmask.masks.domains import Domain, Interval, Plane
 from unmask.masks.family import MAP_AXIS, Family
 
 
@@ -19,7 +20,6 @@ class Consistent(Family):
     learn, its mask is 1.
     """
 
-    values: ClassVar[str] = "{self.of.name}, moved to sum to one"
     sums_to_one: ClassVar[bool] = True
     of: Family
 
@@ -31,7 +31,13 @@ class Consistent(Family):
             )
 
     @property
-    def is_complex(self) -> bool:  # type: ignore[override]
+    def domain(self) -> Domain:
+        """Anywhere: moved masks may leave the range of the other family."""
+        text = f"{self.of.name}, moved to sum to one"
+        return Plane(text) if self.is_complex else Interval(text=text)
+
+    @property
+    def is_complex(self) -> bool:
         """Whether the masks of the other family are."""
         return self.of.is_complex
 
@@ -48,9 +54,8 @@ class Consistent(Family):
         """Return the masks of the other family, moved: the real parts to 1, the others to 0."""
         parts = self.of.parts(raw)
         xp = namespace(parts)
-        n_parts = parts.shape[MAP_AXIS]
-        one = xp.reshape(
-            xp.arange(n_parts, dtype=parts.dtype, device=parts.device) == 0, (-1, 1, 1, 1)
-        )
-        missing = xp.astype(one, parts.dtype) - xp.sum(parts, axis=MAP_AXIS - 1, keepdims=True)
+        # What masks must add up to, part by part: (1,) or (1, 0).
+        first = xp.arange(self.n_parts, device=parts.device) == 0
+        one = xp.reshape(xp.astype(first, parts.dtype), (self.n_parts, 1, 1, 1))
+        missing = one - xp.sum(parts, axis=MAP_AXIS - 1, keepdims=True)
         return parts + missing / parts.shape[MAP_AXIS - 1]

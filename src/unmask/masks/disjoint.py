@@ -34,6 +34,11 @@ def disjointness(targets: Array, *, margin_db: float = 0.0) -> Disjointness:
     Disjointness
         Energies are summed over channel, freq and frame. A silent source has NaN.
 
+    Raises
+    ------
+    ShapeError
+        If `targets` have fewer than four axes.
+
     Examples
     --------
     >>> import numpy as np
@@ -57,6 +62,11 @@ def energies(targets: Array, *, margin_db: float = 0.0) -> Array:
     -------
     array [shape=(..., source, 3)], float64
         Energy of the source, energy that its mask keeps of it, and of the others together.
+
+    Raises
+    ------
+    ShapeError
+        If `targets` have fewer than four axes.
     """
     check_axes("source, channel, freq, frame", targets=targets)
     xp = namespace(targets)

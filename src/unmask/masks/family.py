@@ -1,8 +1,9 @@
 """What a mask family is: five questions that everything else asks."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
-from typing import Any, ClassVar
+from typing import Any
 
 from unmask._arrays import (
     SOURCE_AXIS,
@@ -14,9 +15,12 @@ from unmask._arrays import (
 )
 from unmask.errors import ShapeError
 from unmask.masks import algebra
+from unmask.masks.domains import Domain
 
 #: raw network output is ``(..., source, map, channel, freq, frame)``
 MAP_AXIS = -4
+#: masks with components are ``(..., source, component, channel, freq, frame)``
+COMPONENT_AXIS = -4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,14 +38,42 @@ class Family(ABC):
     paper: str
     """Where it is defined."""
 
-    values: ClassVar[str]
-    """Range of the masks, for people; a format string of the family."""
-    is_complex: ClassVar[bool]
-    """Whether masks turn the phase."""
-    sums_to_one: ClassVar[bool] = False
-    """Whether all masks of a mixture sum to one over sources, ideal or activated."""
-    has_components: ClassVar[bool] = False
-    """Whether masks have an axis of components after the sources."""
+    # What a family is, as properties: most say it once for all as a class variable.
+
+    @property
+    @abstractmethod
+    def domain(self) -> Domain:
+        """Where masks lie, ideal or activated."""
+
+    @property
+    @abstractmethod
+    def is_complex(self) -> bool:
+        """Whether masks turn the phase."""
+
+    @property
+    def sums_to_one(self) -> bool:
+        """Whether all masks of a mixture sum to one over sources, ideal or activated."""
+        return False
+
+    @property
+    def is_linear(self) -> bool:
+        """Whether :meth:`apply` is linear in the masks: the mask of a sum is the sum of masks."""
+        return True
+
+    @property
+    def n_components(self) -> int:
+        """Numbers in the mask of a bin; if more than one, on an axis after the sources."""
+        return 1
+
+    @property
+    def has_components(self) -> bool:
+        """Whether masks have an axis of components after the sources."""
+        return self.n_components > 1
+
+    @property
+    def n_parts(self) -> int:
+        """Real numbers in the mask of a bin, see :meth:`parts`."""
+        return self.n_components * (2 if self.is_complex else 1)
 
     @property
     def n_maps(self) -> int:
@@ -59,14 +91,24 @@ class Family(ABC):
 
         Where the mixture is silent they are 0, if the family has no other rule. Shares (ratio,
         binary by argmax, softmax) are taken among all sources in `targets`: give all of them.
+
+        Raises
+        ------
+        ShapeError
+            If `targets` are not spectra of sources of this mixture.
         """
 
     @abstractmethod
     def parts(self, raw: Array) -> Array:
         """Return the activated masks in real numbers, in the place of the maps.
 
-        One part if masks are real, else real parts, then imaginary parts, of every component:
+        The real parts of all components, then, if masks are complex, their imaginary parts:
         ``(..., source, part, channel, freq, frame)``. Differentiable where that exists.
+
+        Raises
+        ------
+        ShapeError
+            If there are not :attr:`n_maps` maps.
         """
 
     def activate(self, raw: Array) -> Array:
@@ -74,11 +116,30 @@ class Family(ABC):
         return self.of_parts(self.parts(raw))
 
     def of_parts(self, parts: Array) -> Array:
-        """Return masks from their :meth:`parts`."""
-        return make_complex(*maps(parts, 2)) if self.is_complex else one_map(parts)
+        """Return masks from their :meth:`parts`.
+
+        Raises
+        ------
+        ShapeError
+            If there are not :attr:`n_parts` parts.
+        """
+        values, n = maps(parts, self.n_parts), self.n_components
+        if self.is_complex:
+            values = [make_complex(*pair) for pair in zip(values[:n], values[n:], strict=True)]
+        return namespace(parts).stack(values, axis=COMPONENT_AXIS) if n > 1 else values[0]
+
+    def halves(self, masks: Array) -> Iterator[tuple["Family", Array]]:
+        """Yield the plain families of which masks are made, with their own masks each."""
+        yield self, masks
 
     def apply(self, masks: Array, mixture: Array) -> Array:
-        """Return the masked spectra, ``(..., source, channel, freq, frame)``."""
+        """Return the masked spectra, ``(..., source, channel, freq, frame)``.
+
+        Raises
+        ------
+        ShapeError
+            If masks and mixture differ in bins or frames.
+        """
         return algebra.apply(masks, mixture)
 
     def describe(self) -> dict[str, Any]:
@@ -86,7 +147,7 @@ class Family(ABC):
         options = {f.name: getattr(self, f.name) for f in fields(self)}
         return {
             "name": options.pop("name"),
-            "values": self.values.format(self=self),
+            "values": str(self.domain),
             "complex": self.is_complex,
             "sums_to_one": self.sums_to_one,
             "n_maps": self.n_maps,

@@ -7,6 +7,7 @@ from typing import ClassVar
 from unmask._arrays import SOURCE_AXIS, Array, clip, namespace, safe_divide
 from unmask.errors import ConfigError
 from unmask.masks.algebra import normalise
+from unmask.masks.domains import Binary, Domain, Interval
 from unmask.masks.family import (
     Family,
     as_map,
@@ -22,7 +23,7 @@ from unmask.masks.family import (
 class BinaryArgmax(Family):
     """1 for the loudest source of a bin, 0 for the others; ties go to the first source."""
 
-    values: ClassVar[str] = "{{0, 1}}"
+    domain: ClassVar[Domain] = Binary()
     is_complex: ClassVar[bool] = False
     sums_to_one: ClassVar[bool] = True
 
@@ -48,7 +49,7 @@ def _one_hot(score: Array) -> Array:
 class BinaryThreshold(Family):
     """1 where ``|S| >= level * |X|``; several sources, or none, may own a bin."""
 
-    values: ClassVar[str] = "{{0, 1}}"
+    domain: ClassVar[Domain] = Binary()
     is_complex: ClassVar[bool] = False
     level: float = 0.5
 
@@ -70,7 +71,7 @@ class BinaryThreshold(Family):
 class Ratio(Family):
     """``(|S|^power / sum_j |S_j|^power)^exponent``, computed without overflow."""
 
-    values: ClassVar[str] = "[0, 1]"
+    domain: ClassVar[Domain] = Interval(0, 1)
     is_complex: ClassVar[bool] = False
     power: float = 1.0
     exponent: float = 1.0
@@ -96,9 +97,13 @@ class Ratio(Family):
 class Amplitude(Family):
     """``|S| / |X|``, clipped to `limit`; more than 1 where sources cancel each other."""
 
-    values: ClassVar[str] = "[0, {self.limit:g}]"
     is_complex: ClassVar[bool] = False
     limit: float = math.inf
+
+    @property
+    def domain(self) -> Domain:
+        """From 0 to the limit."""
+        return Interval(0, self.limit)
 
     def ideal(self, targets: Array, mixture: Array) -> Array:
         """Return the quotient of magnitudes, at most `limit`."""
@@ -121,7 +126,6 @@ class PhaseSensitive(Family):
     The least-squares real mask: no real mask within the same range has a higher SDR.
     """
 
-    values: ClassVar[str] = "[{self.low:g}, {self.high:g}]"
     is_complex: ClassVar[bool] = False
     low: float = -math.inf
     high: float = math.inf
@@ -131,6 +135,11 @@ class PhaseSensitive(Family):
             raise ConfigError(
                 f"{self.name}: range [{self.low}, {self.high}], expected [0, 1], [-1, 1] or none"
             )
+
+    @property
+    def domain(self) -> Domain:
+        """From `low` to `high`."""
+        return Interval(self.low, self.high)
 
     def ideal(self, targets: Array, mixture: Array) -> Array:
         """Return the real part of the quotient, clipped."""
@@ -149,7 +158,7 @@ class PhaseSensitive(Family):
 class Softmax(Family):
     """Real masks >= 0 that sum to one over sources."""
 
-    values: ClassVar[str] = "[0, 1]"
+    domain: ClassVar[Domain] = Interval(0, 1)
     is_complex: ClassVar[bool] = False
     sums_to_one: ClassVar[bool] = True
 

@@ -75,8 +75,8 @@ def get(name: str, *, sample_rate: float | None = None, **options: Any) -> Famil
     ----------
     name : str
         A name of :func:`names`; ``"hybrid:LOW:HZ:HIGH"`` of any two, as in
-        ``"hybrid:complex:6000:irm1"``; or ``"consistent:NAME"`` of any, hybrids included, whose
-        masks sum to one. A half of a hybrid may be consistent.
+        ``"hybrid:complex:6000:irm1"``; or ``"consistent:NAME"`` of any with one mask value a bin,
+        hybrids included, whose masks sum to one. A half of a hybrid may be consistent.
     sample_rate : float, optional
         In Hz; a hybrid needs it to find its crossover, the others ignore it.
     **options

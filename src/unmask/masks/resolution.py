@@ -29,6 +29,13 @@ def downsample(x: Array, factor: int = 2) -> Array:
     Returns
     -------
     array [shape=(..., ceil(freq / factor), frame)]
+
+    Raises
+    ------
+    ShapeError
+        If there are fewer than two axes.
+    ConfigError
+        If `factor` is below 1.
     """
     check_axes("freq, frame", x=x)
     if factor < 1:
@@ -69,6 +76,8 @@ def upsample(
     ------
     ShapeError
         If `x` has not ``ceil(n_freq / factor)`` bins.
+    ConfigError
+        If there is no such interpolation or space.
     """
     check_axes("freq, frame", x=x)
     n_low = x.shape[-2]

@@ -24,6 +24,11 @@ def multichannel_wiener(estimates: Array, mixture: Array, *, n_iterations: int =
     array [shape and dtype of `estimates`]
         Where all estimates are silent the mixture is shared out evenly.
 
+    Raises
+    ------
+    ShapeError
+        If the last three axes differ.
+
     Notes
     -----
     A covariance gets a diagonal of its precision times its trace, the same share for every
