@@ -7,7 +7,7 @@ from unmask import masks
 from unmask.errors import ConfigError
 from unmask.gap import CASES, gap, losses
 from unmask.oracle import Oracle, sum_of
-from unmask.stft import STFT
+from unmask.frontends import STFT
 
 RATE = 8000
 

@@ -11,7 +11,7 @@ torch = pytest.importorskip("torch")
 
 from unmask import losses  # noqa: E402
 from unmask.errors import ConfigError, ShapeError  # noqa: E402
-from unmask.stft import STFT  # noqa: E402
+from unmask.frontends import STFT  # noqa: E402
 
 LOSSES = losses.losses(STFT(64, 32, "hann"))
 SHAPE = (2, 1, 1, 400)

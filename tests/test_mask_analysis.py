@@ -21,7 +21,7 @@ from unmask.mask_analysis import (
     onsets,
 )
 from unmask.oracle import Oracle, sum_of
-from unmask.stft import STFT
+from unmask.frontends import STFT
 
 RATE = 16000
 FRONT = STFT(256, 64, "hann")

@@ -8,7 +8,7 @@ from unmask.errors import ConfigError, SampleRateError, ShapeError
 from unmask.metrics import sdr
 from unmask.oracle import Oracle, bounds, song_disjointness, sum_of
 from unmask.stems import read_stems
-from unmask.stft import STFT
+from unmask.frontends import STFT
 
 SMALL = STFT(256, 64)
 

@@ -3,7 +3,7 @@ import pytest
 
 from unmask.errors import ConfigError, ShapeError
 from unmask.phase import griffin_lim, misi
-from unmask.stft import STFT
+from unmask.frontends import STFT
 
 STFT_ = STFT(256, 64, "sqrt_hann")
 

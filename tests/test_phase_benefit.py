@@ -14,7 +14,7 @@ from unmask.metrics import sdr
 from unmask.octaves import band_sdr, octave_bands
 from unmask.oracle import Oracle, sum_of
 from unmask.phase_benefit import Curve, mean, phase_benefit
-from unmask.stft import STFT
+from unmask.frontends import STFT
 
 RATE = 8000
 FINE = STFT(512, 128, "hann")

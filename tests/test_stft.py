@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from unmask.errors import ConfigError, ShapeError
-from unmask.stft import STFT
+from unmask.frontends import STFT
 
 TOLERANCE = {"float32": 1e-6, "float64": 1e-12}
 SETTINGS = [

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from unmask.bands import Bands
     from unmask.engine import Model, Settings, Streamer, load_model
     from unmask.oracle import Oracle
-    from unmask.stft import STFT
+    from unmask.frontends import STFT
 
 __all__ = [
     "STFT",
@@ -59,7 +59,7 @@ _HOME = {
     "Bands": "bands",
     "Model": "engine",
     "Oracle": "oracle",
-    "STFT": "stft",
+    "STFT": "frontends",
     "Settings": "engine",
     "Streamer": "engine",
     "load_model": "engine",

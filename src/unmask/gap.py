@@ -25,7 +25,7 @@ from unmask.masks import Family
 from unmask.metrics import sdr
 from unmask.octaves import band_sdr, octave_bands
 from unmask.oracle import Oracle, named_sources, sum_of
-from unmask.stft import STFT
+from unmask.frontends import STFT
 
 #: The rows of a report, in the order of the module's docstring.
 CASES = (

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from unmask._arrays import check_same_shape, safe_divide
 from unmask.errors import ConfigError
-from unmask.stft import STFT
+from unmask.frontends import STFT
 
 Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
 

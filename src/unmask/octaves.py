@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from unmask._arrays import Array
-from unmask.stft import STFT
+from unmask.frontends import STFT
 
 _LOWEST_HZ = 62.5
 

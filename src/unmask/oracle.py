@@ -12,7 +12,7 @@ from unmask import masks, metrics
 from unmask._arrays import Array, namespace
 from unmask.errors import ConfigError, SampleRateError, ShapeError
 from unmask.masks.disjoint import energies, of_energies
-from unmask.stft import STFT
+from unmask.frontends import STFT
 
 # What stems leave of the mixture counts as one more source if it is above this, in dB below it.
 _RESIDUAL_FLOOR_DB = -90.0

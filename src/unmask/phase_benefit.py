@@ -17,7 +17,7 @@ from unmask.errors import ConfigError
 from unmask.metrics import sdr
 from unmask.octaves import band_energies, band_sdr, octave_bands
 from unmask.oracle import Oracle, sum_of
-from unmask.stft import STFT
+from unmask.frontends import STFT
 
 #: An octave that holds less of a stem's energy than this is not scored: it is not heard.
 FLOOR_DB = -60.0

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from unmask._arrays import Array
     from unmask.gap import Loss, Score
     from unmask.oracle import Bound
-    from unmask.stft import STFT
+    from unmask.frontends import STFT
 
 
 def _stft_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -96,7 +96,7 @@ def oracle(
     from unmask.masks import names
     from unmask.oracle import song_disjointness
     from unmask.stems import read_stems
-    from unmask.stft import STFT
+    from unmask.frontends import STFT
 
     stft = STFT(n_fft, hop, window)
     stems, sample_rate = read_stems(folder)

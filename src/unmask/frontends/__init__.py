@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from unmask.frontends.frames import Frames
-from unmask.stft import STFT
+from unmask.frontends.stft import STFT
 
 #: Kind, as a model file says it -> front-end; its fields are the other entries.
 FRONTENDS: Mapping[str, Any] = {"stft": STFT, "frames": Frames}

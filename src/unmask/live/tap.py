@@ -7,7 +7,7 @@ import numpy as np
 
 from unmask._arrays import Array
 from unmask.errors import ConfigError, SignalError
-from unmask.stft import STFT
+from unmask.frontends import STFT
 from unmask.engine.stream import Streamer
 
 # Edges of the histogram of times: 1 µs to 100 s, each 1 % above the one before.

@@ -12,7 +12,7 @@ from unmask._arrays import Array, check_same_shape, complex_divide
 from unmask.errors import ConfigError
 from unmask.masks import Family
 from unmask.oracle import named_sources, sum_of
-from unmask.stft import STFT
+from unmask.frontends import STFT
 from unmask.engine.stream import Network, Streamer
 
 _BLOCK_S = 2.0

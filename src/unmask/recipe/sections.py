@@ -7,7 +7,7 @@ from typing import Any
 
 from unmask import losses
 from unmask.errors import ConfigError
-from unmask.stft import STFT
+from unmask.frontends import STFT
 
 #: Ways to keep numbers that a stopped run can take up again; names of Lightning Fabric.
 PRECISIONS = ("32-true", "bf16-mixed")

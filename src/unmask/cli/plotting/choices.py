@@ -11,7 +11,7 @@ from unmask.errors import ConfigError
 if TYPE_CHECKING:
     from unmask.masks import Family
     from unmask.engine.model import Model
-    from unmask.stft import STFT
+    from unmask.frontends import STFT
 
 _FIGURES = (".pdf", ".png", ".svg")
 
@@ -66,7 +66,7 @@ def front_end_options(command: Callable[..., None]) -> Callable[..., None]:
 
 def front_end(n_fft: int | None, hop: int | None, window: str | None) -> "STFT":
     """Return the front-end of oracles."""
-    from unmask.stft import STFT
+    from unmask.frontends import STFT
 
     n_fft = n_fft or 2048
     return STFT(n_fft, hop or n_fft // 4, window or "hann")

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from unmask.demonstration import Comparison
     from unmask.engine.model import Model
     from unmask.plots import FrequencyScale
-    from unmask.stft import STFT
+    from unmask.frontends import STFT
 
 _FRAME_S = 0.04
 
@@ -181,7 +181,7 @@ def _draw(
 
     from unmask.demonstration import PARTS
     from unmask.plots import Plane, spectrogram_figure
-    from unmask.stft import STFT
+    from unmask.frontends import STFT
 
     rate = comparison.sample_rate
     n_fft = 2 ** round(np.log2(_FRAME_S * rate))

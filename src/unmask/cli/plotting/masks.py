@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from unmask.masks import Family
     from unmask.engine.model import Model
     from unmask.plots import FrequencyScale
-    from unmask.stft import STFT
+    from unmask.frontends import STFT
 
 
 @click.command("masks")

@@ -8,7 +8,7 @@ last sample is covered as well as any other and every length comes back exactly.
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -83,6 +83,7 @@ class STFT:
     n_fft: int = 2048
     hop: int = 512
     window: str = "hann"
+    kind: ClassVar[str] = "stft"
 
     def __post_init__(self) -> None:
         if self.n_fft < 2 or not 1 <= self.hop <= self.n_fft:
@@ -110,6 +111,16 @@ class STFT:
     def overlap(self) -> int:
         """Hops that a frame reaches over, ``ceil(n_fft / hop)``."""
         return -(-self.n_fft // self.hop)
+
+    @property
+    def length(self) -> int:
+        """Samples of a frame."""
+        return self.n_fft
+
+    @property
+    def lead(self) -> int:
+        """Samples of silence before the signal that the first frame begins with."""
+        return self.n_fft // 2
 
     @property
     def unit(self) -> float:
