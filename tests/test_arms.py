@@ -55,7 +55,7 @@ def slope(name, loss, scale, songs):
     spectrum = stft.analyze(mixture)
     raw = (scale * noise(3, family.n_maps, *spectrum.shape)).requires_grad_()
     estimate = stft.synthesize(family.apply(family.activate(raw), spectrum), mixture.shape[-1])
-    value = losses.losses(stft)[loss](estimate, target, mixture)
+    value = losses.losses(stft)[loss](estimate, target, mixture).mean()
     assert torch.isfinite(value)
     return torch.autograd.grad(value, raw)[0]
 

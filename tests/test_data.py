@@ -9,7 +9,8 @@ import soundfile
 
 from unmask.data import Recordings, SpeechInNoiseConfig, augment
 from unmask.data.cache import Cache
-from unmask.data.recordings import Pool, find, refuse_test_material, rms
+from unmask.data.example import rms
+from unmask.data.recordings import Pool, find, refuse_test_material
 from unmask.data.speech_in_noise import SpeechInNoise, make
 from unmask.errors import ConfigError
 
@@ -63,7 +64,8 @@ def test_examples_have_the_axes_of_the_house(sets):
     example = sets[0][0]
     assert example["mixture"].shape == (1, 4000)
     assert example["targets"].shape == (1, 1, 4000)
-    assert example["mixture"].dtype == example["targets"].dtype == np.float32
+    assert example["sums"].tolist() == [[1]]
+    assert {array.dtype for array in example.values()} == {np.dtype(np.float32)}
     assert len(sets[0]) == 60
 
 
@@ -90,6 +92,13 @@ def test_some_examples_have_no_noise_and_some_no_speech(root):
     assert 15 <= noise <= 45
 
 
+def test_validation_is_drawn_from_the_seed_that_follows(sets):
+    valid = sets[1]
+    same = SpeechInNoise(CONFIG, valid.speech, valid.noise, seed=4, n_examples=4, plain=True)
+    assert len(valid) == 4
+    assert all(np.array_equal(valid[k]["mixture"], same[k]["mixture"]) for k in range(4))
+
+
 def test_validation_is_plain_speech_in_plain_noise(sets):
     ratios = [snr_db(sets[1][k]) for k in range(4)]
     assert all(-0.01 <= ratio <= 5.01 for ratio in ratios)
@@ -97,7 +106,7 @@ def test_validation_is_plain_speech_in_plain_noise(sets):
 
 def test_speech_that_validates_is_never_trained_on(root):
     found = find(root, SPECS)
-    speech = [{path.name for path, _ in found[f"{part} speech"]} for part in ("train", "valid")]
+    speech = [{path.name for path, _ in found[f"{split} speech"]} for split in ("train", "valid")]
     assert speech[0] | speech[1] == {f"{k}.wav" for k in range(10)}
     assert not speech[0] & speech[1]
     assert all(speech)
@@ -108,7 +117,7 @@ def test_a_file_that_is_added_moves_no_other(root):
     before = find(root, SPECS[:1])
     soundfile.write(root / "speech" / "00.wav", np.ones(10), RATE)
     after = find(root, SPECS[:1])
-    assert all(set(before[part]) <= set(after[part]) for part in before)
+    assert all(set(before[split]) <= set(after[split]) for split in before)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import soundfile
 
 from unmask.data import StemMixturesConfig, Tracks
 from unmask.data.effects import EFFECTS, Variation, apply
-from unmask.data.recordings import rms
+from unmask.data.example import rms
 from unmask.data.stem_mixtures import make
 from unmask.errors import ConfigError, MissingExtraError
 

@@ -1,15 +1,18 @@
 """Mixtures of stems: what is in them, where they come from, what is refused."""
 
 import csv
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import soundfile
+from hypothesis import given
+from hypothesis import strategies as st
 
 from unmask.data import DATA, StemMixturesConfig, Tracks
 from unmask.data.cache import Cache
-from unmask.data.recordings import rms
-from unmask.data.stem_mixtures import make
+from unmask.data.example import known_sums, rms
+from unmask.data.stem_mixtures import StemMixtures, make
 from unmask.data.tracks import Track
 from unmask.errors import AudioFileError, ConfigError, SampleRateError, ShapeError
 
@@ -98,13 +101,29 @@ def test_an_example_depends_on_seed_and_index_alone(root):
     assert np.array_equal(valid[0]["mixture"], other_valid[0]["mixture"])
 
 
+# torch warns of more workers than processors
+@pytest.mark.filterwarnings("ignore:This DataLoader will create")
 @pytest.mark.parametrize("workers", [1, 2])
-def test_workers_change_nothing(root, workers):
+def test_workers_change_nothing(mixed_root, workers):
     loader = pytest.importorskip("torch.utils.data").DataLoader
-    train, _, _ = sets(root, n_examples=12)
-    plain = [batch["mixture"].numpy() for batch in loader(train, batch_size=4)]
-    batches = loader(train, batch_size=4, num_workers=workers)
-    assert np.array_equal(plain, [batch["mixture"].numpy() for batch in batches])
+    train, _, _ = sets(mixed_root, n_examples=12, tracks=(SONG, MIXED, VALID), targets=SOURCES)
+    plain, made = (
+        [
+            {name: array.numpy() for name, array in batch.items()}
+            for batch in loader(train, batch_size=4, num_workers=n)
+        ]
+        for n in (0, workers)
+    )
+    for one, other in zip(plain, made, strict=True):
+        assert all(np.array_equal(one[name], other[name]) for name in one | other)
+
+
+def test_validation_is_drawn_from_the_seed_0_whatever_the_seed(root):
+    _, valid, _ = sets(root, seed=5)
+    same = StemMixtures(valid.config, valid.tracks, seed=0, n_examples=64, plain=True)
+    assert len(valid) == 64
+    for k in (0, 1, 63):
+        assert np.array_equal(valid[k]["mixture"], same[k]["mixture"])
 
 
 def steps(rng, n, every=800):
@@ -313,8 +332,8 @@ def test_a_file_of_several_sources_is_used_where_none_of_them_is_a_target(mixed_
     assert 20 < marks < 80
 
 
-@pytest.mark.parametrize("targets", [("bass",), ("other",), ("vocals", "bass"), ("bass", "other")])
-def test_a_file_of_several_sources_is_kept_away_from_their_targets(mixed_root, targets):
+@pytest.mark.parametrize("targets", [("bass",), ("other",), ("vocals", "bass")])
+def test_a_file_of_targets_and_other_sources_is_kept_away(mixed_root, targets):
     train, _, _ = sets(mixed_root, tracks=(SONG, MIXED, VALID), targets=targets)
     for k in range(100):
         found = levels(train[k]["mixture"][0])
@@ -322,6 +341,98 @@ def test_a_file_of_several_sources_is_kept_away_from_their_targets(mixed_root, t
     mixed = Tracks(glob="mixed/*", contains={"other": ("other", "bass")}, valid_share=1.0)
     with pytest.raises(ConfigError, match=r"no song to validate with in which \["):
         sets(mixed_root, tracks=(SONG, mixed), targets=targets)
+
+
+def check_known(example, targets):
+    """All that an example says of its sources is true of its mixture."""
+    sums = example["sums"]
+    assert (sums.dtype, sums.shape) == (np.float32, (len(targets), len(targets)))
+    assert np.isin(sums, (0, 1)).all()
+    assert (sums.sum(axis=0) == 1).all()
+    assert example["targets"].sum(axis=0) == pytest.approx(example["mixture"], abs=1e-5)
+    for j, row in enumerate(sums):
+        assert not row.any() or row.argmax() == j
+        found = levels(example["targets"][j, 0])
+        names = {name for name, there in zip(targets, row, strict=True) if there}
+        names |= {"guitar"} if names == {"other", "bass"} else set()
+        assert all(found[name] < 1e-4 for name in found.keys() - names)
+
+
+@pytest.mark.parametrize("coherent_share", [0.0, 1.0])
+@pytest.mark.parametrize("targets", [SOURCES, ("other", "drums", "bass", "vocals")])
+def test_a_file_of_several_targets_tells_their_sum(mixed_root, coherent_share, targets):
+    train, _, _ = sets(
+        mixed_root,
+        tracks=(SONG, MIXED, VALID),
+        targets=targets,
+        coherent_share=coherent_share,
+        absent_share=0.0,
+    )
+    together = 0
+    for k in range(100):
+        example = train[k]
+        check_known(example, targets)
+        mixed = levels(example["mixture"][0])["guitar"] > 1e-3
+        expected = np.eye(4)
+        if mixed:
+            first, second = sorted((targets.index("bass"), targets.index("other")))
+            expected[first, second], expected[second, second] = 1, 0
+        assert np.array_equal(example["sums"], expected)
+        assert mixed == (not example["targets"][3 if targets == SOURCES else 2].any())
+        together += mixed
+    assert 20 < together < 80
+
+
+def test_songs_that_tell_sums_validate_where_each_sum_plays(mixed_root):
+    mixed = replace(MIXED, valid_share=1.0)
+    _, valid, facts = sets(mixed_root, tracks=(SONG, mixed), targets=SOURCES)
+    assert facts["valid"]["tracks"] == 2
+    for k in range(10):
+        check_known(valid[k], SOURCES)
+        assert valid[k]["targets"].any((1, 2)).tolist() == [True, True, True, False]
+
+
+def test_an_instrumental_is_the_sum_of_all_but_vocals(root):
+    for song in ("sung/d", "sung/e"):
+        rest = sum(tone(stem) for stem in ("drums", "bass", "other"))
+        write_song(root / song, {"vocals": tone("vocals"), "Instrumental": rest})
+    sung = Tracks(glob="sung/*", contains={"instrumental": ("drums", "bass", "other")})
+    train, _, _ = sets(root, tracks=(sung, SONG, VALID), targets=SOURCES, coherent_share=1.0)
+    rows = {k: train[k]["sums"].sum(axis=1).tolist() for k in range(40)}
+    assert {tuple(row) for row in rows.values()} == {(1, 3, 0, 0), (1, 1, 1, 1)}
+    for k in rows:
+        check_known(train[k], SOURCES)
+    _, valid, _ = sets(root, tracks=(SONG, replace(sung, valid_share=1.0)), targets=("vocals",))
+    assert valid[0]["sums"].tolist() == [[1]]
+    assert levels(valid[0]["targets"][0, 0])["bass"] < 1e-4
+
+
+def test_a_bass_of_its_own_beside_one_inside_other_is_known_with_it_only(root):
+    write_song(root / "mixed/d", {stem: tone(stem) for stem in SOURCES})
+    train, _, _ = sets(
+        root, tracks=(MIXED, SONG, VALID), targets=SOURCES, coherent_share=1.0, gain_db=(0, 0)
+    )
+    seen = [train[k] for k in range(30)]
+    sums = [example for example in seen if example["sums"][2].sum() == 2]
+    assert 0 < len(sums) < 30
+    for example in sums:
+        found = levels(example["targets"][2, 0])
+        assert found["bass"] == pytest.approx(found["other"], rel=1e-2)
+        check_known(example, SOURCES)
+
+
+@given(st.lists(st.sets(st.sampled_from("abcdef"), min_size=1)))
+def test_what_shares_a_part_is_known_together_and_nothing_else_is(contents):
+    sums = known_sums("abcdef", contents)
+    assert (sums.sum(axis=0) == 1).all()
+    assert all((row.argmax() == j and row[j] == 1) or not row.any() for j, row in enumerate(sums))
+    row_of = dict(zip("abcdef", sums.argmax(axis=0), strict=True))
+    linked = {(a, b) for held in contents for a in held for b in held}
+    for _ in range(3):  # as long a chain as there is
+        linked |= {(a, c) for a, b in linked for d, c in linked if b == d}
+    for a in "abcdef":
+        for b in "abcdef":
+            assert (row_of[a] == row_of[b]) == (a == b or (a, b) in linked)
 
 
 def test_the_other_stems_of_such_a_song_are_still_of_use(mixed_root):
@@ -434,6 +545,11 @@ def test_songs_that_others_measure_on_are_refused_by_name(root, name):
     write_song(root / "train" / name, {stem: tone(stem) for stem in SOURCES})
     with pytest.raises(ConfigError, match="is test material of"):
         sets(root)
+
+
+def test_test_material_inside_the_folder_of_a_song_is_refused(root):
+    (root / "train/a/other.wav").rename(root / "train/a/7.Francium other.wav")
+    refuse(root, ConfigError, r"train/a/7\.Francium other\.wav: is test material of Everything")
 
 
 def refuse(root, error, match, **settings):

@@ -13,8 +13,16 @@ from unmask import losses  # noqa: E402
 from unmask.errors import ConfigError, ShapeError  # noqa: E402
 from unmask.frontends import STFT  # noqa: E402
 
-LOSSES = losses.losses(STFT(64, 32, "hann"))
+PER_SOURCE = losses.losses(STFT(64, 32, "hann"))
 SHAPE = (2, 1, 1, 400)
+
+
+def mean(loss):
+    """What a trainer makes of a loss."""
+    return lambda *signals: loss(*signals).mean()
+
+
+LOSSES = {name: mean(loss) for name, loss in PER_SOURCE.items()}
 
 
 @pytest.fixture
@@ -154,7 +162,7 @@ def test_a_silent_target_has_a_bounded_say_in_the_multi_resolution_loss(signals)
 
 @pytest.mark.parametrize(("n_fft", "hop"), [(2, 1), (1764, 441), (882, 441), (1024, 256)])
 def test_any_front_end_has_resolutions_around_it(n_fft, hop):
-    loss = losses.losses(STFT(n_fft, hop, "hann"))["multi_resolution"]
+    loss = mean(losses.losses(STFT(n_fft, hop, "hann"))["multi_resolution"])
     noise = 10 * torch.randn(1, 1, 3000, generator=torch.Generator().manual_seed(0))
     assert loss(0.5 * noise, noise, noise[0]).item() == pytest.approx(0.5 + math.log(2), rel=1e-3)
 
@@ -182,6 +190,70 @@ def test_silence_gives_no_nan_neither_in_value_nor_in_gradient(signals, name, si
     loss.backward()
     assert torch.isfinite(loss)
     assert torch.isfinite(estimate.grad).all()
+
+
+@pytest.fixture
+def scene():
+    """Estimate, target (batch, source, channel, sample) and mixture of sources of unlike level."""
+    generator = torch.Generator().manual_seed(1)
+    levels = torch.tensor([1.0, 0.3, 0.1])[:, None, None]
+    target, error = (levels * torch.randn(4, 3, 2, 400, generator=generator) for _ in range(2))
+    return target + 0.3 * error, target, target.sum(1)
+
+
+@pytest.mark.parametrize("name", losses.NAMES)
+def test_every_source_of_every_example_has_the_loss_it_has_alone(scene, name):
+    estimate, target, mixture = scene
+    values = PER_SOURCE[name](*scene)
+    assert values.shape == (4, 3)
+    for b, j in ((0, 0), (1, 2), (3, 1)):
+        alone = PER_SOURCE[name](estimate[b, j : j + 1], target[b, j : j + 1], mixture[b])
+        torch.testing.assert_close(values[b, j : j + 1], alone, rtol=1e-5, atol=1e-6)
+    channels = [PER_SOURCE[name](*(x[..., c : c + 1, :] for x in scene)) for c in range(2)]
+    torch.testing.assert_close(values, sum(channels) / 2, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", losses.NAMES)
+def test_a_permutation_invariant_loss_is_that_of_the_sources_in_order(scene, name):
+    estimate, target, mixture = (signal.double() for signal in scene)
+    orders = torch.tensor([[2, 0, 1], [0, 1, 2], [1, 0, 2], [2, 1, 0]])
+    shuffled = torch.stack([x[order] for x, order in zip(estimate, orders, strict=True)])
+    ordered, shuffled = estimate.clone().requires_grad_(), shuffled.requires_grad_()
+    expected = PER_SOURCE[name](ordered, target, mixture)
+    found = losses.pit(PER_SOURCE[name])(shuffled, target, mixture)
+    torch.testing.assert_close(found, expected)
+    slopes = [
+        torch.autograd.grad(v.sum(), x)[0] for v, x in ((expected, ordered), (found, shuffled))
+    ]
+    for slope, moved, order in zip(*slopes, orders, strict=True):
+        assert slope.abs().max() > 0
+        torch.testing.assert_close(moved, slope[order])
+
+
+def test_a_permutation_invariant_loss_leaves_out_the_estimates_that_fit_least(scene):
+    _, target, mixture = scene
+    estimate = torch.cat([torch.randn(4, 1, 2, 400), target], 1)
+    assert losses.pit(PER_SOURCE["waveform"])(estimate, target, mixture).max() == 0
+
+
+@pytest.mark.parametrize("name", losses.NAMES)
+def test_mixtures_of_mixtures_are_split_the_way_that_fits_best(scene, name):
+    estimate, target, mixture = (signal.double() for signal in scene)
+    mixtures = torch.stack([target[:, 0] + target[:, 2], target[:, 1]], 1)
+    estimate = estimate.clone().requires_grad_()
+    sums = torch.tensor([[1.0, 0, 1], [0, 1, 0]]).double()
+    expected = PER_SOURCE[name](losses.combine(sums, estimate), mixtures, mixture)
+    found = losses.mixit(PER_SOURCE[name])(estimate, mixtures, mixture)
+    torch.testing.assert_close(found, expected)
+    torch.testing.assert_close(
+        *(torch.autograd.grad(value.sum(), estimate)[0] for value in (found, expected))
+    )
+
+
+def test_the_mean_is_over_the_sums_that_are_known():
+    sums = torch.tensor([[[1.0, 0, 1], [0, 1, 0], [0, 0, 0]], [[1, 0, 0], [0, 1, 0], [0, 0, 1]]])
+    values = torch.tensor([[1.0, 3, math.nan], [1, 3, 8]])
+    assert losses.mean_of_known(values, sums).tolist() == [2, 4]
 
 
 def test_weighted_sdr_teaches_silence_where_plain_sdr_is_mute(signals):

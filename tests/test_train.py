@@ -5,6 +5,7 @@ import itertools
 import json
 import multiprocessing
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -17,13 +18,13 @@ from click.testing import CliRunner  # noqa: E402
 from lightning_fabric import Fabric  # noqa: E402
 from safetensors.torch import save_file  # noqa: E402
 
-from unmask import checkpoint, recipe, train  # noqa: E402
+from unmask import checkpoint, losses, recipe, train  # noqa: E402
 from unmask.cli import main  # noqa: E402
 from unmask.data import DATA  # noqa: E402
 from unmask.errors import ConfigError, ModelError  # noqa: E402
-from unmask.losses import si_sdr_db  # noqa: E402
+from unmask.losses import combine, si_sdr_db  # noqa: E402
 from unmask.train import devices, loop  # noqa: E402
-from unmask.train.validation import validate  # noqa: E402
+from unmask.train.validation import count_active, validate  # noqa: E402
 
 RATE = 8000
 TABLES = {
@@ -464,21 +465,31 @@ def test_weights_that_are_lost_are_noticed_before_they_are_kept(root, tmp_path):
 
 
 class Excerpts(list):
-    """Validation examples (source, sample) of a mixture that is their sum."""
+    """Validation examples (source, sample) of a mixture that is their sum.
+
+    `sums` says for some of them what is known.
+    """
+
+    def __init__(self, sets, sums=()):
+        super().__init__(sets)
+        self.sums = dict(sums)
 
     def __getitem__(self, index):
         targets = torch.tensor(super().__getitem__(index))[:, None]
-        return {"mixture": targets.sum(0), "targets": targets}
+        sums = torch.tensor(self.sums.get(index, np.eye(len(targets)).tolist()))
+        return {"mixture": targets.sum(0), "targets": combine(sums, targets), "sums": sums}
 
 
-def scored(estimate, sets, batch=2):
+def scored(estimate, sets, batch=2, sums=(), stems=("drums", "bass")):
     return validate(
         estimate,
-        lambda estimates, targets, mixture: (estimates - targets).square().mean(),
-        Excerpts(sets),
+        lambda estimates, batch: (
+            (combine(batch["sums"], estimates) - batch["targets"]).square().mean((1, 2, 3))
+        ),
+        Excerpts(sets, sums),
         fabric=Fabric(accelerator="cpu", devices=1),
         batch=batch,
-        stems=["drums", "bass"],
+        stems=stems,
     )
 
 
@@ -515,3 +526,172 @@ def test_the_perfect_estimate_has_a_bounded_score():
     scores = scored(lambda mixture: truth, sets)
     assert (scores["si_sdr_db"], scores["loss"]) == (30, 0)
     assert scores["median_improvement_db"] == pytest.approx(30, abs=1e-4)
+
+
+#: The first stem is known, the others only together.
+TOGETHER = [[1.0, 0, 0], [0, 1, 1], [0, 0, 0]]
+THREE = ("vocals", "drums", "bass")
+
+
+def halves(mixture):
+    """Vocals get half of the mixture, drums and bass a quarter each."""
+    return torch.stack([mixture / 2, mixture / 4, mixture / 4], 1)
+
+
+@pytest.mark.parametrize("batch", [1, 2, 3])
+def test_stems_that_are_known_together_have_a_score_together(batch):
+    a, b, c, none = [4.0, 0, 0, 0], [0, 2.0, 0, 0], [0, 0, 1.0, 0], [0.0] * 4
+    sets = [[a, b, c], [b, c, a], [a, none, none]]
+    scores = scored(halves, sets, batch, {1: TOGETHER, 2: TOGETHER}, THREE)
+    db = lambda ratio: 10 * np.log10(ratio)  # noqa: E731
+    expected = {
+        "vocals": (db(16 / 5) + db(4 / 17) + 30) / 3,
+        "drums": db(4 / 17),
+        "bass": db(1 / 20),
+        "sums": db(17 / 4),
+    }
+    found = {name: scores[f"{name}/si_sdr_db"] for name in expected}
+    assert found == pytest.approx(expected, abs=1e-3)
+    assert scores["si_sdr_db"] == pytest.approx(np.mean([*expected.values()]), abs=1e-3)
+    assert scores["si_sdr_improvement_db"] == pytest.approx(0, abs=1e-4)
+    assert scores["silent"] == 1  # a row of zeros says nothing, not that a stem is silent
+
+
+def test_where_the_sound_of_a_sum_lies_has_no_say_in_a_score(rng):
+    sets = rng.standard_normal((4, 3, 64)).astype(np.float32).tolist()
+    sums = {k: TOGETHER for k in (0, 2, 3)}
+
+    def moved(mixture):
+        estimates = halves(mixture)
+        shift = estimates.flip(-1) * torch.tensor([0.0, 1, -1])[:, None, None]
+        return torch.where(mixture[:, None] == sets_mixture(1), estimates, estimates + shift)
+
+    def sets_mixture(index):
+        return torch.tensor(sets[index]).sum(0)
+
+    assert scored(moved, sets, 2, sums, THREE) == pytest.approx(
+        scored(halves, sets, 2, sums, THREE), abs=1e-4
+    )
+
+
+def test_without_sums_there_is_no_score_of_them(rng):
+    sets = rng.standard_normal((2, 3, 64)).astype(np.float32).tolist()
+    assert not any("sums" in name for name in scored(halves, sets, stems=THREE))
+
+
+def test_a_stem_that_is_never_known_alone_cannot_be_validated():
+    a, b, c = [4.0, 0, 0, 0], [0, 2.0, 0, 0], [0, 0, 1.0, 0]
+    both = Excerpts([[a, b, c], [c, b, a]], {1: TOGETHER})
+    assert count_active(both, THREE) == {"vocals": 2, "drums": 1, "bass": 1}
+    with pytest.raises(
+        ConfigError, match=r"\['drums', 'bass'\] are silent, or known only together"
+    ):
+        count_active(Excerpts(both, {0: TOGETHER, 1: TOGETHER}), THREE)
+
+
+SONGS = ("vocals", "drums", "bass", "other")
+
+
+@pytest.fixture(scope="module")
+def songs(tmp_path_factory):
+    """Songs of four stems; of one of them, only vocals and the rest are known."""
+    root, rng = tmp_path_factory.mktemp("songs"), np.random.default_rng(0)
+    for song in ("apart/a", "valid/b", "sung/c"):
+        stems = {name: 0.1 * rng.standard_normal(2 * RATE) for name in SONGS}
+        if song == "sung/c":
+            stems = {"vocals": stems.pop("vocals"), "instrumental": sum(stems.values())}
+        (root / song).mkdir(parents=True)
+        for name, x in stems.items():
+            soundfile.write(root / song / f"{name}.wav", x, RATE)
+    return root
+
+
+def joint(tracks, loss="complex_l1 + waveform", **settings):
+    made = {
+        **TABLES,
+        "loss": {**TABLES["loss"], "kind": loss},
+        "data": {
+            "kind": "stems",
+            "sample_rate": RATE,
+            "samples": 2000,
+            "targets": SONGS,
+            "silent_share": 0,
+            "valid_examples": 4,
+            "tracks": tracks,
+        },
+        "train": {**TABLES["train"], "steps": 4, "valid_every": 2, **settings},
+    }
+    return recipe.from_dict(made)
+
+
+APART = [{"glob": "apart/*"}, {"glob": "valid/*", "valid_share": 1.0}]
+INSTRUMENTAL = {"glob": "sung/*", "contains": {"instrumental": ["drums", "bass", "other"]}}
+
+
+@pytest.fixture
+def sung(songs, tmp_path):
+    """A trainer, and a batch of coherent excerpts of the song that is known in part."""
+    made = joint([*APART, {**INSTRUMENTAL, "weight": 1e9}])
+    data = replace(made.data, coherent_share=1.0)
+    make = DATA["stems"].make
+    train_set = make(data, songs, tmp_path / "cache", seed=0, n_examples=3)[0]
+    batch = torch.utils.data.default_collate([train_set[k] for k in range(3)])
+    known = torch.tensor([[1.0, 0, 0, 0], [0, 1, 1, 1], [0, 0, 0, 0], [0, 0, 0, 0]])
+    assert (batch["sums"] == known).all()
+    trainer = train.Trainer(Fabric(accelerator="cpu", devices=1), made, tmp_path / "run")
+    return trainer, batch
+
+
+@pytest.mark.parametrize("loss", losses.NAMES)
+def test_a_sum_decides_the_gradients_of_its_stems(sung, loss):
+    trainer, batch = sung
+    trainer.weights = {loss: 1.0}
+    estimates = 0.3 * batch["mixture"][:, None].expand(3, 4, 1, 2000)
+    estimates = (estimates + 0.01 * torch.randn(3, 4, 1, 2000)).requires_grad_()
+    value = trainer._losses(estimates, batch)["loss"]
+    assert value.shape == (3,)
+    (slope,) = torch.autograd.grad(value.sum(), estimates)
+    assert slope[:, 0].abs().amax((-2, -1)).all()
+    assert slope[:, 1].abs().amax((-2, -1)).all()
+    assert torch.equal(slope[:, 1], slope[:, 2])
+    assert torch.equal(slope[:, 1], slope[:, 3])
+
+
+@pytest.mark.parametrize("loss", losses.NAMES)
+def test_the_truth_has_the_least_loss_however_it_is_shared_out_in_a_sum(sung, loss):
+    trainer, batch = sung
+    trainer.weights = {loss: 1.0}
+    rest = batch["targets"][:, 1]
+    pieces = torch.randn(2, *rest.shape, generator=torch.Generator().manual_seed(0))
+    values = []
+    for p, q in ((0 * rest, 0 * rest), (rest, 0 * rest), tuple(rest.std() * pieces)):
+        truth = torch.stack([batch["targets"][:, 0], rest - p - q, p, q], 1)
+        values.append(trainer._losses(truth, batch)["loss"])
+        leaky = truth + 0.1 * batch["mixture"][:, None]
+        assert (trainer._losses(leaky, batch)["loss"] > values[-1] + 1e-5).all()
+    for value in values:
+        torch.testing.assert_close(value, values[0], rtol=1e-4, atol=1e-4)
+
+
+def test_a_joint_network_learns_from_songs_known_in_part_whatever_makes_the_examples(
+    songs, tmp_path
+):
+    held_out = {**INSTRUMENTAL, "valid_share": 1.0}
+    runs = {
+        (workers, seed): train.run(
+            joint([*APART, held_out], workers=workers, seed=seed),
+            tmp_path / f"{workers} {seed}",
+            data_root=songs,
+            cache=tmp_path / "cache",
+        )
+        for workers, seed in ((0, 0), (1, 0), (0, 1))
+    }
+    assert records(runs[0, 0]) == records(runs[1, 0])
+    about = train.read_about(runs[0, 0])
+    assert about["valid_active"]["vocals"] > about["valid_active"]["drums"] > 0
+    scores = [line["valid"] for line in records(runs[0, 0]) if "valid" in line]
+    assert all(np.isfinite([*score.values()]).all() for score in scores)
+    assert {"sums/si_sdr_db", "sums/si_sdr_improvement_db"} <= scores[0].keys()
+    losses = [[line["loss"] for line in records(run) if "loss" in line] for run in runs.values()]
+    assert np.isfinite(losses).all()
+    assert losses[0] != losses[2]

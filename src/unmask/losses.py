@@ -1,10 +1,17 @@
-"""Training losses: ``(estimate, target, mixture) -> scalar``, smaller is better, by name.
+"""Training losses: ``(estimate, target, mixture) -> (..., source)``, smaller is better, by name.
 
 All three are waveforms; `estimate` and `target` are ``(..., source, channel, sample)``, `mixture`
-is ``(..., channel, sample)``. A silent target or estimate gives a finite value and a finite
-gradient. Losses are means over everything but samples, so that no batch size is special.
+is ``(..., channel, sample)``. Every source has a value of its own, a mean over channels; whoever
+trains takes the mean, after another order (:func:`pit`) or other sums (:func:`mixit`) were found.
+A silent target or estimate gives a finite value and a finite gradient.
+
+Raises
+------
+ShapeError
+    Every loss, if `estimate` and `target` differ in shape.
 """
 
+import itertools
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -16,6 +23,7 @@ from torch import Tensor
 from unmask._arrays import check_same_shape, safe_divide
 from unmask.errors import ConfigError
 from unmask.frontends import STFT
+from unmask.metrics.permutation import best_permutation, pairwise
 
 Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
 
@@ -23,6 +31,8 @@ Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
 _FLOOR = 1e-4
 #: Least share of the mixture's norm (-40 dB) that an error is taken relative to.
 _LEAST_SHARE = 0.01
+#: Axes of a spectrum that belong to one source: channel, freq, frame.
+_BINS = (-3, -2, -1)
 
 
 def correlation(estimate: Tensor, target: Tensor) -> Tensor:
@@ -52,7 +62,7 @@ def si_sdr_db(estimate: Tensor, target: Tensor, *, limit_db: float = math.inf) -
 def sdr_loss(estimate: Tensor, target: Tensor, mixture: Tensor) -> Tensor:
     """Return the negative correlation, in [-1, 1] (Choi et al., 2019, unweighted)."""
     check_same_shape(estimate=estimate, target=target)
-    return -correlation(estimate, target).mean()
+    return -correlation(estimate, target).mean(-1)
 
 
 def weighted_sdr_loss(estimate: Tensor, target: Tensor, mixture: Tensor) -> Tensor:
@@ -67,19 +77,19 @@ def weighted_sdr_loss(estimate: Tensor, target: Tensor, mixture: Tensor) -> Tens
     share: Tensor = safe_divide(target_energy, target_energy + noise_energy, fill=0.0)
     return -(
         share * correlation(estimate, target) + (1 - share) * correlation(residual, noise)
-    ).mean()
+    ).mean(-1)
 
 
 def si_sdr_loss(estimate: Tensor, target: Tensor, mixture: Tensor, *, limit_db: float) -> Tensor:
     """Return the negative SI-SDR in dB, at least ``-limit_db``."""
     check_same_shape(estimate=estimate, target=target)
-    return -si_sdr_db(estimate, target, limit_db=limit_db).mean()
+    return -si_sdr_db(estimate, target, limit_db=limit_db).mean(-1)
 
 
 def waveform_loss(estimate: Tensor, target: Tensor, mixture: Tensor) -> Tensor:
     """Return the mean absolute difference of the samples."""
     check_same_shape(estimate=estimate, target=target)
-    return (estimate - target).abs().mean()
+    return (estimate - target).abs().mean((-2, -1))
 
 
 def magnitude_loss(estimate: Tensor, target: Tensor, mixture: Tensor, *, stft: STFT) -> Tensor:
@@ -89,7 +99,8 @@ def magnitude_loss(estimate: Tensor, target: Tensor, mixture: Tensor, *, stft: S
     masked magnitudes before synthesis, which overlapping frames may change.
     """
     check_same_shape(estimate=estimate, target=target)
-    return (_spectrum(estimate, stft).abs() - _spectrum(target, stft).abs()).abs().mean()
+    difference = _spectrum(estimate, stft).abs() - _spectrum(target, stft).abs()
+    return difference.abs().mean(_BINS)
 
 
 def complex_loss(
@@ -106,7 +117,7 @@ def complex_loss(
     gains = [mag.clamp_min(_FLOOR) ** (power - 1) for mag in mags]
     rotated = torch.view_as_real(pair[0] * gains[0] - pair[1] * gains[1]).square().sum(-1)
     straight = (mags[0] * gains[0] - mags[1] * gains[1]).square()
-    return (0.3 * rotated + 0.7 * straight).mean()
+    return (0.3 * rotated + 0.7 * straight).mean(_BINS)
 
 
 def complex_l1_loss(estimate: Tensor, target: Tensor, mixture: Tensor, *, stft: STFT) -> Tensor:
@@ -116,7 +127,7 @@ def complex_l1_loss(estimate: Tensor, target: Tensor, mixture: Tensor, *, stft: 
     """
     check_same_shape(estimate=estimate, target=target)
     difference = _spectrum(estimate, stft) - _spectrum(target, stft)
-    return torch.view_as_real(difference).abs().mean()
+    return torch.view_as_real(difference).abs().mean(-1).mean(_BINS)
 
 
 def multi_resolution_loss(
@@ -139,20 +150,96 @@ def multi_resolution_loss(
         reference = torch.maximum(own, _LEAST_SHARE * whole)
         convergence = safe_divide(error, reference, fill=0.0)
         logs = [mag.clamp_min(_FLOOR).log() for mag in mags[:2]]
-        distances.append(convergence.mean() + (logs[0] - logs[1]).abs().mean())
-    return torch.stack(distances).mean()
+        distances.append(convergence.mean(-1) + (logs[0] - logs[1]).abs().mean(_BINS))
+    return torch.stack(distances).mean(0)
 
 
 def _resolutions(stft: STFT) -> list[STFT]:
     """Return `stft` with windows half as long, as long and twice as long, of the same overlap."""
     hops = (-(-stft.hop // 2), stft.hop, 2 * stft.hop)
-    return [STFT(hop * (stft.n_fft // stft.hop), hop, stft.window) for hop in hops]
+    return [STFT(round(stft.n_fft * hop / stft.hop), hop, stft.window) for hop in hops]
 
 
 def _spectrum(waveform: Tensor, stft: STFT) -> Tensor:
     """Return the spectrum in units in which a full-scale sine has magnitude 1."""
     spectrum: Tensor = stft.analyze(waveform) * (2.0 / float(stft.window_values.sum()))
     return spectrum
+
+
+def combine(sums: Tensor, signals: Tensor) -> Tensor:
+    """Return sums of signals.
+
+    Parameters
+    ----------
+    sums : Tensor [shape=(..., sum, source)]
+        What each is made of: 1 for what is in it, 0 for the others.
+    signals : Tensor [shape=(..., source, channel, sample)]
+
+    Returns
+    -------
+    Tensor [shape=(..., sum, channel, sample)]
+    """
+    return torch.einsum("...ij,...jcn->...icn", sums, signals)
+
+
+def mean_of_known(values: Tensor, sums: Tensor) -> Tensor:
+    """Return the mean of a loss over the sums of sources that are known.
+
+    Parameters
+    ----------
+    values : Tensor [shape=(..., source)]
+        A loss of :func:`combine`.
+    sums : Tensor [shape=(..., source, source)]
+        As in :class:`unmask.data.Example`: rows of zeros do not count.
+
+    Returns
+    -------
+    Tensor [shape=(...)]
+    """
+    known = sums.sum(-1) > 0
+    return torch.where(known, values, 0.0).sum(-1) / known.sum(-1)
+
+
+def pit(loss: Loss) -> Loss:
+    """Return `loss` for sources that come in any order (Yu et al., 2017: permutation invariance).
+
+    Each target is compared with the estimate that belongs to it, so that the sum is the least.
+
+    Raises
+    ------
+    ShapeError
+        When called, if there are fewer estimates than targets.
+    """
+
+    def least(estimate: Tensor, target: Tensor, mixture: Tensor) -> Tensor:
+        def score(one: Tensor, other: Tensor) -> Tensor:
+            return -loss(one.unsqueeze(-3), other.unsqueeze(-3), mixture).squeeze(-1)
+
+        scores: Tensor = pairwise(score, estimate, target)
+        order = best_permutation(scores).unsqueeze(-2)
+        return -torch.take_along_dim(scores, order, dim=-2).squeeze(-2)
+
+    return least
+
+
+def mixit(loss: Loss) -> Loss:
+    """Return `loss` for targets that are mixtures themselves (Wisdom et al., 2020: MixIT).
+
+    Each estimate is given to one of the targets, whichever way makes the mean least; `mixture` is
+    the sum of the targets. All ``target ** estimate`` ways are tried.
+    """
+
+    def least(estimate: Tensor, target: Tensor, mixture: Tensor) -> Tensor:
+        n_estimates, n_targets = estimate.shape[-3], target.shape[-3]
+        owners = itertools.product(range(n_targets), repeat=n_estimates)
+        ways = torch.eye(n_targets)[torch.tensor(list(owners))].mT  # (way, target, estimate)
+        values = torch.stack(
+            [loss(combine(way, estimate), target, mixture) for way in ways.to(estimate)]
+        )
+        best = values.mean(-1, keepdim=True).argmin(0, keepdim=True)
+        return torch.take_along_dim(values, best, dim=0).squeeze(0)
+
+    return least
 
 
 def losses(stft: STFT) -> dict[str, Loss]:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from unmask import audio
-from unmask.data.recordings import rms
+from unmask.data.example import rms
 from unmask.errors import MissingExtraError
 
 #: Effects are heard at this RMS, -20 dB: a compressor and a listener care.

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from unmask.data.cache import Cache
+from unmask.data.example import rms
 from unmask.errors import ConfigError
 
 ROLES = ("speech", "noise")
@@ -73,7 +74,7 @@ def refuse_test_material(path: Path) -> None:
 
 
 def find(root: Path, recordings: Iterable[Recordings]) -> dict[str, list[tuple[Path, float]]]:
-    """Return the files of every part (``"train speech"``, ``"valid noise"``, …) and their weights.
+    """Return the files of every split and role (``"train speech"``, …), and their weights.
 
     Raises
     ------
@@ -82,8 +83,8 @@ def find(root: Path, recordings: Iterable[Recordings]) -> dict[str, list[tuple[P
     """
     found: dict[str, list[tuple[Path, float]]] = {}
     for spec in recordings:
-        for part, path in choose(root, spec):
-            found.setdefault(f"{part} {spec.role}", []).append((path, spec.weight))
+        for split, path in choose(root, spec):
+            found.setdefault(f"{split} {spec.role}", []).append((path, spec.weight))
     return found
 
 
@@ -93,7 +94,7 @@ def itself(path: Path) -> list[Path]:
 
 
 def choose(root: Path, spec: Selection, *, files_of: FilesOf = itself) -> list[tuple[str, Path]]:
-    """Return what `spec` selects, each with its part, ``"train"`` or ``"valid"``.
+    """Return what `spec` selects, each with its split, ``"train"`` or ``"valid"``.
 
     A `manifest.csv` in `root` with the columns `path` and `split` is binding: what it marks
     ``train`` may be used for both, ``valid`` only for validation, anything else is refused.
@@ -112,25 +113,25 @@ def choose(root: Path, spec: Selection, *, files_of: FilesOf = itself) -> list[t
     ConfigError
         If the glob finds nothing, or a file may not be used as the recipe wants.
     """
-    splits = {name: row["split"] for name, row in read_manifest(root).items() if "split" in row}
+    marks = {name: row["split"] for name, row in read_manifest(root).items() if "split" in row}
     matches = [path for path in sorted(root.glob(spec.glob)) if not path.name.startswith(".")]
     chosen: list[tuple[str, Path]] = []
     for path in matches:
         refuse_test_material(path.relative_to(root))
         # a hash of the name, so that a file that is added moves no other
         share = zlib.crc32(path.relative_to(root).as_posix().encode()) / 2**32
-        part = "valid" if share < spec.valid_share else "train"
+        split = "valid" if share < spec.valid_share else "train"
         for file in (files := files_of(path)):
             refuse_test_material(file.relative_to(root))
             name = file.relative_to(root).as_posix()
-            split = splits.get(name, "unlisted") if splits else part
-            if split not in {"train", part}:
+            mark = marks.get(name, "unlisted") if marks else split
+            if mark not in {"train", split}:
                 raise ConfigError(
-                    f"{name}: the manifest says {split!r}, the recipe wants to use it as {part!r}; "
+                    f"{name}: the manifest says {mark!r}, the recipe wants to use it as {split!r}; "
                     "change the glob or valid_share"
                 )
         if files:
-            chosen.append((part, path))
+            chosen.append((split, path))
     if not chosen:
         raise ConfigError(f"data: no file matches {spec.glob!r} below {root}")
     return chosen
@@ -165,31 +166,21 @@ class Pool:
 
         And the band of the narrowest of them, as a share of half the sample rate.
         """
-        parts: list[Any] = []
+        pieces: list[Any] = []
         missing, band = n_samples, 1.0
         while missing:
-            part, k = self._part(rng, missing)
-            parts.append(part)
-            missing, band = missing - len(part), min(band, self.bands[k])
-        return np.concatenate(parts), band
+            piece, k = self._piece(rng, missing)
+            pieces.append(piece)
+            missing, band = missing - len(piece), min(band, self.bands[k])
+        return np.concatenate(pieces), band
 
-    def _part(self, rng: np.random.Generator, n_samples: int) -> tuple[Any, int]:
+    def _piece(self, rng: np.random.Generator, n_samples: int) -> tuple[Any, int]:
         """At most `n_samples` of a recording, not silent if eight tries find that, and which."""
         for _ in range(8):
             k = int(rng.choice(len(self.chance), p=self.chance))
             waveform = self.waveforms[k]
             start = int(rng.integers(max(1, len(waveform) - n_samples + 1)))
-            part = waveform[start : start + n_samples].astype(np.float32)
-            if rms(part) > 0.2 * self.levels[k] > 0:
+            piece = waveform[start : start + n_samples].astype(np.float32)
+            if rms(piece) > 0.2 * self.levels[k] > 0:
                 break
-        return part / max(self.levels[k], 1.0), k
-
-
-def rms(x: Any) -> float:
-    """Return the root of the mean square, 0 for nothing."""
-    return float(np.sqrt(np.mean(np.square(x, dtype=np.float32)))) if len(x) else 0.0
-
-
-def ratio(num: float, den: float) -> float:
-    """Return a gain, 0 for what is silent."""
-    return num / den if den > 0 else 0.0
+        return piece / max(self.levels[k], 1.0), k

@@ -3,24 +3,16 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any
 
 import numpy as np
 from scipy import fft
 
 from unmask.data import augment
 from unmask.data.cache import Cache
-from unmask.data.recordings import ROLES, Pool, Recordings, find, ratio, read_manifest, rms
+from unmask.data.example import Example, ratio, rms
+from unmask.data.recordings import ROLES, Pool, Recordings, find, read_manifest
 from unmask.errors import ConfigError
-
-
-class Example(TypedDict):
-    """What a data set gives: the mixture and the sources that are asked for, float32."""
-
-    mixture: Any
-    """Shape (channel, sample)."""
-    targets: Any
-    """Shape (source, channel, sample)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,6 +136,7 @@ class SpeechInNoise:
         return {
             "mixture": (gain * mixture)[None].astype(np.float32),
             "targets": (gain * speech)[None, None].astype(np.float32),
+            "sums": np.ones((1, 1), np.float32),
         }
 
     def _kind(self, rng: np.random.Generator) -> tuple[bool, bool, bool]:
@@ -189,13 +182,20 @@ class SpeechInNoise:
 def make(
     config: SpeechInNoiseConfig, root: Path, cache: Path, *, seed: int, n_examples: int
 ) -> tuple[SpeechInNoise, SpeechInNoise, Mapping[str, Any]]:
-    """Return the training set, the validation set, and what they are made of."""
+    """Return the training set, the validation set, and what they are made of.
+
+    Raises
+    ------
+    ConfigError, AudioFileError
+        If there are no recordings of a role to train on or to validate with, or some may not be
+        used or cannot be read.
+    """
     found = find(root, config.recordings)
     store = Cache(cache, config.sample_rate)
-    needed = [f"{part} {role}" for part in ("train", "valid") for role in ROLES]
-    if missing := [part for part in needed if part not in found]:
+    needed = [f"{split} {role}" for split in ("train", "valid") for role in ROLES]
+    if missing := [name for name in needed if name not in found]:
         raise ConfigError(f"data: no recordings for {missing}; add them to data.recordings")
-    pools = {part: Pool(files, store) for part, files in found.items()}
+    pools = {name: Pool(files, store) for name, files in found.items()}
     train = SpeechInNoise(
         config, pools["train speech"], pools["train noise"], seed=seed, n_examples=n_examples
     )
@@ -207,7 +207,7 @@ def make(
         n_examples=config.valid_examples,
         plain=True,
     )
-    facts = {part: _facts(root, found[part], pools[part], config) for part in needed}
+    facts = {name: _facts(root, found[name], pools[name], config) for name in needed}
     return train, valid, facts
 
 

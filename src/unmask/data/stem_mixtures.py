@@ -10,8 +10,8 @@ import numpy as np
 
 from unmask.data.cache import Cache
 from unmask.data.effects import EFFECTS, Variation, apply, pedals
-from unmask.data.recordings import ratio, read_manifest, rms
-from unmask.data.speech_in_noise import Example
+from unmask.data.example import Example, known_sums, ratio, rms
+from unmask.data.recordings import read_manifest
 from unmask.data.tracks import Track, Tracks, find_songs, load_tracks
 from unmask.errors import ConfigError
 
@@ -126,6 +126,9 @@ class StemMixturesConfig:
 class StemMixtures:
     """Examples of songs, by index.
 
+    A part that holds several targets tells their sum, and that is what is known of a mixture with
+    it. One that holds targets and other sources as well tells nothing of use, and is not used.
+
     Parameters
     ----------
     config : StemMixturesConfig
@@ -161,7 +164,7 @@ class StemMixtures:
         for track in self.tracks:
             for k, held in enumerate(track.contents):
                 plays = track.active[k].mean() * track.length
-                if plays and not self._mixes_targets(held):
+                if plays and self._tells(held):
                     self.parts.append((track, k))
                     chances.append(track.song.spec.weight * plays)
         self.chances = np.array(chances)
@@ -175,20 +178,16 @@ class StemMixtures:
         chances = []
         join = np.all if self.plain else np.any
         for track in self.tracks:
-            rows = [track.active[self._rows(track, name)].any(0) for name in self.config.targets]
-            where = join(rows, axis=0)
-            mixed = any(map(self._mixes_targets, track.contents))
-            if track.song.whole and not mixed and where.any():
+            rows = [[name in held for held in track.contents] for name in self.config.targets]
+            where = join([track.active[row].any(0) for row in rows], axis=0)
+            if track.song.whole and all(map(self._tells, track.contents)) and where.any():
                 self.songs.append((track, where))
                 chances.append(track.song.spec.weight * where.sum())
         self.song_chances = np.array(chances, dtype=float)
 
-    def _mixes_targets(self, held: frozenset[str]) -> bool:
-        return len(held) > 1 and not held.isdisjoint(self.config.targets)
-
-    @staticmethod
-    def _rows(track: Track, name: str) -> list[int]:
-        return [k for k, held in enumerate(track.contents) if held == {name}]
+    def _tells(self, held: frozenset[str]) -> bool:
+        """Return whether a part is wholly made of targets, or of other sources."""
+        return held.isdisjoint(self.config.targets) or held.issubset(self.config.targets)
 
     def __len__(self) -> int:
         """Return the number of examples."""
@@ -204,12 +203,12 @@ class StemMixtures:
             parts = [(h, apply(rng, x, config.sample_rate, config.effects)) for h, x in parts]
         mixture = sum((x for _, x in parts), np.zeros(config.samples, np.float32))
         targets = np.zeros((len(config.targets), 1, config.samples), np.float32)
+        sums = known_sums(config.targets, [held for held, _ in parts])
         for held, x in parts:
-            for k, name in enumerate(config.targets):
-                if held == {name}:
-                    targets[k, 0] += x
+            if within := [k for k, name in enumerate(config.targets) if name in held]:
+                targets[sums[:, within[0]].argmax(), 0] += x
         gain = np.float32(ratio(10 ** (rng.uniform(*config.level_db) / 20), rms(mixture)))
-        return {"mixture": gain * mixture[None], "targets": gain * targets}
+        return {"mixture": gain * mixture[None], "targets": gain * targets, "sums": sums}
 
     def _coherent(self, rng: np.random.Generator) -> list[tuple[frozenset[str], Any]]:
         """Return all parts of one song at one time: what each holds, and its samples."""
@@ -282,21 +281,21 @@ def make(
     store = Cache(cache, config.sample_rate)
     songs = list(find_songs(root, config.tracks, sources=config.sources, targets=config.targets))
     tracks = {}
-    for part, n_variants in (("train", config.variants), ("valid", 1)):
+    for split, n_variants in (("train", config.variants), ("valid", 1)):
         versions = [
             (song, config.variation(song.name, variant))
             for where, song in songs
-            if where == part
+            if where == split
             for variant in range(n_variants)
         ]
         loaded = load_tracks(versions, store, n_samples=config.samples, jobs=config.jobs)
-        tracks[part] = list(loaded)
+        tracks[split] = list(loaded)
     train = StemMixtures(config, tracks["train"], seed=seed, n_examples=n_examples)
     valid = StemMixtures(
         config, tracks["valid"], seed=0, n_examples=config.valid_examples, plain=True
     )
     _check_enough(config, train, valid)
-    facts = {part: _facts(root, tracks[part], config) for part in tracks}
+    facts = {split: _facts(root, tracks[split], config) for split in tracks}
     return train, valid, facts
 
 
@@ -308,12 +307,13 @@ def _check_enough(config: StemMixturesConfig, train: StemMixtures, valid: StemMi
         raise ConfigError(f"data: no track to train on in which {missing} plays alone; add some")
     if config.coherent_share and not train.songs:
         raise ConfigError(
-            f"data: no song to train on keeps {list(config.targets)} apart; set coherent_share = 0"
+            f"data: no song to train on keeps {list(config.targets)} apart from other sources; "
+            "set coherent_share = 0"
         )
     if not valid.songs:
         raise ConfigError(
-            f"data: no song to validate with in which {list(config.targets)} play apart at one "
-            "time; give one valid_share = 1"
+            f"data: no song to validate with in which {list(config.targets)} play at one time, "
+            "apart from other sources; give one valid_share = 1"
         )
 
 

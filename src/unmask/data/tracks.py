@@ -28,13 +28,14 @@ class Tracks(Selection):
     rename: Mapping[str, str] = field(default_factory=dict)
     """Stem -> what it is taken for; stems that get one name are summed, the unknown are other."""
     contains: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """Stem -> all sources that are in it. It is never used where one of them is a target."""
+    """Stem -> all sources that are in it. Where they are targets, all of them, their sum is what is
+    known; where some are and some are not, it is never used."""
     lacks: tuple[str, ...] = ()
     """Targets that its songs may be without; others must be there."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        names = [*self.rename.values(), *self.contains, *self.lacks]
+        names = [*self.rename.values(), *self.lacks]
         names += [name for held in self.contains.values() for name in held]
         if not all(isinstance(name, str) and name == canonical(name) for name in names):
             raise ConfigError(
@@ -44,12 +45,18 @@ class Tracks(Selection):
 
     def holds(self, name: str, sources: Collection[str]) -> tuple[str, frozenset[str]]:
         """Return the part of a track that the file of stem `name` goes to, and what is in it."""
-        name = self.rename.get(name, name)
-        if name in self.contains:
-            return name, frozenset(s if s in sources else REST for s in self.contains[name])
+        name = _by_stem(self.rename).get(name, name)
+        contains = _by_stem(self.contains)
+        if name in contains:
+            return name, frozenset(s if s in sources else REST for s in contains[name])
         known = name in sources or name == canonical("instrumental")  # holds what others hold too
         name = name if known else REST
         return name, frozenset([name])
+
+
+def _by_stem(table: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `table` by the names that stems have here, so that "instrumental" may be written."""
+    return {canonical(stem): entry for stem, entry in table.items()}
 
 
 @dataclass(frozen=True)
@@ -112,7 +119,7 @@ class Song:
 def find_songs(
     root: Path, specs: Sequence[Tracks], *, sources: Collection[str], targets: Collection[str]
 ) -> Iterator[tuple[str, Song]]:
-    """Yield every track with its part, ``"train"`` or ``"valid"``.
+    """Yield every track with its split, ``"train"`` or ``"valid"``.
 
     Raises
     ------
@@ -120,11 +127,11 @@ def find_songs(
         As :func:`unmask.data.recordings.choose`; or if a song lacks a target, holds what is none
         of the sources, or would be trained on and validated with.
     """
-    parts: dict[Path, str] = {}
+    splits: dict[Path, str] = {}
     for spec in specs:
-        for part, path in choose(root, spec, files_of=_files_of(spec)):
+        for split, path in choose(root, spec, files_of=_files_of(spec)):
             song = _song(path.relative_to(root).as_posix(), path, spec, sources)
-            if {parts.setdefault(file, part) for file in song.paths} != {part}:
+            if {splits.setdefault(file, split) for file in song.paths} != {split}:
                 raise ConfigError(
                     f"data: {song.name}: would be trained on and validated with; "
                     "change a glob or a valid_share"
@@ -135,7 +142,7 @@ def find_songs(
                     f"{path}: no file for the stem {', '.join(missing)}; add it, or allow for it "
                     f"with lacks = {missing}".replace("'", '"')
                 )
-            yield part, song
+            yield split, song
 
 
 def _files_of(spec: Tracks) -> Any:

@@ -6,6 +6,7 @@ from typing import Any
 
 from lightning_fabric import Fabric
 
+from unmask.data import Examples
 from unmask.recipe import Recipe
 from unmask.train.devices import launch
 from unmask.train.loop import Trainer, learning_rate
@@ -62,6 +63,8 @@ def run(
         If `out` already holds a run and `resume` is false, there is nothing to resume, the
         recordings are not there, not allowed or others than before, or the machine has no such
         devices.
+    AudioFileError, SampleRateError, ShapeError
+        If recordings cannot be read, or the stems of a song are not aligned.
     ModelError
         If the checkpoint to resume from was made by another recipe, or the weights become NaN.
     """
@@ -86,16 +89,23 @@ def run(
 
 
 def check(plan: Plan) -> dict[str, Any]:
-    """Refuse what :func:`run` would refuse, and return what it would write in ``run.json``.
+    """Return what :func:`run` would write in ``run.json``.
 
     The recordings are decoded into the cache; nothing else is written.
+
+    Raises
+    ------
+    ConfigError, ModelError, AudioFileError, SampleRateError, ShapeError
+        If :func:`run` would refuse.
     """
     plan.open_devices()
     _, valid_set, facts = plan.data()
     return plan.describe(valid_set, facts)
 
 
-def _work(fabric: Fabric, *, plan: Plan, about: dict[str, Any], sets: Any) -> None:
+def _work(
+    fabric: Fabric, *, plan: Plan, about: dict[str, Any], sets: tuple[Examples, Examples] | None
+) -> None:
     """Train on one of the devices."""
     train_set, valid_set = sets or plan.data()[:2]
     trainer = Trainer(fabric, plan.recipe, plan.out)

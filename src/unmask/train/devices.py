@@ -46,6 +46,11 @@ def launch(fabric: Fabric, work: Callable[[Fabric], None]) -> None:
 
     Where there are several devices, `work` must be picklable. An :class:`UnmaskError` of the work
     is raised here as it is; after any other error, or Ctrl-C, no process is left.
+
+    Raises
+    ------
+    UnmaskError
+        Of the work.
     """
     report: Any = _report
     with _children_that_end():

@@ -4,7 +4,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from unmask import checkpoint, losses
+from unmask.data import Examples
 from unmask.errors import ModelError
 from unmask.recipe import Recipe, Train
 from unmask.train.devices import copy_from_first, with_shared_statistics
@@ -75,8 +76,14 @@ class Trainer:
         tired = 0 < self.settings.patience <= self.worse
         return tired or self.step >= self.settings.steps
 
-    def fit(self, train_set: Any, valid_set: Any) -> None:
-        """Train until it is over; validate and write a checkpoint now and then."""
+    def fit(self, train_set: Examples, valid_set: Examples) -> None:
+        """Train until it is over; validate and write a checkpoint now and then.
+
+        Raises
+        ------
+        ModelError
+            If the loss or the weights become NaN.
+        """
         settings, is_first = self.settings, self.fabric.is_global_zero
         batches = self._batches(train_set)  # processes start now, before there are threads
         records = Records(self.out, settings.log, step=self.step) if is_first else None
@@ -101,7 +108,13 @@ class Trainer:
             records.close()
 
     def warm_start(self) -> None:
-        """Take over the weights of the run that the recipe begins with."""
+        """Take over the weights of the run that the recipe begins with.
+
+        Raises
+        ------
+        ModelError
+            If there is no such run, or no weight of it fits.
+        """
         path = Path(self.settings.warm_start) / BEST
         mine = self.bare.net.state_dict()
         theirs = checkpoint.select(checkpoint.load(path)[0], "mean")
@@ -112,7 +125,13 @@ class Trainer:
         self.mean = _copy(self.bare.net)
 
     def restore(self) -> None:
-        """Go back to where the last checkpoint was written."""
+        """Go back to where the last checkpoint was written.
+
+        Raises
+        ------
+        ModelError
+            If there is none, or it cannot be read.
+        """
         tensors, header = checkpoint.load(self.out / LAST, device=str(self.fabric.device))
         self.bare.net.load_state_dict(checkpoint.select(tensors, "net"))
         self.mean = checkpoint.select(tensors, "mean")
@@ -140,15 +159,15 @@ class Trainer:
             "best": self.best,
         }
 
-    def _batches(self, examples: Any) -> Iterator[Mapping[str, Tensor]]:
+    def _batches(self, examples: Examples) -> Iterator[Mapping[str, Tensor]]:
         """Return this device's share of the batches that are still to come."""
         batch, n_devices = self.settings.batch, self.fabric.world_size
         share = batch // n_devices
         starts = range(self.step * batch, self.settings.steps * batch, batch)
         first = self.fabric.global_rank * share
         mine: Any = [range(start + first, start + first + share) for start in starts]
-        loader = DataLoader(
-            examples,
+        loader: DataLoader[Any] = DataLoader(
+            cast(Any, examples),  # torch asks for a class of its own
             batch_sampler=mine,
             num_workers=self.settings.workers,
             multiprocessing_context=_WORKERS if self.settings.workers else None,
@@ -163,9 +182,10 @@ class Trainer:
         self.system.train()
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(self.step, self.settings)
-        parts = self._losses(self.system(batch["mixture"]), batch["targets"], batch["mixture"])
+        values = self._losses(self.system(batch["mixture"]), batch)
+        means = {name: value.mean() for name, value in values.items()}
         self.optimizer.zero_grad()
-        self.fabric.backward(parts["loss"])
+        self.fabric.backward(means["loss"])
         norm: Any = self.fabric.clip_gradients(
             self.system,
             self.optimizer,
@@ -174,7 +194,7 @@ class Trainer:
         )
         self.optimizer.step()
         self._update_mean()
-        return {"loss": parts["loss"], "grad_norm": norm, **parts}
+        return {"loss": means["loss"], "grad_norm": norm, **means}
 
     def _seed(self) -> None:
         """Draw what dropout draws from the seed, the step and the device, so a stop is no break."""
@@ -182,15 +202,21 @@ class Trainer:
         (state,) = np.random.SeedSequence(words).generate_state(1, np.uint64)
         torch.manual_seed(int(state))
 
-    def _losses(self, estimates: Tensor, targets: Tensor, mixture: Tensor) -> dict[str, Tensor]:
-        """Return the loss and what it is made of, with each example at equal loudness."""
+    def _losses(self, estimates: Tensor, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return the loss of each example, (batch,), and what it is made of, at equal loudness.
+
+        Sources that are known together are compared together.
+        """
+        mixture, targets, sums = batch["mixture"], batch["targets"], batch["sums"]
         level = mixture.square().mean((-2, -1), keepdim=True).sqrt()
         gain = 1 / torch.where(level > 0, level, torch.ones_like(level))
         mixture, gain = mixture * gain, gain.unsqueeze(1)
-        signals = estimates * gain, targets * gain, mixture
-        parts = {name: self.losses[name](*signals) for name in self.weights}
-        total = torch.stack([weight * parts[name] for name, weight in self.weights.items()]).sum()
-        return {"loss": total, **parts}
+        signals = losses.combine(sums, estimates) * gain, targets * gain, mixture
+        values = {
+            name: losses.mean_of_known(self.losses[name](*signals), sums) for name in self.weights
+        }
+        total = torch.stack([weight * values[name] for name, weight in self.weights.items()]).sum(0)
+        return {"loss": total, **values}
 
     def _mean_over_devices(self, values: Mapping[str, Tensor]) -> dict[str, float]:
         """Return numbers to record; refuse to go on from what is none."""
@@ -215,7 +241,7 @@ class Trainer:
                 self.mean[name].copy_(value)
 
     @torch.no_grad()
-    def _validate(self, valid_set: Any) -> dict[str, float]:
+    def _validate(self, valid_set: Examples) -> dict[str, float]:
         """Return the scores of the mean weights, which become the best if there are none better."""
         copy_from_first(self.mean, self.fabric)
         trained = _copy(self.bare.net)
@@ -223,7 +249,7 @@ class Trainer:
         self.bare.eval()
         scores = validate(
             self._estimate,
-            lambda *signals: self._losses(*signals)["loss"],
+            lambda estimates, batch: self._losses(estimates, batch)["loss"],
             valid_set,
             fabric=self.fabric,
             batch=self.settings.batch // self.fabric.world_size,

@@ -14,7 +14,7 @@ import torch
 from lightning_fabric import Fabric
 
 from unmask import checkpoint
-from unmask.data import DATA
+from unmask.data import DATA, Examples
 from unmask.errors import ConfigError, ModelError
 from unmask.nets.counting import count_parameters, macs_per_frame
 from unmask.recipe import Recipe
@@ -43,22 +43,34 @@ class Plan:
     """How many of them; each takes its share of every batch."""
 
     def open_devices(self) -> Fabric:
-        """Return the devices, if the run may use them and the folder."""
+        """Return the devices, if the run may use them and the folder.
+
+        Raises
+        ------
+        ConfigError, ModelError
+            As :meth:`check_folder`; or if the machine does not have the devices, or a batch cannot
+            be shared out evenly.
+        """
         self.check_folder()
         train = self.recipe.train
         return open_devices(self.accelerator, self.devices, train.precision, batch=train.batch)
 
-    def data(self) -> tuple[Any, Any, Mapping[str, Any]]:
-        """Return the training set, the validation set, and facts about them."""
-        train, make = self.recipe.train, DATA[self.recipe.data_kind][1]
-        made: tuple[Any, Any, Mapping[str, Any]] = make(
+    def data(self) -> tuple[Examples, Examples, Mapping[str, Any]]:
+        """Return the training set, the validation set, and facts about them.
+
+        Raises
+        ------
+        ConfigError, AudioFileError, SampleRateError, ShapeError
+            As :class:`unmask.data.kind.Maker`.
+        """
+        train = self.recipe.train
+        return DATA[self.recipe.data_kind].make(
             self.recipe.data,
             self.data_root,
             self.cache or self.out / "cache",
             seed=train.seed,
             n_examples=train.steps * train.batch,
         )
-        return made
 
     def check_folder(self) -> None:
         """Refuse to overwrite a run, and to begin with or resume one that is not there."""
@@ -74,7 +86,7 @@ class Plan:
         elif self.recipe.train.warm_start:
             checkpoint.read_header(Path(self.recipe.train.warm_start) / BEST)
 
-    def describe(self, valid_set: Any, facts: Mapping[str, Any]) -> dict[str, Any]:
+    def describe(self, valid_set: Examples, facts: Mapping[str, Any]) -> dict[str, Any]:
         """Return what is written beside a run: seed, data, size, versions.
 
         Raises
