@@ -300,7 +300,7 @@ def test_the_commands_compare_systems_and_draw(songs):
     assert figure.read_text().startswith("<?xml")
     nowhere = command("scores", *systems, "--plot", songs / "none" / "figure.svg")
     assert nowhere.exit_code == 1
-    assert "figure.svg: cannot be written: No such file" in nowhere.output.splitlines()[-1]
+    assert "figure.svg: cannot be written: folder" in nowhere.output.splitlines()[-1]
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,9 @@
     ├─ SampleRateError(ValueError)  two sample rates that must agree do not, or one is impossible
     ├─ ConfigError(ValueError)      settings that cannot work together
     ├─ ModelError(ValueError)       a model or checkpoint that this version cannot read
-    ├─ AudioFileError(OSError)      a file that cannot be read or written as audio
+    ├─ FileError(OSError)           a file or folder that cannot be read or written
+    │  └─ AudioFileError            a file that cannot be read or written as audio
+    ├─ WorkerError(RuntimeError)    a process was killed before its work was done
     └─ MissingExtraError(ImportError)  an optional package is not installed
 
 Every message is one line: *subject: what is, what should be; what to do.* The command line prints
@@ -40,8 +42,16 @@ class ModelError(UnmaskError, ValueError):
     """A model or checkpoint that this version cannot read."""
 
 
-class AudioFileError(UnmaskError, OSError):
+class FileError(UnmaskError, OSError):
+    """A file or folder that cannot be read or written."""
+
+
+class AudioFileError(FileError):
     """A file that cannot be read or written as audio."""
+
+
+class WorkerError(UnmaskError, RuntimeError):
+    """A process was killed before its work was done."""
 
 
 class MissingExtraError(UnmaskError, ImportError):

@@ -1,6 +1,5 @@
 """Files in, files out: recordings are streamed through a model and appear whole or not at all."""
 
-import hashlib
 import json
 import math
 import os
@@ -23,6 +22,7 @@ from unmask import audio
 from unmask._arrays import Array
 from unmask._version import __version__
 from unmask.errors import AudioFileError, SampleRateError, UnmaskError
+from unmask.files import sha256
 from unmask.layout import Job, Output, plan, written
 from unmask.metadata import SAMPLE_RATES
 from unmask.model import Model
@@ -128,7 +128,7 @@ def finished(job: Job, model: Model, output: Output) -> dict[str, Any] | None:
         sizes = {written["stem"]: written["n_bytes"] for written in record["outputs"]}
         found = {stem: path.stat().st_size for stem, path in job.targets.items()}
         same = record["settings"] == _settings(output)
-        same = same and made == (_sha256(job.source), model.sha256)
+        same = same and made == (sha256(job.source), model.sha256)
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return record if same and sizes == found else None
@@ -298,7 +298,7 @@ def _record(
     packages = ("numpy", "scipy", "onnxruntime", "soundfile")
     return {
         "made": datetime.now(UTC).isoformat(timespec="seconds"),
-        "input": asdict(info) | {"path": str(info.path), "sha256": _sha256(job.source)},
+        "input": asdict(info) | {"path": str(info.path), "sha256": sha256(job.source)},
         "model": {"name": model.name, "version": model.version, "sha256": model.sha256},
         "settings": _settings(output),
         "outputs": [
@@ -323,8 +323,3 @@ def _record(
 
 def _settings(output: Output) -> dict[str, Any]:
     return asdict(output) | {"out": str(output.out)}
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

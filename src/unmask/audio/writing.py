@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import secrets
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -16,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from unmask.audio.formats import BLOCK, WRITABLE, check_finite, listed
 from unmask.errors import AudioFileError, ConfigError, SampleRateError, ShapeError
+from unmask.files import staged
 
 #: Bits below the sign bit of the integer subtypes.
 _BITS = {"PCM_S8": 7, "PCM_U8": 7, "PCM_16": 15, "PCM_24": 23, "PCM_32": 31}
@@ -64,9 +63,12 @@ class Writer:
 
     Raises
     ------
+    FileError
+        The file cannot be written there.
     AudioFileError
-        The file cannot be written there or in that format, nothing was written, or a sample is NaN
-        or infinite.
+        The format cannot hold it, nothing was written, or a sample is NaN or infinite.
+    ConfigError, SampleRateError, ShapeError
+        The format has no such subtype, the rate is impossible, or blocks have another form.
     """
 
     def __init__(
@@ -84,7 +86,6 @@ class Writer:
         self.sample_rate = int(sample_rate)
         self.n_channels = n_channels
         self.format, self.subtype = _writable(self.path, format, subtype)
-        self._part = self.path.with_name(f".unmask-{secrets.token_hex(6)}.part")
         self._n_samples = 0
         self._clipped = 0
         self._peak = 0.0
@@ -97,9 +98,8 @@ class Writer:
     def __enter__(self) -> Self:
         import soundfile
 
-        _reserve(self.path, self._part)
-        with ExitStack() as undo:
-            undo.callback(self._part.unlink)
+        with ExitStack() as stack:
+            self._part = stack.enter_context(staged(self.path))
             try:
                 self._file = soundfile.SoundFile(
                     self._part,
@@ -114,7 +114,8 @@ class Writer:
                     f"{self.path}: {self.format} cannot hold {self.n_channels} channels of "
                     f"{self.subtype} at {self.sample_rate} Hz; write .wav instead"
                 ) from error
-            undo.pop_all()
+            stack.push(self._close)
+            self._stack = stack.pop_all()
         return self
 
     def __exit__(
@@ -123,15 +124,14 @@ class Writer:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        try:
-            with _storing(self.path):
-                self._file.close()
-            if kind is None and not self._n_samples:
-                raise AudioFileError(f"{self.path}: 0 samples to write, should be 1 or more")
-            if kind is None:
-                os.replace(self._part, self.path)
-        finally:
-            self._part.unlink(missing_ok=True)
+        self._stack.__exit__(kind, error, traceback)
+
+    def _close(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Close the hidden file; what has no samples is no sound."""
+        with _storing(self.path):
+            self._file.close()
+        if kind is None and not self._n_samples:
+            raise AudioFileError(f"{self.path}: 0 samples to write, should be 1 or more")
 
     def write(self, samples: ArrayLike) -> None:
         """Append `samples` (channel, sample) of floating point; clamp them and count if need be."""
@@ -246,20 +246,6 @@ def _storing(path: Path) -> Iterator[None]:
     except soundfile.LibsndfileError as error:
         raise AudioFileError(
             f"{path}: cannot be written, libsndfile says {error.error_string!r}; is the disk full?"
-        ) from error
-
-
-def _reserve(path: Path, part: Path) -> None:
-    """Make the empty file `part` that will become `path`."""
-    if path.is_dir():
-        raise AudioFileError(f"{path}: is a folder, should be a file to write; add a file name")
-    try:
-        os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
-    except FileNotFoundError:
-        raise AudioFileError(f"{path}: folder {path.parent} does not exist; make it") from None
-    except OSError as error:
-        raise AudioFileError(
-            f"{path}: cannot write in folder {path.parent}: {error.strerror}; choose another"
         ) from error
 
 

@@ -9,6 +9,7 @@ import click
 from unmask.cli import show
 from unmask.cli.plotting import choices
 from unmask.errors import ConfigError
+from unmask.files import make_folder
 
 
 @click.command()
@@ -61,8 +62,7 @@ def loudness(
     peaks = [float(np.abs(waveform).max()) for waveform, _ in recordings]
     gains = equal_gains(levels, peaks)
     common = levels[0] + 20 * math.log10(gains[0])
-    with show.writing(out):
-        out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     for target, gain, (waveform, rate) in zip(targets, gains, recordings, strict=True):
         audio.write(target, gain * waveform.astype(np.float64), rate, subtype="PCM_24")
     rows = [

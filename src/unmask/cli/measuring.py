@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from unmask.cli import show
+from unmask.files import make_folder
 
 if TYPE_CHECKING:
     from unmask._arrays import Array
@@ -132,8 +133,7 @@ def _bounds(
     if out is not None:
         for stem, estimate in found.items():
             path = Path(out) / name.replace(":", "_") / f"{stem}.wav"
-            with show.writing(path.parent):
-                path.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(path.parent)
             audio.write(path, estimate, sample_rate, subtype="FLOAT")
     return list(scores(name, found, stems))
 

@@ -1,6 +1,5 @@
 """What commands share: tables, JSON files, progress, options."""
 
-import io
 import json
 import math
 import sys
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from unmask.errors import ConfigError, UnmaskError
+from unmask.files import replacing, write_text
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -75,27 +74,16 @@ def write_json(file: str | None, value: Any) -> None:
     if file is None:
         return
     text = json.dumps(_finite(value), indent=2, allow_nan=False) + "\n"
-    with writing(file), click.open_file(file, "w", encoding="utf-8", atomic=True) as stream:
-        stream.write(text)
+    if file == "-":
+        click.echo(text, nl=False)
+    else:
+        write_text(file, text)
 
 
 def write_figure(file: Path, figure: Any) -> None:
     """Write a figure of matplotlib, whole or not at all; the suffix of `file` is its format."""
-    image = io.BytesIO()
-    figure.savefig(image, format=file.suffix.removeprefix("."))
-    with writing(file), click.open_file(str(file), "wb", atomic=True) as stream:
-        stream.write(image.getvalue())
-
-
-@contextmanager
-def writing(file: str | Path) -> Iterator[None]:
-    """Say in one line that a file or folder cannot be written."""
-    try:
-        yield
-    except OSError as error:
-        if isinstance(error, UnmaskError):
-            raise
-        raise ConfigError(f"{file}: cannot be written: {error.strerror}; choose another") from error
+    with replacing(file) as partial:
+        figure.savefig(partial)
 
 
 def _finite(value: Any) -> Any:

@@ -9,6 +9,7 @@ import click
 from unmask.cli import show
 from unmask.cli.plotting import choices
 from unmask.errors import ConfigError
+from unmask.files import make_folder, write_text
 
 if TYPE_CHECKING:
     from unmask._arrays import Array
@@ -101,8 +102,7 @@ def plot_difference(
     facts = comparison.facts()
     columns = {"label": "", "level_db": "dB re mixture", "sdr_db": "SDR, dB"}
     show.table(facts, columns, title=f"{source}, from {start:g} s")
-    with show.writing(out):
-        out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     _write_sounds(comparison, out)
     _draw(comparison, out, channel - 1, start, scale=scale, highest_hz=highest)
     _write_page(comparison, out, source, start)
@@ -206,9 +206,5 @@ def _write_page(comparison: "Comparison", out: Path, source: Path, start: float)
     note = f"{source.resolve().name}, {start:g} to {stop:g} s, {comparison.sample_rate} Hz."
     if (gain := comparison.gain()) < 1:
         note += f" All sounds are turned to {100 * gain:.0f} %, so that none clips."
-    text = page(comparison, title=f"{comparison.stem}: {a} and {b}", note=note)
-    with (
-        show.writing(out),
-        click.open_file(str(out / "index.html"), "w", encoding="utf-8", atomic=True) as stream,
-    ):
-        stream.write(text)
+    title = f"{comparison.stem}: {a} and {b}"
+    write_text(out / "index.html", page(comparison, title=title, note=note))
