@@ -14,7 +14,7 @@ import unmask
 from unmask import cli, errors
 from unmask.errors import UnmaskError
 
-ERRORS = [error for _, error in inspect.getmembers(errors, inspect.isclass)]
+ERRORS = [x for x in vars(errors).values() if isinstance(x, type) and issubclass(x, UnmaskError)]
 
 PROBE = """
 import json, sys, time

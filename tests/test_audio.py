@@ -761,33 +761,18 @@ def test_a_tone_stays_a_tone(rates, dtype):
     np.testing.assert_allclose(y[0, inside], tone(rates[1])[inside], atol=1e-5)
 
 
-@given(cuts=st.lists(st.integers(0, 3000), max_size=6), stereo=st.booleans())
-def test_a_resampled_stream_is_its_file(cuts, stereo):
-    x = noise(np.random.default_rng(0), 1 + stereo, 3000)
-    resampler = audio.Resampler(44100, 16000, 1 + stereo)
-    for _ in range(2):  # After flush it is as new.
-        parts = [resampler.process(part) for part in np.split(x, sorted(cuts), axis=1)]
-        y = np.concatenate([*parts, resampler.flush()], axis=1)
-        np.testing.assert_array_equal(y, audio.resample(x, 44100, 16000))
-
-
 @pytest.mark.parametrize("rate", [0, -44100, float("nan"), float("inf")])
 def test_impossible_rates_are_refused(rate):
     with pytest.raises(SampleRateError, match=r"sample rate: .* Hz, should be a positive number"):
         audio.resample(np.zeros((1, 10)), 44100, rate)
     with pytest.raises(SampleRateError, match=r"sample rate: .* Hz, should be a positive number"):
-        audio.Resampler(rate, 44100, 2)
+        audio.resample(np.zeros((1, 10)), rate, 44100)
 
 
 @pytest.mark.parametrize("x", [np.zeros((2, 9), "int16"), np.float64(1)])
 def test_only_floating_point_waveforms_are_resampled(x):
     with pytest.raises(ShapeError, match=r"waveform: .* should be float32 or float64"):
         audio.resample(x, 44100, 48000)
-
-
-def test_resampler_refuses_blocks_of_another_width():
-    with pytest.raises(ShapeError, match=r"block: \(3, 5\), should be \(2, n\)"):
-        audio.Resampler(44100, 48000, 2).process(np.zeros((3, 5)))
 
 
 # --- Finding files

@@ -15,10 +15,10 @@ from unmask._version import __version__
 if TYPE_CHECKING:
     from unmask import (
         audio,
-        bands,
         errors,
         evaluate,
         gap,
+        mask_analysis,
         masks,
         metrics,
         oracle,
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
         plots,
         stems,
     )
-    from unmask.bands import Bands
     from unmask.model import Model, load_model
     from unmask.oracle import Oracle
     from unmask.stft import STFT
@@ -34,13 +33,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "STFT",
-    "Bands",
     "Model",
     "Oracle",
     "Streamer",
     "__version__",
     "audio",
-    "bands",
     "errors",
     "evaluate",
     "gap",
@@ -56,7 +53,6 @@ __all__ = [
 
 # Public name -> module that has it; the others are modules themselves.
 _HOME = {
-    "Bands": "bands",
     "Model": "model",
     "Oracle": "oracle",
     "STFT": "stft",

@@ -11,6 +11,7 @@ import numpy as np
 from unmask._arrays import Array, check_same_shape
 from unmask.errors import ConfigError
 from unmask.metrics import sdr
+from unmask.mixtures import stretch
 
 #: What is shown, in this order; the stems of file names.
 PARTS = ("mixture", "a", "b", "difference")
@@ -55,15 +56,8 @@ class Comparison:
         ConfigError
             If nothing of the recording lies there.
         """
-        length_s = self.mixture.shape[-1] / self.sample_rate
-        if not 0 <= start_s < length_s or not (duration_s is None or duration_s > 0):
-            raise ConfigError(
-                f"start {start_s:g} s, duration {duration_s} s: expected a stretch of the "
-                f"recording, which is {length_s:.1f} s long"
-            )
-        stop = None if duration_s is None else round((start_s + duration_s) * self.sample_rate)
         names = ("mixture", "a", "b", *(() if self.target is None else ("target",)))
-        span = slice(round(start_s * self.sample_rate), stop)
+        span = stretch(self.mixture.shape[-1], self.sample_rate, start_s, duration_s)
         return replace(self, **{name: getattr(self, name)[:, span] for name in names})
 
     def facts(self) -> list[dict[str, Any]]:

@@ -17,6 +17,8 @@ Every message is one line: *subject: what is, what should be; what to do.* The c
 it and exits with code 1; any other exception is a bug and keeps its traceback.
 """
 
+from collections.abc import Iterable
+
 
 class UnmaskError(Exception):
     """Base of every error that is raised on purpose."""
@@ -56,3 +58,14 @@ class WorkerError(UnmaskError, RuntimeError):
 
 class MissingExtraError(UnmaskError, ImportError):
     """An optional package is needed and not installed."""
+
+
+def listed(names: Iterable[str], at_most: int | None = None) -> str:
+    """Return names in one line of a message, sorted, not more than can be read.
+
+    >>> listed("cab"), listed("cab", at_most=2)
+    ('a, b, c', 'a, b and 1 more')
+    """
+    names = sorted(names)
+    rest = len(names) - len(names[:at_most])
+    return ", ".join(names[:at_most]) + (f" and {rest} more" if rest else "")

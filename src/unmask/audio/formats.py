@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from unmask.errors import AudioFileError
+from unmask.errors import AudioFileError, listed
 
 #: suffix -> format and subtype that are written when none is asked for.
 WRITABLE = {
@@ -91,11 +91,6 @@ def _files_below(folder: Path) -> list[Path]:
     if not files:
         raise AudioFileError(f"{folder}: no sound file in this folder; known are {listed(known)}")
     return files
-
-
-def listed(names: Iterable[str]) -> str:
-    """Names in one line for a message."""
-    return " ".join(sorted(names))
 
 
 def truncated(path: Path, where: str) -> AudioFileError:

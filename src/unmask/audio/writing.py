@@ -12,8 +12,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from unmask.audio.formats import BLOCK, WRITABLE, check_finite, listed
-from unmask.errors import AudioFileError, ConfigError, SampleRateError, ShapeError
+from unmask.audio.formats import BLOCK, WRITABLE, check_finite
+from unmask.errors import AudioFileError, ConfigError, SampleRateError, ShapeError, listed
 from unmask.files import staged
 
 #: Bits below the sign bit of the integer subtypes.
@@ -67,7 +67,7 @@ class Writer:
         The file cannot be written there.
     AudioFileError
         The format cannot hold it, nothing was written, or a sample is NaN or infinite.
-    ConfigError, SampleRateError, ShapeError
+    ConfigError, SampleRateError, ShapeError, listed
         The format has no such subtype, the rate is impossible, or blocks have another form.
     """
 

@@ -7,7 +7,6 @@ from pathlib import Path
 import click
 
 from unmask.cli import show
-from unmask.cli.plotting import choices
 from unmask.errors import ConfigError
 from unmask.files import make_folder
 
@@ -26,7 +25,7 @@ from unmask.files import make_folder
 )
 @click.option(
     "--names",
-    callback=choices.split,
+    callback=show.split,
     metavar="A,B,...",
     help="What the copies are called.  [default: as the files]",
 )

@@ -14,6 +14,7 @@ from unmask.files import replacing, write_text
 
 if TYPE_CHECKING:
     from rich.progress import Progress
+_FIGURES = (".pdf", ".png", ".svg")
 
 json_option = click.option(
     "--json",
@@ -40,6 +41,18 @@ provider_option = click.option(
     help="What runs the network, best first: cpu (default), cuda, coreml, openvino, …",
 )
 quiet_option = click.option("-q", "--quiet", is_flag=True, help="No progress bar.")
+
+
+def figure(_context: click.Context, _option: click.Parameter, file: Path | None) -> Path | None:
+    """Return the file of an option that names a figure, if its suffix is one of figures."""
+    if file is not None and file.suffix.lower() not in _FIGURES:
+        raise click.BadParameter(f"{file} should end in one of {' '.join(_FIGURES)}")
+    return file
+
+
+def split(_context: click.Context, _option: click.Parameter, text: str | None) -> Sequence[str]:
+    """Return the names of an option, which commas separate."""
+    return tuple(name.strip() for name in text.split(",")) if text else ()
 
 
 def table(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str], *, title: str) -> None:

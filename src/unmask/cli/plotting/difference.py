@@ -34,7 +34,7 @@ _FRAME_S = 0.04
     help="Where the page goes. Files of an earlier run are replaced.",
 )
 @click.option("--stem", metavar="NAME", help="Which one, if A and B have several.")
-@click.option("--names", callback=choices.split, metavar="A,B", help="What A and B are called.")
+@click.option("--names", callback=show.split, metavar="A,B", help="What A and B are called.")
 @click.option("--start", default=0.0, help="Where to begin, in seconds.")
 @click.option("--duration", default=10.0, help="How much to show, in seconds.")
 @choices.scale_option
@@ -116,7 +116,7 @@ def plot_difference(
 def _recording(source: Path) -> "tuple[dict[str, Array] | None, Array, int]":
     """Return the stems if it is a folder, the mixture, the sample rate."""
     from unmask import audio
-    from unmask.oracle import sum_of
+    from unmask.mixtures import sum_of
     from unmask.stems import read_stems
 
     if source.is_dir():

@@ -101,18 +101,13 @@ def plot_phase_benefit(
 
 
 def _read(folder: Path, start_s: float, duration_s: float | None) -> "tuple[dict[str, Array], int]":
-    from unmask.errors import ConfigError
+    from unmask.mixtures import stretch
     from unmask.stems import read_stems
 
     stems, sample_rate = read_stems(folder)
-    length_s = next(iter(stems.values())).shape[-1] / sample_rate
-    if not 0 <= start_s < length_s or not (duration_s is None or duration_s > 0):
-        raise ConfigError(
-            f"{folder}: start {start_s:g} s, duration {duration_s} s, expected a stretch of the "
-            f"recording, which is {length_s:.1f} s long"
-        )
-    stop = None if duration_s is None else round((start_s + duration_s) * sample_rate)
-    return {n: x[:, round(start_s * sample_rate) : stop] for n, x in stems.items()}, sample_rate
+    n_samples = next(iter(stems.values())).shape[-1]
+    span = stretch(n_samples, sample_rate, start_s, duration_s, subject=folder)
+    return {name: x[:, span] for name, x in stems.items()}, sample_rate
 
 
 def _chosen(truth: "Mapping[str, Array]", stems: Sequence[str]) -> list[str] | None:
