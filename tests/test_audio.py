@@ -82,10 +82,35 @@ def test_float_files_come_back_bit_by_bit_also_beyond_full_scale(
 @pytest.mark.parametrize(("suffix", "subtype"), [*INTEGER, *FLOATING])
 def test_reading_and_writing_a_file_changes_no_byte(rng, tmp_path, suffix, subtype):
     first, second = tmp_path / f"1.{suffix}", tmp_path / f"2.{suffix}"
-    soundfile.write(first, noise(rng).T, RATE, subtype=subtype)
+    audio.write(first, noise(rng), RATE, subtype=subtype)
     found = audio.info(first)
     audio.write(second, audio.read(first)[0], RATE, subtype=found.subtype, format=found.format)
     assert second.read_bytes() == first.read_bytes()
+
+
+@pytest.mark.parametrize(("suffix", "subtype"), INTEGER)
+def test_integer_files_are_those_of_libsndfile(rng, tmp_path, suffix, subtype):
+    first, second = tmp_path / f"1.{suffix}", tmp_path / f"2.{suffix}"
+    soundfile.write(first, noise(rng).T, RATE, subtype=subtype)
+    audio.write(second, audio.read(first)[0], RATE, subtype=subtype)
+    assert second.read_bytes() == first.read_bytes()
+
+
+@pytest.mark.parametrize("subtype", ["FLOAT", "DOUBLE"])
+@pytest.mark.parametrize("kind", ["AIFF", "AU", "CAF", "RF64", "W64", "WAV", "WAVEX"])
+@pytest.mark.parametrize("n_channels", [1, 6])
+def test_float_files_hold_no_clock(rng, tmp_path, kind, subtype, n_channels):
+    """All of libsndfile's bytes but those of the time, which are zero."""
+    x = noise(rng, n_channels)
+    theirs, ours = tmp_path / "theirs", tmp_path / "ours"
+    soundfile.write(theirs, x.T, RATE, format=kind, subtype=subtype)
+    audio.write(ours, x, RATE, format=kind, subtype=subtype)
+    expected, found = theirs.read_bytes(), ours.read_bytes()
+    if kind in {"AIFF", "WAV", "WAVEX"}:
+        clock = expected.index(b"PEAK") + 12
+        assert any(expected[clock : clock + 4])
+        expected = expected[:clock] + bytes(4) + expected[clock + 4 :]
+    assert found == expected
 
 
 @pytest.mark.parametrize("kind", ["WAV", "WAVEX", "RF64"])

@@ -25,6 +25,8 @@ _FLOATS = (np.dtype("float32"), np.dtype("float64"))
 #: Bytes after which the 32-bit lengths in the header overflow, and the formats that have them.
 _LIMIT = (1 << 32) - (1 << 20)
 _LIMITED = {"AIFF", "AU", "WAV", "WAVEX"}
+#: Formats into which libsndfile writes a PEAK chunk if samples are of floating point.
+_TIMED = {"AIFF", "WAV", "WAVEX"}
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,8 @@ class Writer:
 
     Samples go to a hidden name in the same folder, which becomes `path` when the ``with`` block
     ends without an exception and is removed otherwise, `KeyboardInterrupt` included. A file that
-    was there before stays untouched until then.
+    was there before stays untouched until then. The same samples give the same bytes, whenever they
+    are written.
 
     Parameters
     ----------
@@ -132,6 +135,8 @@ class Writer:
             self._file.close()
         if kind is None and not self._n_samples:
             raise AudioFileError(f"{self.path}: 0 samples to write, should be 1 or more")
+        if kind is None and self.format in _TIMED and self.subtype in {"FLOAT", "DOUBLE"}:
+            _stop_clock(self._part)
 
     def write(self, samples: ArrayLike) -> None:
         """Append `samples` (channel, sample) of floating point; clamp them and count if need be."""
@@ -235,6 +240,17 @@ def _writable(path: Path, format: str | None, subtype: str | None) -> tuple[str,
     if chosen not in known:
         raise ConfigError(f"{path}: {kind} cannot hold {chosen}; it can hold {listed(known)}")
     return kind, chosen
+
+
+def _stop_clock(path: Path) -> None:
+    """Zero the time of writing in the PEAK chunk.
+
+    The chunk begins with its name, its length and a version, four bytes each; then comes the time.
+    Chunks before it, the format and the number of samples, end within the first 128 bytes.
+    """
+    with path.open("r+b") as file:
+        file.seek(file.read(128).index(b"PEAK") + 12)
+        file.write(bytes(4))
 
 
 @contextmanager

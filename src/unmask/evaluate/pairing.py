@@ -197,8 +197,8 @@ def _chosen(tracks: list[Track], stems: tuple[str, ...] | None) -> list[Track]:
             missing += [f"{track.name}: {side} of {name}" for name in needed - found.keys()]
     if missing:
         raise ConfigError(
-            f"stems must be the same on both sides, missing are {listed(missing, _MAX_LISTED)}; add them, or "
-            "name those to score (--stems)"
+            f"stems must be the same on both sides, missing are {listed(missing, _MAX_LISTED)}; "
+            "add them, or name those to score (--stems)"
         )
     return [
         track._replace(
