@@ -101,7 +101,7 @@ def test_errors_of_the_block_are_said_of_the_file(path):
 
 def test_a_folder_below_a_file_cannot_be_made(path):
     path.write_text("x")
-    with pytest.raises(FileError, match=r"below: cannot be written: .*; choose another place"):
+    with pytest.raises(FileError, match=r"below: cannot be made a folder: .*; choose another"):
         make_folder(path / "below")
 
 

@@ -13,8 +13,9 @@
     ├─ WorkerError(RuntimeError)    a process was killed before its work was done
     └─ MissingExtraError(ImportError)  an optional package is not installed
 
-Every message is one line: *subject: what is, what should be; what to do.* The command line prints
-it and exits with code 1; any other exception is a bug and keeps its traceback.
+Every message is one line: *subject: what is, what should be; what to do.* Where it arose is a note
+(`BaseException.add_note`). The command line prints both (`one_line`) and exits with code 1; any
+other exception is a bug and keeps its traceback.
 """
 
 from collections.abc import Iterable
@@ -58,6 +59,11 @@ class WorkerError(UnmaskError, RuntimeError):
 
 class MissingExtraError(UnmaskError, ImportError):
     """An optional package is needed and not installed."""
+
+
+def one_line(error: BaseException) -> str:
+    """Return the message of an error after its notes, which say where it arose."""
+    return ": ".join([*reversed(getattr(error, "__notes__", [])), str(error)])
 
 
 def listed(names: Iterable[str], at_most: int | None = None) -> str:

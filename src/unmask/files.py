@@ -91,8 +91,12 @@ def make_folder(path: str | Path) -> Path:
     FileError
         If it cannot be made.
     """
-    with writing(path):
+    try:
         Path(path).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise FileError(
+            f"{path}: cannot be made a folder: {error.strerror}; choose another place"
+        ) from error
     return Path(path)
 
 

@@ -63,6 +63,8 @@ class Writer:
         has. `fitting_subtype` finds one for a file that was read.
     format
         libsndfile's name of the format; default: what the suffix says.
+    name
+        What errors call the file; default: `path`.
 
     Raises
     ------
@@ -82,13 +84,17 @@ class Writer:
         *,
         subtype: str | None = None,
         format: str | None = None,
+        name: str | Path | None = None,
     ) -> None:
         self.path = Path(path)
+        self.name = name or self.path
         if sample_rate != int(sample_rate) or sample_rate < 1:
-            raise SampleRateError(f"{path}: {sample_rate} Hz, should be a whole number above 0")
+            raise SampleRateError(
+                f"{self.name}: {sample_rate} Hz, should be a whole number above 0"
+            )
         self.sample_rate = int(sample_rate)
         self.n_channels = n_channels
-        self.format, self.subtype = _writable(self.path, format, subtype)
+        self.format, self.subtype = _writable(self.path, format, subtype, name=self.name)
         self._n_samples = 0
         self._clipped = 0
         self._peak = 0.0
@@ -114,7 +120,7 @@ class Writer:
                 )
             except soundfile.LibsndfileError as error:
                 raise AudioFileError(
-                    f"{self.path}: {self.format} cannot hold {self.n_channels} channels of "
+                    f"{self.name}: {self.format} cannot hold {self.n_channels} channels of "
                     f"{self.subtype} at {self.sample_rate} Hz; write .wav instead"
                 ) from error
             stack.push(self._close)
@@ -131,10 +137,10 @@ class Writer:
 
     def _close(self, kind: type[BaseException] | None, *_: object) -> None:
         """Close the hidden file; what has no samples is no sound."""
-        with _storing(self.path):
+        with _storing(self.name):
             self._file.close()
         if kind is None and not self._n_samples:
-            raise AudioFileError(f"{self.path}: 0 samples to write, should be 1 or more")
+            raise AudioFileError(f"{self.name}: 0 samples to write, should be 1 or more")
         if kind is None and self.format in _TIMED and self.subtype in {"FLOAT", "DOUBLE"}:
             _stop_clock(self._part)
 
@@ -143,20 +149,20 @@ class Writer:
         x = np.asarray(samples)
         if x.ndim != 2 or x.shape[0] != self.n_channels or x.dtype not in _FLOATS:
             raise ShapeError(
-                f"samples: {x.dtype} {x.shape} for {self.path}, "
+                f"samples: {x.dtype} {x.shape} for {self.name}, "
                 f"should be float32 or float64 ({self.n_channels}, n)"
             )
         for start in range(0, x.shape[-1], BLOCK):
             self._write_block(x[:, start : start + BLOCK])
 
     def _write_block(self, x: NDArray[Any]) -> None:
-        check_finite(x, self.path, self._n_samples, self.sample_rate)
+        check_finite(x, self.name, self._n_samples, self.sample_rate)
         self._peak = max(self._peak, float(np.max(np.abs(x))))
         stored, clipped = _quantized(x, self.subtype)
-        with _storing(self.path):
+        with _storing(self.name):
             self._file.write(np.ascontiguousarray(stored.T))
         if self.format in _LIMITED and self._part.stat().st_size > _LIMIT:
-            raise AudioFileError(f"{self.path}: {self.format} ends at 4 GiB; write .w64 or .flac")
+            raise AudioFileError(f"{self.name}: {self.format} ends at 4 GiB; write .w64 or .flac")
         self._clipped += clipped
         self._n_samples += x.shape[-1]
 
@@ -196,7 +202,7 @@ def fitting_subtype(path: str | Path, subtype: str) -> str:
     """
     import soundfile
 
-    kind, default = _writable(Path(path), None, None)
+    kind, default = _writable(Path(path), None, None, name=path)
     known = _EXACT & set(soundfile.available_subtypes(kind))
     deep = {"PCM_24", "PCM_32", "FLOAT", "DOUBLE"}
     wanted = [subtype, "PCM_24"] if subtype in deep else [subtype]
@@ -223,7 +229,9 @@ def round_together(stems: ArrayLike, subtype: str) -> NDArray[Any]:
     return rounded
 
 
-def _writable(path: Path, format: str | None, subtype: str | None) -> tuple[str, str]:
+def _writable(
+    path: Path, format: str | None, subtype: str | None, *, name: str | Path
+) -> tuple[str, str]:
     """Format and subtype to write: what was asked for, else what the suffix says."""
     import soundfile
 
@@ -231,14 +239,14 @@ def _writable(path: Path, format: str | None, subtype: str | None) -> tuple[str,
     kind = format or usual
     if kind is None:
         raise AudioFileError(
-            f"{path}: no format that can be written has the suffix {path.suffix!r}; "
+            f"{name}: no format that can be written has the suffix {path.suffix!r}; "
             f"use one of {listed(WRITABLE)}"
         )
     chosen = subtype or (default if kind == usual else "PCM_16")
     known = set(soundfile.available_subtypes(kind))
     known &= known if kind in _LOSSY else _EXACT
     if chosen not in known:
-        raise ConfigError(f"{path}: {kind} cannot hold {chosen}; it can hold {listed(known)}")
+        raise ConfigError(f"{name}: {kind} cannot hold {chosen}; it can hold {listed(known)}")
     return kind, chosen
 
 
@@ -254,14 +262,14 @@ def _stop_clock(path: Path) -> None:
 
 
 @contextmanager
-def _storing(path: Path) -> Iterator[None]:
+def _storing(name: str | Path) -> Iterator[None]:
     import soundfile
 
     try:
         yield
     except soundfile.LibsndfileError as error:
         raise AudioFileError(
-            f"{path}: cannot be written, libsndfile says {error.error_string!r}; is the disk full?"
+            f"{name}: cannot be written, libsndfile says {error.error_string!r}; is the disk full?"
         ) from error
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from unmask.errors import UnmaskError, one_line
 from unmask.files import replacing, write_text
 
 if TYPE_CHECKING:
@@ -53,6 +54,11 @@ def figure(_context: click.Context, _option: click.Parameter, file: Path | None)
 def split(_context: click.Context, _option: click.Parameter, text: str | None) -> Sequence[str]:
     """Return the names of an option, which commas separate."""
     return tuple(name.strip() for name in text.split(",")) if text else ()
+
+
+def error(met: UnmaskError) -> None:
+    """Say on standard error what went wrong."""
+    click.echo(f"unmask: error: {one_line(met)}", err=True)
 
 
 def table(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str], *, title: str) -> None:
