@@ -729,7 +729,7 @@ def test_blocks_of_another_shape_or_type_are_refused(path, x):
 
 @pytest.mark.parametrize("rate", [0, -1, 44100.5])
 def test_an_impossible_rate_to_write_is_refused(rng, path, rate):
-    with pytest.raises(SampleRateError, match="should be whole and above 0"):
+    with pytest.raises(SampleRateError, match="should be a whole number above 0"):
         audio.write(path, noise(rng), rate)
 
 

@@ -120,7 +120,7 @@ def test_bad_input_is_one_line_and_leaves_nothing(run, tmp_path):
         (("a.wav", "none.wav"), "none.wav: no such file"),
         (("a.wav", "b/a.wav"), "names: a, a, expected file names that differ"),
         (("a.wav", "b/a.wav", "--names", "x,../y"), "expected file names that differ"),
-        (("a.wav", "b/a.wav", "--names", "x"), "--names: 1 names, expected 2"),
+        (("a.wav", "b/a.wav", "--names", "x"), "names: 1 names, expected 2"),
     ):
         refused(run(*words, "-o", "ab"), said)
     refused(run("a.wav", "stereo.wav", "-o", "."), "a.wav: is an input")

@@ -210,10 +210,10 @@ def _report(
         }
     show.write_json(json_file, said)
     if plot:
-        from unmask.plots import box_plots
+        from unmask.plots import box_plots, write_figure
 
         frames, _ = AGGREGATIONS["mean" if aggregate == "mean" else "median"]
-        show.write_figure(plot, box_plots(panels(table, frames=frames)))
+        write_figure(plot, box_plots(panels(table, frames=frames)))
 
 
 def _print_aggregates(rows: "Sequence[Aggregate]", how: str) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from unmask.errors import UnmaskError, one_line
-from unmask.files import replacing, write_text
+from unmask.files import write_text
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -97,12 +97,6 @@ def write_json(file: str | None, value: Any) -> None:
         click.echo(text, nl=False)
     else:
         write_text(file, text)
-
-
-def write_figure(file: Path, figure: Any) -> None:
-    """Write a figure of matplotlib, whole or not at all; the suffix of `file` is its format."""
-    with replacing(file) as partial:
-        figure.savefig(partial)
 
 
 def _finite(value: Any) -> Any:

@@ -171,7 +171,7 @@ def _print_losses(
 
 
 def _draw(file: Path, means: "Mapping[str, Curve]", loss: float, title: str) -> None:
-    from unmask.plots import phase_benefit_figure
+    from unmask.plots import phase_benefit_figure, write_figure
 
     edges = next(iter(means.values())).crossovers_hz
     figure = phase_benefit_figure(
@@ -181,4 +181,4 @@ def _draw(file: Path, means: "Mapping[str, Curve]", loss: float, title: str) -> 
         limit_db=loss,
         title=title,
     )
-    show.write_figure(file, figure)
+    write_figure(file, figure)
