@@ -115,14 +115,14 @@ def test_a_folder_without_sound(run, tmp_path, model):
 @pytest.mark.parametrize("out", ["blocked", "blocked/below"])
 def test_a_file_in_place_of_the_output_folder(run, tmp_path, model, noisy, out):
     (tmp_path / "blocked").write_text("mine")
-    refused(run("separate", "-m", model, noisy, "-o", out), f"{out}: is no folder", "--out")
+    refused(run("separate", "-m", model, noisy, "-o", out), f"{out}: cannot be made a folder")
     assert (tmp_path / "blocked").read_text() == "mine"
 
 
 def test_a_file_in_place_of_a_folder_below(run, tmp_path, model, noisy):
     (tmp_path / "separated").mkdir()
     (tmp_path / "separated/tiny").write_text("mine")
-    refused(run("separate", "-m", model, noisy), "separated/tiny/noisy", "cannot be written")
+    refused(run("separate", "-m", model, noisy), "separated/tiny/noisy: cannot be made a folder")
     assert [path.name for path in (tmp_path / "separated").iterdir()] == ["tiny"]
 
 

@@ -229,7 +229,7 @@ def test_an_error_of_a_metric_names_the_track(songs, monkeypatch):
         raise ShapeError("estimates: too short; take longer ones")
 
     monkeypatch.setitem(ev.METRICS, "sdr", ev.Metric(("uSDR",), refuse))
-    with pytest.raises(ShapeError, match=r"^track a, metric sdr: estimates: too short; "):
+    with pytest.raises(ShapeError, match=r"^estimates: too short; .*\ntrack a, metric sdr$"):
         run(songs)
 
 
@@ -300,7 +300,7 @@ def test_the_commands_compare_systems_and_draw(songs):
     assert figure.read_text().startswith("<?xml")
     nowhere = command("scores", *systems, "--plot", songs / "none" / "figure.svg")
     assert nowhere.exit_code == 1
-    assert "figure.svg: cannot be written: No such file" in nowhere.output.splitlines()[-1]
+    assert "figure.svg: cannot be written: folder" in nowhere.output.splitlines()[-1]
 
 
 @pytest.mark.parametrize(

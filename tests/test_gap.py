@@ -5,8 +5,9 @@ import pytest
 
 from unmask import masks
 from unmask.errors import ConfigError
-from unmask.gap import CASES, gap, losses
-from unmask.oracle import Oracle, sum_of
+from unmask.gap import CASES, breakdown, gap
+from unmask.mixtures import sum_of
+from unmask.oracle import Oracle
 from unmask.frontends import STFT
 
 RATE = 8000
@@ -44,7 +45,7 @@ def test_a_quiet_estimate_lacks_magnitude_only(stems):
     assert cells["speech", "model"] == pytest.approx(20 * np.log10(2))
     assert cells["speech", "model magnitude, true phase"] == pytest.approx(20 * np.log10(2))
     assert cells["speech", "true magnitude, model phase"] > 100
-    loss = losses(scores)["speech", 0.0, RATE / 2]
+    loss = breakdown(scores)["speech", 0.0, RATE / 2]
     assert loss.to_phase == pytest.approx(0, abs=1e-6)
     assert loss.to_magnitude > 90
     assert loss.gained == pytest.approx(20 * np.log10(2) - cells["speech", "mixture"])
@@ -54,7 +55,7 @@ def test_an_inverted_estimate_lacks_phase_only(stems):
     cells, scores = table(Fake(-stems["speech"]), stems)
     assert cells["speech", "model"] == pytest.approx(-20 * np.log10(2))
     assert cells["speech", "model magnitude, true phase"] > 100
-    loss = losses(scores)["speech", 0.0, RATE / 2]
+    loss = breakdown(scores)["speech", 0.0, RATE / 2]
     assert loss.to_magnitude == pytest.approx(0, abs=1e-6)
     assert loss.to_phase > 90
 
@@ -63,7 +64,7 @@ def test_the_oracle_itself_has_no_gap(stems):
     oracle = Oracle(stems, RATE, Fake.family, Fake.stft)
     estimate = oracle.separate(sum_of(stems), RATE)["speech"]
     cells, scores = table(Fake(estimate), stems)
-    loss = losses(scores)["speech", 0.0, RATE / 2]
+    loss = breakdown(scores)["speech", 0.0, RATE / 2]
     assert loss.to_family == 0
     assert loss.share == 1
     assert loss.beyond > 100
@@ -72,7 +73,7 @@ def test_the_oracle_itself_has_no_gap(stems):
 
 def test_a_model_that_does_nothing_has_gained_nothing(stems):
     _, scores = table(Fake(sum_of(stems)), stems)
-    gained = [loss.gained for (stem, _, _), loss in losses(scores).items() if stem == "speech"]
+    gained = [loss.gained for (stem, _, _), loss in breakdown(scores).items() if stem == "speech"]
     assert len(gained) == 8
     assert gained == pytest.approx([0] * 8, abs=1e-9)
 

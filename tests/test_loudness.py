@@ -120,12 +120,12 @@ def test_bad_input_is_one_line_and_leaves_nothing(run, tmp_path):
         (("a.wav", "none.wav"), "none.wav: no such file"),
         (("a.wav", "b/a.wav"), "names: a, a, expected file names that differ"),
         (("a.wav", "b/a.wav", "--names", "x,../y"), "expected file names that differ"),
-        (("a.wav", "b/a.wav", "--names", "x"), "--names: 1 names, expected 2"),
+        (("a.wav", "b/a.wav", "--names", "x"), "names: 1 names, expected 2"),
     ):
         refused(run(*words, "-o", "ab"), said)
     refused(run("a.wav", "stereo.wav", "-o", "."), "a.wav: is an input")
     assert not (tmp_path / "ab").exists()
-    refused(run("a.wav", "-o", "a.wav/below"), "a.wav/below: cannot be written")
+    refused(run("a.wav", "-o", "a.wav/below"), "a.wav/below: cannot be made a folder")
 
 
 def test_without_its_extra_the_command_says_what_to_install(run, tmp_path, monkeypatch):

@@ -20,7 +20,8 @@ from unmask.mask_analysis import (
     model_masks,
     onsets,
 )
-from unmask.oracle import Oracle, sum_of
+from unmask.mixtures import sum_of
+from unmask.oracle import Oracle
 from unmask.frontends import STFT
 
 RATE = 16000

@@ -11,8 +11,9 @@ from unmask import masks
 from unmask.errors import ConfigError
 from unmask.gap import gap
 from unmask.metrics import sdr
+from unmask.mixtures import sum_of
 from unmask.octaves import band_sdr, octave_bands
-from unmask.oracle import Oracle, sum_of
+from unmask.oracle import Oracle
 from unmask.phase_benefit import Curve, mean, phase_benefit
 from unmask.frontends import STFT
 

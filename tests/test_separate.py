@@ -377,7 +377,7 @@ def test_a_folder_keeps_its_structure_and_its_output_is_no_input(record_file, tm
     for _ in range(2):
         jobs = plan([album], identity, output)
         assert [job.track for job in jobs] == ["disc 2/one", "one"]
-        results = [result for _, result in separate_files(jobs, identity, output)]
+        results = [done.outcome for done in separate_files(jobs, identity, output)]
     assert not any(isinstance(result, UnmaskError) for result in results)
     assert files_below(album / "separated/identity") == [
         "disc 2/one/job.json",
@@ -463,7 +463,7 @@ def test_a_bad_file_does_not_stop_the_others(record_file, tmp_path, model):
     (tmp_path / "in/b.wav").write_text("no sound")
     output = Output(out=tmp_path / "out")
     jobs = plan([tmp_path / "in"], model, output)
-    results = {job.track: result for job, result in separate_files(jobs, model, output)}
+    results = {done.job.track: done.outcome for done in separate_files(jobs, model, output)}
     assert [track for track in results if isinstance(results[track], UnmaskError)] == ["b"]
     assert files_below(tmp_path / "out/duo") == [
         f"{track}/{name}" for track in "ac" for name in ("drums.wav", "job.json", "vocals.wav")
@@ -477,14 +477,47 @@ def test_several_processes_write_what_one_does(record_file, tmp_path, model):
     for n_jobs in (1, 2):
         output = Output(out=tmp_path / str(n_jobs))
         jobs = plan([tmp_path / "in"], model, output)
-        results = dict(separate_files(jobs, model, output, n_jobs=n_jobs))
-        [error] = [result for result in results.values() if isinstance(result, UnmaskError)]
+        results = [done.outcome for done in separate_files(jobs, model, output, n_jobs=n_jobs)]
+        [error] = [result for result in results if isinstance(result, UnmaskError)]
         assert str(error).startswith(f"{tmp_path}/in/c.wav: ")
     names = [name for name in files_below(tmp_path / "1") if not name.endswith("json")]
     assert len(names) == 4
     assert files_below(tmp_path / "2") == files_below(tmp_path / "1")
     for name in names:
         assert (tmp_path / "2" / name).read_bytes() == (tmp_path / "1" / name).read_bytes()
+
+
+def test_a_run_goes_on_where_it_stopped(record_file, tmp_path, model):
+    paths = [record_file(f"in/{name}.wav") for name in "abc"]
+    output = Output(out=tmp_path / "out")
+    first = separate_file(paths[1], model, output)
+    shares = []
+    done = list(
+        separate_files(
+            plan(paths, model, output),
+            model,
+            output,
+            resume=True,
+            progress=lambda path, share: shares.append((path.stem, share)),
+        )
+    )
+    assert [(one.job.track, one.reused) for one in done] == [
+        ("b", True),
+        ("a", False),
+        ("c", False),
+    ]
+    assert done[0].outcome == first
+    assert next(stem for stem, share in shares if share == 1) == "b"
+    again = separate_files(plan(paths, model, output), model, output)
+    assert [one.reused for one in again] == [False, False, False]
+
+
+def test_errors_of_stems_name_the_file_that_would_be(record_file, tmp_path, model):
+    output = Output(out=tmp_path / "out", subtype="VORBIS")
+    with pytest.raises(ConfigError, match=r"WAV cannot hold VORBIS") as caught:
+        separate_file(record_file(), model, output)
+    assert str(caught.value).startswith(f"{tmp_path}/out/duo/")
+    assert ".unmask-" not in str(caught.value)
 
 
 def test_memory_does_not_grow_with_the_file(record_file, tmp_path, model):

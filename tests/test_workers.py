@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from unmask.errors import ConfigError
+from unmask.errors import ConfigError, WorkerError
 from unmask.workers import map_tasks
 
 
@@ -45,5 +45,5 @@ def test_an_error_in_a_process_arrives_here():
 
 
 def test_a_process_that_is_killed_is_said():
-    with pytest.raises(ConfigError, match=r"jobs: one of 2 processes was killed, .*use fewer"):
+    with pytest.raises(WorkerError, match=r"jobs: one of 2 processes was killed, .*use fewer"):
         list(map_tasks(die, [1, 2], jobs=2))

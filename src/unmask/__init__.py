@@ -15,10 +15,10 @@ from unmask._version import __version__
 if TYPE_CHECKING:
     from unmask import (
         audio,
-        bands,
         errors,
         evaluate,
         gap,
+        mask_analysis,
         masks,
         metrics,
         oracle,
@@ -26,21 +26,18 @@ if TYPE_CHECKING:
         plots,
         stems,
     )
-    from unmask.bands import Bands
     from unmask.engine import Model, Settings, Streamer, load_model
-    from unmask.oracle import Oracle
     from unmask.frontends import STFT
+    from unmask.oracle import Oracle
 
 __all__ = [
     "STFT",
-    "Bands",
     "Model",
     "Oracle",
     "Settings",
     "Streamer",
     "__version__",
     "audio",
-    "bands",
     "errors",
     "evaluate",
     "gap",
@@ -56,7 +53,6 @@ __all__ = [
 
 # Public name -> module that has it; the others are modules themselves.
 _HOME = {
-    "Bands": "bands",
     "Model": "engine",
     "Oracle": "oracle",
     "STFT": "frontends",

@@ -1,7 +1,6 @@
 """Checkpoints: tensors and a JSON header in one safetensors file, written whole or not at all."""
 
 import json
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +11,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from unmask.errors import ModelError
+from unmask.files import replacing
 
 FORMAT = 1
 
@@ -21,11 +21,10 @@ def save(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -
 
     The file appears under its name only when it is complete.
     """
-    partial = path.with_name(path.name + ".partial")
     text = json.dumps({"format": FORMAT, **header})
     copies = {name: tensor.detach().contiguous().clone() for name, tensor in tensors.items()}
-    save_file(copies, partial, metadata={"unmask": text})
-    os.replace(partial, path)
+    with replacing(path) as partial:
+        save_file(copies, partial, metadata={"unmask": text})
 
 
 def load(path: Path, *, device: str = "cpu") -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -4,16 +4,24 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from html import escape
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from unmask import audio
 from unmask._arrays import Array, check_same_shape
 from unmask.errors import ConfigError
+from unmask.files import make_folder, write_text
 from unmask.metrics import sdr
+from unmask.mixtures import stretch
+from unmask.plots import FrequencyScale, Plane, spectrogram_figure, write_figure
+from unmask.frontends import STFT
 
 #: What is shown, in this order; the stems of file names.
 PARTS = ("mixture", "a", "b", "difference")
+
+_FRAME_S = 0.04
 
 
 @dataclass(frozen=True)
@@ -30,6 +38,8 @@ class Comparison:
     b: Array
     target: Array | None = None
     """The truth, where it is known."""
+    start_s: float = 0.0
+    """Where it begins in the recording."""
 
     def __post_init__(self) -> None:
         target = self.mixture if self.target is None else self.target
@@ -55,16 +65,10 @@ class Comparison:
         ConfigError
             If nothing of the recording lies there.
         """
-        length_s = self.mixture.shape[-1] / self.sample_rate
-        if not 0 <= start_s < length_s or not (duration_s is None or duration_s > 0):
-            raise ConfigError(
-                f"start {start_s:g} s, duration {duration_s} s: expected a stretch of the "
-                f"recording, which is {length_s:.1f} s long"
-            )
-        stop = None if duration_s is None else round((start_s + duration_s) * self.sample_rate)
         names = ("mixture", "a", "b", *(() if self.target is None else ("target",)))
-        span = slice(round(start_s * self.sample_rate), stop)
-        return replace(self, **{name: getattr(self, name)[:, span] for name in names})
+        span = stretch(self.mixture.shape[-1], self.sample_rate, start_s, duration_s)
+        cut = {name: getattr(self, name)[:, span] for name in names}
+        return replace(self, start_s=self.start_s + start_s, **cut)
 
     def facts(self) -> list[dict[str, Any]]:
         """Return what can be said of each of :data:`PARTS` in numbers.
@@ -151,6 +155,71 @@ def page(comparison: Comparison, *, title: str, note: str = "") -> str:
     """
     figures = "\n".join(_figure(row) for row in comparison.facts())
     return _PAGE.format(title=escape(title), note=escape(note), figures=figures)
+
+
+def write(
+    comparison: Comparison,
+    out: Path,
+    *,
+    name: str,
+    channel: int = 0,
+    scale: FrequencyScale = "linear",
+    highest_hz: float | None = None,
+) -> Path:
+    """Write a page with its sounds and pictures, all on one scale; return the page.
+
+    ``index.html``, a ``.wav`` (16 bits) and a ``.png`` for each of :data:`PARTS`, and
+    ``figure.png`` with all of them. Sounds are turned down alike if one would clip.
+
+    Parameters
+    ----------
+    comparison : Comparison
+    out : Path
+        Folder; made if missing. Files that are there already are replaced.
+    name : str
+        Of the recording, for the page.
+    channel : int
+        Which one is drawn, from 0.
+    scale, highest_hz
+        Of the frequency axis; see :class:`unmask.plots.Plane`.
+
+    Raises
+    ------
+    FileError
+        If something cannot be written.
+    MissingExtraError
+        If matplotlib is not installed.
+    """
+    make_folder(out)
+    for part in PARTS:
+        sound = comparison.gain() * getattr(comparison, part)
+        audio.write(out / f"{part}.wav", sound, comparison.sample_rate, subtype="PCM_16")
+    _draw(comparison, out, channel, scale=scale, highest_hz=highest_hz)
+    a, b = comparison.names
+    stop_s = comparison.start_s + comparison.mixture.shape[-1] / comparison.sample_rate
+    note = f"{name}, {comparison.start_s:g} to {stop_s:g} s, {comparison.sample_rate} Hz."
+    if (gain := comparison.gain()) < 1:
+        note += f" All sounds are turned to {100 * gain:.0f} %, so that none clips."
+    text = page(comparison, title=f"{comparison.stem}: {a} and {b}", note=note)
+    write_text(out / "index.html", text)
+    return out / "index.html"
+
+
+def _draw(comparison: Comparison, out: Path, channel: int, **axis: Any) -> None:
+    """Draw each part, and all together, in frames of about 40 ms."""
+    rate = comparison.sample_rate
+    n_fft = 2 ** round(math.log2(_FRAME_S * rate))
+    stft = STFT(n_fft, n_fft // 4)
+    spectra = {p: stft.analyze(getattr(comparison, p)[channel : channel + 1])[0] for p in PARTS}
+    times = comparison.start_s + np.arange(spectra["mixture"].shape[-1]) * stft.hop / rate
+    plane = Plane(times, stft.frequencies(rate), **axis)
+    loudest = float(np.abs(spectra["mixture"]).max())
+    for part, spectrum in spectra.items():  # whose names stand on the page
+        write_figure(
+            out / f"{part}.png", spectrogram_figure({"": spectrum}, plane, loudest=loudest)
+        )
+    together = {comparison.labels[part]: spectrum for part, spectrum in spectra.items()}
+    write_figure(out / "figure.png", spectrogram_figure(together, plane, loudest=loudest))
 
 
 def _figure(row: Mapping[str, Any]) -> str:

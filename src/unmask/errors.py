@@ -8,12 +8,17 @@
     ├─ SampleRateError(ValueError)  two sample rates that must agree do not, or one is impossible
     ├─ ConfigError(ValueError)      settings that cannot work together
     ├─ ModelError(ValueError)       a model or checkpoint that this version cannot read
-    ├─ AudioFileError(OSError)      a file that cannot be read or written as audio
+    ├─ FileError(OSError)           a file or folder that cannot be read or written
+    │  └─ AudioFileError            a file that cannot be read or written as audio
+    ├─ WorkerError(RuntimeError)    a process was killed before its work was done
     └─ MissingExtraError(ImportError)  an optional package is not installed
 
-Every message is one line: *subject: what is, what should be; what to do.* The command line prints
-it and exits with code 1; any other exception is a bug and keeps its traceback.
+Every message is one line: *subject: what is, what should be; what to do.* Where it arose is a note
+(`BaseException.add_note`). The command line prints both (`one_line`) and exits with code 1; any
+other exception is a bug and keeps its traceback.
 """
+
+from collections.abc import Iterable
 
 
 class UnmaskError(Exception):
@@ -40,9 +45,33 @@ class ModelError(UnmaskError, ValueError):
     """A model or checkpoint that this version cannot read."""
 
 
-class AudioFileError(UnmaskError, OSError):
+class FileError(UnmaskError, OSError):
+    """A file or folder that cannot be read or written."""
+
+
+class AudioFileError(FileError):
     """A file that cannot be read or written as audio."""
+
+
+class WorkerError(UnmaskError, RuntimeError):
+    """A process was killed before its work was done."""
 
 
 class MissingExtraError(UnmaskError, ImportError):
     """An optional package is needed and not installed."""
+
+
+def one_line(error: BaseException) -> str:
+    """Return the message of an error after its notes, which say where it arose."""
+    return ": ".join([*reversed(getattr(error, "__notes__", [])), str(error)])
+
+
+def listed(names: Iterable[str], at_most: int | None = None) -> str:
+    """Return names in one line of a message, sorted, not more than can be read.
+
+    >>> listed("cab"), listed("cab", at_most=2)
+    ('a, b, c', 'a, b and 1 more')
+    """
+    names = sorted(names)
+    rest = len(names) - len(names[:at_most])
+    return ", ".join(names[:at_most]) + (f" and {rest} more" if rest else "")

@@ -23,8 +23,9 @@ import numpy as np
 from unmask._arrays import Array
 from unmask.masks import Family
 from unmask.metrics import sdr
+from unmask.mixtures import named_sources, sum_of
 from unmask.octaves import band_sdr, octave_bands
-from unmask.oracle import Oracle, named_sources, sum_of
+from unmask.oracle import Oracle
 from unmask.frontends import STFT
 
 #: The rows of a report, in the order of the module's docstring.
@@ -53,7 +54,7 @@ class Separator(Protocol):
 
 
 @dataclass(frozen=True)
-class Score:
+class Cell:
     """One cell of the report."""
 
     stem: str
@@ -66,7 +67,7 @@ class Score:
     """In dB, all channels together; NaN where the target is silent."""
 
 
-class Loss(NamedTuple):
+class Breakdown(NamedTuple):
     """Where the decibels of one stem and band went."""
 
     gained: float
@@ -85,7 +86,7 @@ class Loss(NamedTuple):
 
 def gap(
     model: Separator, stems: Mapping[str, Array], sample_rate: int, *, octaves: bool = True
-) -> Iterator[Score]:
+) -> Iterator[Cell]:
     """Yield the scores of a model, of its oracles and of their mixtures on ``sum(stems)``.
 
     Parameters
@@ -102,7 +103,7 @@ def gap(
 
     Yields
     ------
-    Score
+    Cell
 
     Raises
     ------
@@ -128,23 +129,23 @@ def gap(
             exact[name],
         )
         for case, signal in zip(CASES, signals, strict=True):
-            yield Score(name, case, 0.0, sample_rate / 2, float(sdr(signal, target)))
+            yield Cell(name, case, 0.0, sample_rate / 2, float(sdr(signal, target)))
             scores = band_sdr(stft, signal, target, sample_rate, bands)
             for (low, high), score in zip(bands, scores, strict=True):
-                yield Score(name, case, low, high, score)
+                yield Cell(name, case, low, high, score)
 
 
-def losses(scores: Iterable[Score]) -> dict[tuple[str, float, float], Loss]:
+def breakdown(scores: Iterable[Cell]) -> dict[tuple[str, float, float], Breakdown]:
     """Return where the decibels went, by ``(stem, low_hz, high_hz)``, from the scores of `gap`."""
     cells: dict[tuple[str, float, float], dict[str, float]] = {}
     for score in scores:
         cells.setdefault((score.stem, score.low_hz, score.high_hz), {})[score.case] = score.sdr
-    return {key: _loss(cell) for key, cell in cells.items()}
+    return {key: _breakdown(cell) for key, cell in cells.items()}
 
 
-def _loss(sdr_of: Mapping[str, float]) -> Loss:
+def _breakdown(sdr_of: Mapping[str, float]) -> Breakdown:
     start, model, best = (sdr_of[case] for case in ("mixture", "model", "family oracle"))
-    return Loss(
+    return Breakdown(
         gained=model - start,
         share=(model - start) / (best - start) if best > start else math.nan,
         to_magnitude=sdr_of["true magnitude, model phase"] - model,

@@ -100,6 +100,8 @@ class Job:
     """Name of the recording: its path in the folder that was given, without suffix."""
     targets: Mapping[str, Path] = field(hash=False)
     """Stem -> file."""
+    rows: Mapping[str, Mapping[str, float]] = field(hash=False)
+    """Stem -> the outputs of the model that it adds up, and their factors; see :func:`written`."""
     record: Path
     """Where the run record goes."""
 
@@ -117,10 +119,11 @@ def plan(paths: Iterable[str | Path], model: Names, output: Output) -> list[Job]
     ConfigError
         If two files would be written to the same place, or one over an input.
     """
+    rows = written(model, output)
     sources: dict[Path, Job] = {}  # what is named twice is done once
     for path in map(Path, paths):
         for source, track in _sources(path, output.out):
-            sources.setdefault(source.resolve(), _job(source, track, model, output))
+            sources.setdefault(source.resolve(), _job(source, track, model.name, rows, output))
     taken: dict[Path, Path] = {}
     for job in sources.values():
         for target in (*job.targets.values(), job.record):
@@ -146,11 +149,13 @@ def _sources(path: Path, out: Path) -> Iterator[tuple[Path, str]]:
             yield source, source.relative_to(path).with_suffix("").as_posix()
 
 
-def _job(source: Path, track: str, model: Names, output: Output) -> Job:
+def _job(
+    source: Path, track: str, model: str, rows: Mapping[str, Mapping[str, float]], output: Output
+) -> Job:
     suffix = source.suffix.lower()
     ext = output.format or (suffix if suffix in _LOSSLESS else ".wav").removeprefix(".")
-    targets = {stem: output.path(model.name, track, stem, ext) for stem in written(model, output)}
-    return Job(source, track, targets, output.path(model.name, track, "job", "json"))
+    targets = {stem: output.path(model, track, stem, ext) for stem in rows}
+    return Job(source, track, targets, rows, output.path(model, track, "job", "json"))
 
 
 def written(model: Names, output: Output) -> dict[str, dict[str, float]]:

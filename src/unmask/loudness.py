@@ -2,11 +2,15 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
+from unmask import audio
 from unmask._arrays import Array
-from unmask.errors import MissingExtraError, ShapeError, SignalError
+from unmask.errors import ConfigError, MissingExtraError, ShapeError, SignalError
+from unmask.files import make_folder
 
 _BLOCK_S = 0.4
 _MOST_CHANNELS = 5
@@ -79,3 +83,83 @@ def equal_gains(loudness: Sequence[float], peaks: Sequence[float]) -> list[float
     gains = [10 ** ((loudness[0] - level) / 20) for level in loudness]
     highest = max(gain * peak for gain, peak in zip(gains, peaks, strict=True))
     return [gain / max(1.0, highest) for gain in gains]
+
+
+@dataclass(frozen=True)
+class Copy:
+    """A copy of a recording, as loud as the others."""
+
+    source: Path
+    path: Path
+    loudness_lufs: float
+    """Of the source."""
+    gain_db: float
+    """What it was turned up by; the copy has the sum of the two."""
+    peak: float
+    """Largest magnitude of the copy."""
+
+
+def write_equally_loud(
+    sources: Sequence[Path], out: Path, *, names: Sequence[str] = ()
+) -> list[Copy]:
+    """Write copies of recordings that are as loud as the first, for a fair comparison by ear.
+
+    All are turned down alike if a peak would exceed full scale. Files are WAV of 24 bits; those
+    that are there already are replaced.
+
+    Parameters
+    ----------
+    sources : sequence of Path
+        Recordings of as many channels each.
+    out : Path
+        Folder for the copies; made if missing.
+    names : sequence of str
+        What the copies are called, without suffix; as the recordings when left out.
+
+    Raises
+    ------
+    ConfigError
+        If names are no file names that differ, one for each recording, a copy would replace a
+        recording, or they differ in channels.
+    ShapeError, SignalError, MissingExtraError
+        As :func:`integrated_loudness`.
+    FileError
+        If a file cannot be read or written.
+    """
+    targets = _targets(sources, out, names)
+    recordings = [audio.read(path) for path in sources]
+    channels = [waveform.shape[0] for waveform, _ in recordings]
+    if len(set(channels)) > 1:  # a loudspeaker each: mono is played by two
+        raise ConfigError(f"files have {', '.join(map(str, channels))} channels, expected as many")
+    levels = [
+        integrated_loudness(*recording, name=str(path))
+        for recording, path in zip(recordings, sources, strict=True)
+    ]
+    peaks = [float(np.abs(waveform).max()) for waveform, _ in recordings]
+    gains = equal_gains(levels, peaks)
+    make_folder(out)
+    for target, gain, (waveform, rate) in zip(targets, gains, recordings, strict=True):
+        audio.write(target, gain * waveform.astype(np.float64), rate, subtype="PCM_24")
+    return [
+        Copy(source, target, level, 20 * math.log10(gain), gain * peak)
+        for source, target, level, gain, peak in zip(
+            sources, targets, levels, gains, peaks, strict=True
+        )
+    ]
+
+
+def _targets(sources: Sequence[Path], out: Path, names: Sequence[str]) -> list[Path]:
+    """Return the files to write; refuse names that cannot be."""
+    names = names or [path.stem for path in sources]
+    if len(names) != len(sources):
+        raise ConfigError(f"names: {len(names)} names, expected {len(sources)}, one for each file")
+    if len(set(names)) < len(names) or any(Path(name).name != name for name in names):
+        raise ConfigError(
+            f"names: {', '.join(names)}, expected file names that differ; give others"
+        )
+    targets = [out / f"{name}.wav" for name in names]
+    inputs = {path.resolve() for path in sources}
+    for target in targets:
+        if target.resolve() in inputs:
+            raise ConfigError(f"{target}: is an input, it would be overwritten; choose a folder")
+    return targets

@@ -4,14 +4,14 @@ An :class:`Oracle` has the call of a model, ``separate(mixture, sample_rate)``, 
 a model measures its bound as well.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from unmask import masks, metrics
 from unmask._arrays import Array, namespace
-from unmask.errors import ConfigError, SampleRateError, ShapeError
+from unmask.errors import SampleRateError, ShapeError
 from unmask.masks.disjoint import energies, of_energies
+from unmask.mixtures import sum_of
 from unmask.frontends import STFT
 
 # What stems leave of the mixture counts as one more source if it is above this, in dB below it.
@@ -122,35 +122,6 @@ class Bound:
     """Scale-invariant SDR, all channels together."""
 
 
-def bounds(
-    stems: Mapping[str, Array],
-    sample_rate: int,
-    *,
-    families: Iterable[str] | None = None,
-    stft: STFT | None = None,
-) -> Iterator[Bound]:
-    """Yield the scores of the ideal masks of every family on every stem of ``sum(stems)``.
-
-    The first rows, family ``"mixture"``, are what doing nothing scores.
-
-    Parameters
-    ----------
-    stems : mapping of str to array [shape=(channel, sample)]
-    sample_rate : int
-        In Hz.
-    families : iterable of str, optional
-        Names for :class:`Oracle`; all of the registry by default.
-    stft : STFT, optional
-
-    Yields
-    ------
-    Bound
-        NaN for a silent stem.
-    """
-    for name in ("mixture", *(masks.names() if families is None else families)):
-        yield from scores(name, estimates(stems, sample_rate, name, stft or STFT()), stems)
-
-
 def estimates(
     stems: Mapping[str, Array], sample_rate: int, mask: str, stft: STFT
 ) -> dict[str, Array]:
@@ -159,42 +130,6 @@ def estimates(
     if mask == "mixture":
         return dict.fromkeys(stems, mixture)
     return Oracle(stems, sample_rate, mask, stft).separate(mixture, sample_rate)
-
-
-def sum_of(stems: Mapping[str, Array]) -> Array:
-    """Return the mixture ``sum(stems)``, shape (channel, sample)."""
-    waveforms = list(stems.values())
-    return namespace(*waveforms).sum(namespace(*waveforms).stack(waveforms), axis=0)
-
-
-class Named(Protocol):
-    """What says which sources it estimates: a model does."""
-
-    stems: tuple[str, ...]
-    residual: str
-    """Name of what the stems leave of the mixture."""
-
-
-def named_sources(model: Named, stems: Mapping[str, Array]) -> dict[str, Array]:
-    """Return the true sources under the model's names, everything else as one more.
-
-    If the model's residual is not among `stems`, it is all that the model does not name.
-
-    Raises
-    ------
-    ConfigError
-        If no stem is one of the model's.
-    """
-    named = {name: stems[name] for name in (*model.stems, model.residual) if name in stems}
-    rest = {name: x for name, x in stems.items() if name not in named}
-    if not any(name in named for name in model.stems):
-        raise ConfigError(
-            f"stems: none of {', '.join(model.stems)} is among {', '.join(stems)}; "
-            "name the files as the model names its stems"
-        )
-    if rest:
-        named["everything else" if model.residual in named else model.residual] = sum_of(rest)
-    return named
 
 
 def song_disjointness(stems: Mapping[str, Array], stft: STFT) -> dict[str, float]:

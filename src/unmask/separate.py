@@ -1,6 +1,5 @@
 """Files in, files out: recordings are streamed through a model and appear whole or not at all."""
 
-import hashlib
 import json
 import math
 import os
@@ -15,7 +14,7 @@ from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -23,7 +22,8 @@ from unmask import audio
 from unmask._arrays import Array
 from unmask._version import __version__
 from unmask.errors import AudioFileError, SampleRateError, UnmaskError
-from unmask.layout import Job, Output, plan, written
+from unmask.files import make_folder, sha256, write_text, writing
+from unmask.layout import Job, Output, plan
 from unmask.engine.metadata import SAMPLE_RATES
 from unmask.engine.model import Model
 from unmask.engine.stream import Streamer, check_sensitivity
@@ -35,6 +35,16 @@ MAX_CHANNELS = 8
 _SHORTEST_S = 0.01
 #: Called with a file and the share of it that is done.
 Progress = Callable[[Path, float], None]
+
+
+class Result(NamedTuple):
+    """What came of a job."""
+
+    job: Job
+    outcome: dict[str, Any] | UnmaskError
+    """The run record, or the error that a bad file met."""
+    reused: bool
+    """Whether an earlier run had done it."""
 
 
 def separate_file(
@@ -67,18 +77,19 @@ def separate_file(
     Raises
     ------
     AudioFileError
-        If the file cannot be read, is shorter than 10 ms or has more than 8 channels, or the stems
-        cannot be written.
+        If the file cannot be read, is shorter than 10 ms or has more than 8 channels.
+    FileError
+        If the stems cannot be written.
     SampleRateError
         If its rate is outside 8000 to 192000 Hz.
     ConfigError
         If `output` does not fit the model.
     """
     output = output or Output()
-    [(_, result)] = separate_files(plan([path], model, output), model, output, progress=progress)
-    if isinstance(result, UnmaskError):
-        raise result
-    return result
+    [done] = separate_files(plan([path], model, output), model, output, progress=progress)
+    if isinstance(done.outcome, UnmaskError):
+        raise done.outcome
+    return done.outcome
 
 
 def separate_files(
@@ -87,9 +98,10 @@ def separate_files(
     output: Output,
     *,
     n_jobs: int = 1,
+    resume: bool = False,
     progress: Progress | None = None,
-) -> Iterator[tuple[Job, dict[str, Any] | UnmaskError]]:
-    """Yield every job with its run record, or with the error that a bad file met.
+) -> Iterator[Result]:
+    """Yield every job with its run record, or with the error that a bad file met, as it is done.
 
     Nothing half-written is left, whatever ends the run.
 
@@ -99,21 +111,38 @@ def separate_files(
         From :func:`plan`.
     n_jobs : int >= 1
         Files that are separated at a time, each in its own process.
+    resume : bool
+        Do not separate again what is :func:`finished`; it comes first.
+    progress : function (path, share)
+        With several jobs it is called only when a file is done.
 
     Raises
     ------
     ConfigError
-        If the model cannot be given the sensitivity.
+        If the model cannot be given the sensitivity, or `n_jobs` is less than 1.
+    FileError
+        If the folder cannot be written to.
+    WorkerError
+        If a process was killed.
     """
     check_sensitivity(output.sensitivity, model.family)
+    left = []
+    for job in jobs:
+        record = finished(job, model, output) if resume else None
+        if record is None:
+            left.append(job)
+            continue
+        if progress:
+            progress(job.source, 1.0)
+        yield Result(job, record, reused=True)
     with _staging(output.out) as staging:
-        tasks = [(job, staging / str(k)) for k, job in enumerate(jobs)]
+        tasks = [(job, staging / str(k)) for k, job in enumerate(left)]
         alone = min(n_jobs, len(tasks)) == 1
         attempt = partial(_attempt, model, output, progress if alone else None)
-        for job, result in map_tasks(attempt, tasks, jobs=n_jobs):
+        for result in map_tasks(attempt, tasks, jobs=n_jobs):
             if progress:
-                progress(job.source, 1.0)
-            yield job, result
+                progress(result.job.source, 1.0)
+            yield result
 
 
 def finished(job: Job, model: Model, output: Output) -> dict[str, Any] | None:
@@ -125,10 +154,10 @@ def finished(job: Job, model: Model, output: Output) -> dict[str, Any] | None:
     try:
         record: dict[str, Any] = json.loads(job.record.read_text("utf-8"))
         made = record["input"]["sha256"], record["model"]["sha256"]
-        sizes = {written["stem"]: written["n_bytes"] for written in record["outputs"]}
+        sizes = {entry["stem"]: entry["n_bytes"] for entry in record["outputs"]}
         found = {stem: path.stat().st_size for stem, path in job.targets.items()}
         same = record["settings"] == _settings(output)
-        same = same and made == (_sha256(job.source), model.sha256)
+        same = same and made == (sha256(job.source), model.sha256)
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return record if same and sizes == found else None
@@ -138,13 +167,9 @@ def finished(job: Job, model: Model, output: Output) -> dict[str, Any] | None:
 def _staging(out: Path) -> Iterator[Path]:
     """Make a hidden folder in `out`, which goes at the end, as do folders that are left empty."""
     missing = [folder for folder in (out, *out.parents) if not folder.exists()]
-    try:
-        out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
+    with writing(out):
         staging = Path(tempfile.mkdtemp(prefix=".unmask-", dir=out))
-    except OSError as error:
-        raise AudioFileError(
-            f"{out}: is no folder that can be written to ({error.strerror}); choose another --out"
-        ) from error
     try:
         yield staging
     finally:
@@ -156,15 +181,15 @@ def _staging(out: Path) -> Iterator[Path]:
 
 def _attempt(
     model: Model, output: Output, progress: Progress | None, task: tuple[Job, Path]
-) -> tuple[Job, dict[str, Any] | UnmaskError]:
-    """Separate one file by way of a hidden folder; return the job and what came of it."""
+) -> Result:
+    """Separate one file by way of a hidden folder."""
     job, folder = task
     try:
         record = _separate(job, model, output, folder, progress)
         _move({folder / path.relative_to(output.out): path for path in _files(job)})
     except UnmaskError as error:
-        return job, type(error)(str(error).replace(str(folder), str(output.out)))
-    return job, record
+        return Result(job, error, reused=False)
+    return Result(job, record, reused=False)
 
 
 def _files(job: Job) -> list[Path]:
@@ -174,14 +199,13 @@ def _files(job: Job) -> list[Path]:
 def _move(files: Mapping[Path, Path]) -> None:
     """Put files in their places; the last, the record, is never beside stems of another run."""
     *_, record = files.values()
-    try:
-        for target in files.values():
-            target.parent.mkdir(parents=True, exist_ok=True)
+    for target in files.values():
+        make_folder(target.parent)
+    with writing(record):
         record.unlink(missing_ok=True)
-        for staged, target in files.items():
+    for staged, target in files.items():
+        with writing(target):
             os.replace(staged, target)
-    except OSError as error:
-        raise AudioFileError(f"{target}: cannot be written: {error.strerror}") from error
 
 
 def _separate(
@@ -195,7 +219,7 @@ def _separate(
     staged = {stem: folder / path.relative_to(output.out) for stem, path in job.targets.items()}
     for path in staged.values():
         path.parent.mkdir(parents=True, exist_ok=True)
-    rows = written(model, output)
+    rows = job.rows
     streamer = Streamer(
         model,
         sample_rate=info.sample_rate,
@@ -207,7 +231,8 @@ def _separate(
     complete = _adds_up(rows, (*model.stems, model.residual))
     with ExitStack() as stack:
         writers = [
-            stack.enter_context(_writer(path, info, output.subtype)) for path in staged.values()
+            stack.enter_context(_writer(staged[stem], info, output.subtype, name=path))
+            for stem, path in job.targets.items()
         ]
         n_done = 0
         for parts in _parts(streamer, job.source, output):
@@ -227,15 +252,14 @@ def _separate(
     seconds["times_real_time"] = n_samples / info.sample_rate / seconds["seconds"]
     sizes = [path.stat().st_size for path in staged.values()]
     record = _record(job, info, model, output, reports, sizes, seconds)
-    text = json.dumps(record, indent=2)
-    (folder / job.record.relative_to(output.out)).write_text(text + "\n", encoding="utf-8")
+    write_text(folder / job.record.relative_to(output.out), json.dumps(record, indent=2) + "\n")
     return record
 
 
-def _writer(path: Path, info: audio.AudioInfo, subtype: str | None) -> audio.Writer:
+def _writer(path: Path, info: audio.AudioInfo, subtype: str | None, *, name: Path) -> audio.Writer:
     """Return the writer of a stem: rate, channels and, unless told, subtype of the input."""
     subtype = subtype or audio.fitting_subtype(path, info.subtype)
-    return audio.Writer(path, info.sample_rate, info.n_channels, subtype=subtype)
+    return audio.Writer(path, info.sample_rate, info.n_channels, subtype=subtype, name=name)
 
 
 def _parts(streamer: Streamer, path: Path, output: Output) -> Iterator[dict[str, Array]]:
@@ -294,11 +318,10 @@ def _record(
     sizes: list[int],
     seconds: dict[str, float],
 ) -> dict[str, Any]:
-    rows = written(model, output).values()
     packages = ("numpy", "scipy", "onnxruntime", "soundfile")
     return {
         "made": datetime.now(UTC).isoformat(timespec="seconds"),
-        "input": asdict(info) | {"path": str(info.path), "sha256": _sha256(job.source)},
+        "input": asdict(info) | {"path": str(info.path), "sha256": sha256(job.source)},
         "model": {"name": model.name, "version": model.version, "sha256": model.sha256},
         "settings": _settings(output),
         "outputs": [
@@ -312,7 +335,7 @@ def _record(
                 "clipped": report.clipped,
             }
             for (stem, path), parts, report, n_bytes in zip(
-                job.targets.items(), rows, reports, sizes, strict=True
+                job.targets.items(), job.rows.values(), reports, sizes, strict=True
             )
         ],
         "timings": seconds,
@@ -323,8 +346,3 @@ def _record(
 
 def _settings(output: Output) -> dict[str, Any]:
     return asdict(output) | {"out": str(output.out)}
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

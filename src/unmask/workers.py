@@ -8,7 +8,7 @@ from concurrent.futures import BrokenExecutor, ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 from typing import TypeVar
 
-from unmask.errors import ConfigError
+from unmask.errors import ConfigError, WorkerError
 
 _Task = TypeVar("_Task")
 _Result = TypeVar("_Result")
@@ -35,7 +35,9 @@ def map_tasks(
     Raises
     ------
     ConfigError
-        If `jobs` is less than 1, or a process was killed, most often for want of memory.
+        If `jobs` is less than 1.
+    WorkerError
+        If a process was killed, most often for want of memory.
     Exception
         What `function` raises ends the run; tasks that are under way are given up.
     """
@@ -53,7 +55,7 @@ def map_tasks(
             for future in as_completed(futures):
                 yield future.result()
     except BrokenExecutor as error:
-        raise ConfigError(
+        raise WorkerError(
             f"jobs: one of {jobs} processes was killed, most often for want of memory; use fewer"
         ) from error
 

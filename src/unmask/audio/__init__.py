@@ -20,7 +20,7 @@ Arrays are (channel, sample). Full scale is 1. Nothing is resampled, mixed, or s
 
 from unmask.audio.formats import MEDIA_SUFFIXES, SUFFIXES, WRITABLE, AudioInfo, find
 from unmask.audio.reading import info, read, read_blocks
-from unmask.audio.resampling import Resampler, resample
+from unmask.audio.resampling import resample
 from unmask.audio.writing import Writer, WriteReport, fitting_subtype, round_together, write
 
 __all__ = [
@@ -28,7 +28,6 @@ __all__ = [
     "SUFFIXES",
     "WRITABLE",
     "AudioInfo",
-    "Resampler",
     "WriteReport",
     "Writer",
     "find",

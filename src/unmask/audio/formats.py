@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from unmask.errors import AudioFileError
+from unmask.errors import AudioFileError, listed
 
 #: suffix -> format and subtype that are written when none is asked for.
 WRITABLE = {
@@ -93,11 +93,6 @@ def _files_below(folder: Path) -> list[Path]:
     return files
 
 
-def listed(names: Iterable[str]) -> str:
-    """Names in one line for a message."""
-    return " ".join(sorted(names))
-
-
 def truncated(path: Path, where: str) -> AudioFileError:
     """Make the error for a file that ends too early."""
     return AudioFileError(
@@ -106,13 +101,13 @@ def truncated(path: Path, where: str) -> AudioFileError:
     )
 
 
-def check_finite(x: NDArray[Any], path: Path, position: int, rate: int) -> None:
+def check_finite(x: NDArray[Any], name: str | Path, position: int, rate: int) -> None:
     """Refuse NaN and infinity in a block (channel, sample) that starts at sample `position`."""
     if np.isfinite(x).all():
         return
     sample, channel = np.argwhere(~np.isfinite(x).T)[0]
     place = position + sample
     raise AudioFileError(
-        f"{path}: sample {place} ({place / rate:.3f} s) of channel {channel} is "
+        f"{name}: sample {place} ({place / rate:.3f} s) of channel {channel} is "
         f"{x[channel, sample]}, should be a finite number; cut it out or export the file again"
     )

@@ -10,56 +10,6 @@ from numpy.typing import ArrayLike, NDArray
 from unmask.errors import SampleRateError, ShapeError
 
 
-class Resampler:
-    """Change the sample rate of a stream: push any block, get what is ready.
-
-    However the input is cut, the concatenated output is that of `resample`.
-
-    Parameters
-    ----------
-    sample_rate, new_sample_rate
-        In Hz.
-    n_channels
-        Rows of every block.
-    dtype
-        float32 or float64; blocks are taken as that.
-    """
-
-    def __init__(
-        self,
-        sample_rate: float,
-        new_sample_rate: float,
-        n_channels: int,
-        *,
-        dtype: str = "float32",
-    ) -> None:
-        import soxr
-
-        _check_rates(sample_rate, new_sample_rate)
-        self._dtype = np.dtype(dtype)
-        self._n_channels = n_channels
-        self._stream = soxr.ResampleStream(
-            sample_rate, new_sample_rate, n_channels, dtype=self._dtype.name
-        )
-
-    def process(self, block: ArrayLike) -> NDArray[Any]:
-        """Take `block` (channel, sample), give what is ready (channel, sample)."""
-        return self._step(np.asarray(block), last=False)
-
-    def flush(self) -> NDArray[Any]:
-        """Give what is owed (channel, sample), and start anew."""
-        owed = self._step(np.zeros((self._n_channels, 0)), last=True)
-        self._stream.clear()
-        return owed
-
-    def _step(self, block: NDArray[Any], *, last: bool) -> NDArray[Any]:
-        if block.ndim != 2 or block.shape[0] != self._n_channels:
-            raise ShapeError(f"block: {block.shape}, should be ({self._n_channels}, n)")
-        frames = np.ascontiguousarray(block.T, dtype=self._dtype)
-        ready: NDArray[Any] = self._stream.resample_chunk(frames, last=last).T
-        return ready
-
-
 def resample(waveform: ArrayLike, sample_rate: float, new_sample_rate: float) -> NDArray[Any]:
     """Change the sample rate of `waveform` (..., channel, sample) with soxr's high quality filter.
 
@@ -70,10 +20,14 @@ def resample(waveform: ArrayLike, sample_rate: float, new_sample_rate: float) ->
     ------
     SampleRateError
         A rate is not a positive number.
+    ShapeError
+        `waveform` is not of floating point.
     """
     import soxr
 
-    _check_rates(sample_rate, new_sample_rate)
+    for rate in (sample_rate, new_sample_rate):
+        if not 0 < rate < np.inf:
+            raise SampleRateError(f"sample rate: {rate} Hz, should be a positive number")
     x = np.asarray(waveform)
     if x.ndim == 0 or x.dtype not in (np.float32, np.float64):
         raise ShapeError(
@@ -83,9 +37,3 @@ def resample(waveform: ArrayLike, sample_rate: float, new_sample_rate: float) ->
         return x.copy()
     rows = [soxr.resample(row, sample_rate, new_sample_rate) for row in x.reshape(-1, x.shape[-1])]
     return np.stack(rows).reshape(*x.shape[:-1], -1)
-
-
-def _check_rates(*rates: float) -> None:
-    for rate in rates:
-        if not 0 < rate < np.inf:
-            raise SampleRateError(f"sample rate: {rate} Hz, should be a positive number")

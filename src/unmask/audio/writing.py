@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import secrets
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -14,8 +12,9 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from unmask.audio.formats import BLOCK, WRITABLE, check_finite, listed
-from unmask.errors import AudioFileError, ConfigError, SampleRateError, ShapeError
+from unmask.audio.formats import BLOCK, WRITABLE, check_finite
+from unmask.errors import AudioFileError, ConfigError, SampleRateError, ShapeError, listed
+from unmask.files import staged
 
 #: Bits below the sign bit of the integer subtypes.
 _BITS = {"PCM_S8": 7, "PCM_U8": 7, "PCM_16": 15, "PCM_24": 23, "PCM_32": 31}
@@ -26,6 +25,8 @@ _FLOATS = (np.dtype("float32"), np.dtype("float64"))
 #: Bytes after which the 32-bit lengths in the header overflow, and the formats that have them.
 _LIMIT = (1 << 32) - (1 << 20)
 _LIMITED = {"AIFF", "AU", "WAV", "WAVEX"}
+#: Formats into which libsndfile writes a PEAK chunk if samples are of floating point.
+_TIMED = {"AIFF", "WAV", "WAVEX"}
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,8 @@ class Writer:
 
     Samples go to a hidden name in the same folder, which becomes `path` when the ``with`` block
     ends without an exception and is removed otherwise, `KeyboardInterrupt` included. A file that
-    was there before stays untouched until then.
+    was there before stays untouched until then. The same samples give the same bytes, whenever they
+    are written.
 
     Parameters
     ----------
@@ -61,12 +63,17 @@ class Writer:
         has. `fitting_subtype` finds one for a file that was read.
     format
         libsndfile's name of the format; default: what the suffix says.
+    name
+        What errors call the file; default: `path`.
 
     Raises
     ------
+    FileError
+        The file cannot be written there.
     AudioFileError
-        The file cannot be written there or in that format, nothing was written, or a sample is NaN
-        or infinite.
+        The format cannot hold it, nothing was written, or a sample is NaN or infinite.
+    ConfigError, SampleRateError, ShapeError, listed
+        The format has no such subtype, the rate is impossible, or blocks have another form.
     """
 
     def __init__(
@@ -77,14 +84,17 @@ class Writer:
         *,
         subtype: str | None = None,
         format: str | None = None,
+        name: str | Path | None = None,
     ) -> None:
         self.path = Path(path)
+        self.name = name or self.path
         if sample_rate != int(sample_rate) or sample_rate < 1:
-            raise SampleRateError(f"{path}: {sample_rate} Hz, should be a whole number above 0")
+            raise SampleRateError(
+                f"{self.name}: {sample_rate} Hz, should be a whole number above 0"
+            )
         self.sample_rate = int(sample_rate)
         self.n_channels = n_channels
-        self.format, self.subtype = _writable(self.path, format, subtype)
-        self._part = self.path.with_name(f".unmask-{secrets.token_hex(6)}.part")
+        self.format, self.subtype = _writable(self.path, format, subtype, name=self.name)
         self._n_samples = 0
         self._clipped = 0
         self._peak = 0.0
@@ -97,9 +107,8 @@ class Writer:
     def __enter__(self) -> Self:
         import soundfile
 
-        _reserve(self.path, self._part)
-        with ExitStack() as undo:
-            undo.callback(self._part.unlink)
+        with ExitStack() as stack:
+            self._part = stack.enter_context(staged(self.path))
             try:
                 self._file = soundfile.SoundFile(
                     self._part,
@@ -111,10 +120,11 @@ class Writer:
                 )
             except soundfile.LibsndfileError as error:
                 raise AudioFileError(
-                    f"{self.path}: {self.format} cannot hold {self.n_channels} channels of "
+                    f"{self.name}: {self.format} cannot hold {self.n_channels} channels of "
                     f"{self.subtype} at {self.sample_rate} Hz; write .wav instead"
                 ) from error
-            undo.pop_all()
+            stack.push(self._close)
+            self._stack = stack.pop_all()
         return self
 
     def __exit__(
@@ -123,35 +133,36 @@ class Writer:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        try:
-            with _storing(self.path):
-                self._file.close()
-            if kind is None and not self._n_samples:
-                raise AudioFileError(f"{self.path}: 0 samples to write, should be 1 or more")
-            if kind is None:
-                os.replace(self._part, self.path)
-        finally:
-            self._part.unlink(missing_ok=True)
+        self._stack.__exit__(kind, error, traceback)
+
+    def _close(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Close the hidden file; what has no samples is no sound."""
+        with _storing(self.name):
+            self._file.close()
+        if kind is None and not self._n_samples:
+            raise AudioFileError(f"{self.name}: 0 samples to write, should be 1 or more")
+        if kind is None and self.format in _TIMED and self.subtype in {"FLOAT", "DOUBLE"}:
+            _stop_clock(self._part)
 
     def write(self, samples: ArrayLike) -> None:
         """Append `samples` (channel, sample) of floating point; clamp them and count if need be."""
         x = np.asarray(samples)
         if x.ndim != 2 or x.shape[0] != self.n_channels or x.dtype not in _FLOATS:
             raise ShapeError(
-                f"samples: {x.dtype} {x.shape} for {self.path}, "
+                f"samples: {x.dtype} {x.shape} for {self.name}, "
                 f"should be float32 or float64 ({self.n_channels}, n)"
             )
         for start in range(0, x.shape[-1], BLOCK):
             self._write_block(x[:, start : start + BLOCK])
 
     def _write_block(self, x: NDArray[Any]) -> None:
-        check_finite(x, self.path, self._n_samples, self.sample_rate)
+        check_finite(x, self.name, self._n_samples, self.sample_rate)
         self._peak = max(self._peak, float(np.max(np.abs(x))))
         stored, clipped = _quantized(x, self.subtype)
-        with _storing(self.path):
+        with _storing(self.name):
             self._file.write(np.ascontiguousarray(stored.T))
         if self.format in _LIMITED and self._part.stat().st_size > _LIMIT:
-            raise AudioFileError(f"{self.path}: {self.format} ends at 4 GiB; write .w64 or .flac")
+            raise AudioFileError(f"{self.name}: {self.format} ends at 4 GiB; write .w64 or .flac")
         self._clipped += clipped
         self._n_samples += x.shape[-1]
 
@@ -191,7 +202,7 @@ def fitting_subtype(path: str | Path, subtype: str) -> str:
     """
     import soundfile
 
-    kind, default = _writable(Path(path), None, None)
+    kind, default = _writable(Path(path), None, None, name=path)
     known = _EXACT & set(soundfile.available_subtypes(kind))
     deep = {"PCM_24", "PCM_32", "FLOAT", "DOUBLE"}
     wanted = [subtype, "PCM_24"] if subtype in deep else [subtype]
@@ -218,7 +229,9 @@ def round_together(stems: ArrayLike, subtype: str) -> NDArray[Any]:
     return rounded
 
 
-def _writable(path: Path, format: str | None, subtype: str | None) -> tuple[str, str]:
+def _writable(
+    path: Path, format: str | None, subtype: str | None, *, name: str | Path
+) -> tuple[str, str]:
     """Format and subtype to write: what was asked for, else what the suffix says."""
     import soundfile
 
@@ -226,40 +239,37 @@ def _writable(path: Path, format: str | None, subtype: str | None) -> tuple[str,
     kind = format or usual
     if kind is None:
         raise AudioFileError(
-            f"{path}: no format that can be written has the suffix {path.suffix!r}; "
+            f"{name}: no format that can be written has the suffix {path.suffix!r}; "
             f"use one of {listed(WRITABLE)}"
         )
     chosen = subtype or (default if kind == usual else "PCM_16")
     known = set(soundfile.available_subtypes(kind))
     known &= known if kind in _LOSSY else _EXACT
     if chosen not in known:
-        raise ConfigError(f"{path}: {kind} cannot hold {chosen}; it can hold {listed(known)}")
+        raise ConfigError(f"{name}: {kind} cannot hold {chosen}; it can hold {listed(known)}")
     return kind, chosen
 
 
+def _stop_clock(path: Path) -> None:
+    """Zero the time of writing in the PEAK chunk.
+
+    The chunk begins with its name, its length and a version, four bytes each; then comes the time.
+    Chunks before it, the format and the number of samples, end within the first 128 bytes.
+    """
+    with path.open("r+b") as file:
+        file.seek(file.read(128).index(b"PEAK") + 12)
+        file.write(bytes(4))
+
+
 @contextmanager
-def _storing(path: Path) -> Iterator[None]:
+def _storing(name: str | Path) -> Iterator[None]:
     import soundfile
 
     try:
         yield
     except soundfile.LibsndfileError as error:
         raise AudioFileError(
-            f"{path}: cannot be written, libsndfile says {error.error_string!r}; is the disk full?"
-        ) from error
-
-
-def _reserve(path: Path, part: Path) -> None:
-    """Make the empty file `part` that will become `path`."""
-    if path.is_dir():
-        raise AudioFileError(f"{path}: is a folder, should be a file to write; add a file name")
-    try:
-        os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
-    except FileNotFoundError:
-        raise AudioFileError(f"{path}: folder {path.parent} does not exist; make it") from None
-    except OSError as error:
-        raise AudioFileError(
-            f"{path}: cannot write in folder {path.parent}: {error.strerror}; choose another"
+            f"{name}: cannot be written, libsndfile says {error.error_string!r}; is the disk full?"
         ) from error
 
 

@@ -17,6 +17,7 @@ from unmask.cli import (
     models,
     plotting,
     separating,
+    show,
     streaming,
     training,
 )
@@ -31,7 +32,7 @@ class Commands(click.Group):
         try:
             return super().invoke(ctx)
         except UnmaskError as error:
-            click.echo(f"unmask: error: {error}", err=True)
+            show.error(error)
             ctx.exit(1)
         except KeyboardInterrupt:
             click.echo("unmask: stopped; nothing half-written is left", err=True)

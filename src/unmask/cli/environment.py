@@ -19,8 +19,6 @@ _PACKAGES = {
     "media": ("av",),
     "augment": ("pedalboard",),
     "live": ("sounddevice",),
-    "web": ("starlette", "uvicorn"),
-    "cluster": ("ray",),
 }
 
 

@@ -12,19 +12,6 @@ from unmask.cli import show
 if TYPE_CHECKING:
     from unmask.evaluate import Aggregate, Comparison, Files, Result, Table
 
-_FIGURES = (".pdf", ".png", ".svg")
-
-
-def _figure(_context: click.Context, _option: click.Parameter, file: Path | None) -> Path | None:
-    if file is not None and file.suffix.lower() not in _FIGURES:
-        raise click.BadParameter(f"{file} should end in one of {' '.join(_FIGURES)}")
-    return file
-
-
-def _names(_context: click.Context, _option: click.Parameter, text: str | None) -> Sequence[str]:
-    return tuple(name.strip() for name in text.split(",")) if text else ()
-
-
 _REPORT: Sequence[Callable[[Any], Any]] = (
     click.option(
         "--aggregate",
@@ -35,7 +22,7 @@ _REPORT: Sequence[Callable[[Any], Any]] = (
     click.option(
         "--plot",
         type=click.Path(dir_okay=False, path_type=Path),
-        callback=_figure,
+        callback=show.figure,
         metavar="FILE",
         help="Also draw box plots over tracks (median or mean over frames): .png, .svg or .pdf.",
     ),
@@ -69,7 +56,7 @@ def _with_report(command: Callable[..., None]) -> Callable[..., None]:
 )
 @click.option(
     "--stems",
-    callback=_names,
+    callback=show.split,
     metavar="NAMES",
     help="Score only these, as vocals,drums; other targets still count as interferers.",
 )
@@ -163,8 +150,8 @@ def _say_about(results: "Sequence[Result]", skipped: Sequence[str]) -> None:
 
 @click.command()
 @click.argument("results", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--metrics", callback=_names, metavar="NAMES", help="Only these, as SDR,SIR.")
-@click.option("--stems", callback=_names, metavar="NAMES", help="Only these, as vocals,drums.")
+@click.option("--metrics", callback=show.split, metavar="NAMES", help="Only these, as SDR,SIR.")
+@click.option("--stems", callback=show.split, metavar="NAMES", help="Only these, as vocals,drums.")
 @click.option("--compare", is_flag=True, help="Test the first system against each of the others.")
 @_with_report
 def scores(
@@ -223,10 +210,10 @@ def _report(
         }
     show.write_json(json_file, said)
     if plot:
-        from unmask.plots import box_plots
+        from unmask.plots import box_plots, write_figure
 
         frames, _ = AGGREGATIONS["mean" if aggregate == "mean" else "median"]
-        show.write_figure(plot, box_plots(panels(table, frames=frames)))
+        write_figure(plot, box_plots(panels(table, frames=frames)))
 
 
 def _print_aggregates(rows: "Sequence[Aggregate]", how: str) -> None:

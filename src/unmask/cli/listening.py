@@ -1,14 +1,12 @@
 """``unmask loudness``: recordings to be compared by ear."""
 
-import math
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import click
 
 from unmask.cli import show
-from unmask.cli.plotting import choices
-from unmask.errors import ConfigError
 
 
 @click.command()
@@ -25,7 +23,7 @@ from unmask.errors import ConfigError
 )
 @click.option(
     "--names",
-    callback=choices.split,
+    callback=show.split,
     metavar="A,B,...",
     help="What the copies are called.  [default: as the files]",
 )
@@ -44,60 +42,13 @@ def loudness(
       unmask loudness noisy.wav separated/denoise-48k-base/noisy/speech.wav -o ab
       unmask loudness noisy.wav ours.wav theirs.wav -o ab --names noisy,A,B
     """
-    import numpy as np
+    from unmask.loudness import write_equally_loud
 
-    from unmask import audio
-    from unmask.loudness import equal_gains, integrated_loudness
-
-    targets = _targets(sources, out, names)
-    recordings = [audio.read(path) for path in sources]
-    channels = [waveform.shape[0] for waveform, _ in recordings]
-    if len(set(channels)) > 1:  # a loudspeaker each: mono is played by two
-        raise ConfigError(f"files have {', '.join(map(str, channels))} channels, expected as many")
-    levels = [
-        integrated_loudness(*recording, name=str(path))
-        for recording, path in zip(recordings, sources, strict=True)
-    ]
-    peaks = [float(np.abs(waveform).max()) for waveform, _ in recordings]
-    gains = equal_gains(levels, peaks)
-    common = levels[0] + 20 * math.log10(gains[0])
-    with show.writing(out):
-        out.mkdir(parents=True, exist_ok=True)
-    for target, gain, (waveform, rate) in zip(targets, gains, recordings, strict=True):
-        audio.write(target, gain * waveform.astype(np.float64), rate, subtype="PCM_24")
-    rows = [
-        {
-            "source": str(source),
-            "path": str(target),
-            "loudness_lufs": level,
-            "gain_db": 20 * math.log10(gain),
-            "peak": gain * peak,
-        }
-        for source, target, level, gain, peak in zip(
-            sources, targets, levels, gains, peaks, strict=True
-        )
-    ]
+    copies = write_equally_loud(sources, out, names=names)
+    rows = [asdict(copy) | {"source": str(copy.source), "path": str(copy.path)} for copy in copies]
     columns = {"path": "", "loudness_lufs": "LUFS of the file", "gain_db": "gain, dB"}
     columns["peak"] = "peak of the copy"
+    common = copies[0].loudness_lufs + copies[0].gain_db
     show.table(rows, columns, title=f"Copies of {common:.2f} LUFS")
     for file in (str(out / "loudness.json"), json_file):
         show.write_json(file, rows)
-
-
-def _targets(sources: Sequence[Path], out: Path, names: Sequence[str]) -> list[Path]:
-    """Return the files to write; refuse names that cannot be."""
-    names = names or [path.stem for path in sources]
-    if len(names) != len(sources):
-        raise ConfigError(
-            f"--names: {len(names)} names, expected {len(sources)}, one for each file"
-        )
-    if len(set(names)) < len(names) or any(Path(name).name != name for name in names):
-        raise ConfigError(
-            f"names: {', '.join(names)}, expected file names that differ; give others with --names"
-        )
-    targets = [out / f"{name}.wav" for name in names]
-    inputs = {path.resolve() for path in sources}
-    for target in targets:
-        if target.resolve() in inputs:
-            raise ConfigError(f"{target}: is an input, it would be overwritten; choose --out")
-    return targets

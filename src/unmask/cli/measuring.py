@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from unmask.cli import show
+from unmask.files import make_folder
 
 if TYPE_CHECKING:
     from unmask._arrays import Array
-    from unmask.gap import Loss, Score
+    from unmask.gap import Breakdown, Cell
     from unmask.oracle import Bound
     from unmask.frontends import STFT
 
@@ -132,8 +133,7 @@ def _bounds(
     if out is not None:
         for stem, estimate in found.items():
             path = Path(out) / name.replace(":", "_") / f"{stem}.wav"
-            with show.writing(path.parent):
-                path.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(path.parent)
             audio.write(path, estimate, sample_rate, subtype="FLOAT")
     return list(scores(name, found, stems))
 
@@ -170,15 +170,15 @@ def gap(folder: str, model: str, octaves: bool, threads: int, json_file: str | N
       unmask gap -m denoise-16k assets/demo
       unmask gap -m MODEL.onnx song/ --json gap.json
     """
+    from unmask.gap import breakdown
     from unmask.gap import gap as report
-    from unmask.gap import losses
     from unmask.engine.model import load_model
     from unmask.stems import read_stems
 
     loaded = load_model(model, threads=threads)
     stems, sample_rate = read_stems(folder)
     scores = list(report(loaded, stems, sample_rate, octaves=octaves))
-    lost = losses(scores)
+    lost = breakdown(scores)
     _print_cases(scores, f"{folder}: {loaded.name}, mask {loaded.family.name}, SDR in dB")
     _print_losses(lost, sample_rate)
     show.write_json(
@@ -196,7 +196,7 @@ def gap(folder: str, model: str, octaves: bool, threads: int, json_file: str | N
     )
 
 
-def _print_cases(scores: "Sequence[Score]", title: str) -> None:
+def _print_cases(scores: "Sequence[Cell]", title: str) -> None:
     whole = max(score.high_hz - score.low_hz for score in scores)
     rows: dict[str, dict[str, Any]] = {}
     for score in scores:
@@ -207,7 +207,7 @@ def _print_cases(scores: "Sequence[Score]", title: str) -> None:
     show.table(list(rows.values()), columns, title=title)
 
 
-def _print_losses(lost: "Mapping[tuple[str, float, float], Loss]", sample_rate: int) -> None:
+def _print_losses(lost: "Mapping[tuple[str, float, float], Breakdown]", sample_rate: int) -> None:
     rows = [
         {
             "stem": stem,

@@ -160,7 +160,6 @@ def _run(
 ) -> None:
     from unmask.layout import Output, plan
     from unmask.engine.model import bundled, load_model
-    from unmask.separate import finished
 
     if model is None:
         raise ConfigError(
@@ -172,13 +171,7 @@ def _run(
         raise ConfigError("--reference: scores whole stems; leave out --remix, --start and --end")
     loaded = load_model(model, threads=threads, providers=providers)
     planned = plan(paths, loaded, settings)
-    known = [(job, finished(job, loaded, settings)) for job in planned] if resume else []
-    done = [(job, record) for job, record in known if record is not None]
-    if done and not quiet:
-        click.echo(f"unmask: {len(done)} of {len(planned)} files were done already", err=True)
-    skipped = {job.record for job, _ in done}
-    left = [job for job in planned if job.record not in skipped]
-    done += _separate_all(left, loaded, settings, n_jobs=jobs, quiet=quiet)
+    done = _separate_all(planned, loaded, settings, n_jobs=jobs, resume=resume, quiet=quiet)
     n_failed = len(planned) - len(done)
     for job, record in done:
         _report(job, record)
@@ -186,7 +179,7 @@ def _run(
             record["reference"] = [] if reference is None else _scored(job, loaded, reference)
         except UnmaskError as error:
             n_failed += 1
-            click.echo(f"unmask: error: {error}", err=True)
+            show.error(error)
     show.write_json(json_file, [record for _, record in done])
     if n_failed:
         click.get_current_context().exit(1)
@@ -205,18 +198,29 @@ def _gain(text: str) -> tuple[str, float]:
 
 
 def _separate_all(
-    planned: Sequence["Job"], model: "Model", output: "Output", *, n_jobs: int, quiet: bool
+    planned: Sequence["Job"],
+    model: "Model",
+    output: "Output",
+    *,
+    n_jobs: int,
+    resume: bool,
+    quiet: bool,
 ) -> list[tuple["Job", dict[str, Any]]]:
     """Return what was done; every file that failed gets a line on standard error."""
     from unmask.separate import separate_files
 
-    done = []
+    done, n_reused = [], 0
     with show.progress([job.source for job in planned], quiet=quiet) as progress:
-        for job, result in separate_files(planned, model, output, n_jobs=n_jobs, progress=progress):
-            if isinstance(result, UnmaskError):
-                click.echo(f"unmask: error: {result}", err=True)
+        for job, outcome, reused in separate_files(
+            planned, model, output, n_jobs=n_jobs, resume=resume, progress=progress
+        ):
+            n_reused += reused
+            if isinstance(outcome, UnmaskError):
+                show.error(outcome)
             else:
-                done.append((job, result))
+                done.append((job, outcome))
+    if n_reused and not quiet:
+        click.echo(f"unmask: {n_reused} of {len(planned)} files were done already", err=True)
     return done
 
 

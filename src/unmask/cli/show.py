@@ -1,6 +1,5 @@
 """What commands share: tables, JSON files, progress, options."""
 
-import io
 import json
 import math
 import sys
@@ -11,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from unmask.errors import ConfigError, UnmaskError
+from unmask.errors import UnmaskError, one_line
+from unmask.files import write_text
 
 if TYPE_CHECKING:
     from rich.progress import Progress
+_FIGURES = (".pdf", ".png", ".svg")
 
 json_option = click.option(
     "--json",
@@ -41,6 +42,23 @@ provider_option = click.option(
     help="What runs the network, best first: cpu (default), cuda, coreml, openvino, …",
 )
 quiet_option = click.option("-q", "--quiet", is_flag=True, help="No progress bar.")
+
+
+def figure(_context: click.Context, _option: click.Parameter, file: Path | None) -> Path | None:
+    """Return the file of an option that names a figure, if its suffix is one of figures."""
+    if file is not None and file.suffix.lower() not in _FIGURES:
+        raise click.BadParameter(f"{file} should end in one of {' '.join(_FIGURES)}")
+    return file
+
+
+def split(_context: click.Context, _option: click.Parameter, text: str | None) -> Sequence[str]:
+    """Return the names of an option, which commas separate."""
+    return tuple(name.strip() for name in text.split(",")) if text else ()
+
+
+def error(met: UnmaskError) -> None:
+    """Say on standard error what went wrong."""
+    click.echo(f"unmask: error: {one_line(met)}", err=True)
 
 
 def table(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str], *, title: str) -> None:
@@ -75,27 +93,10 @@ def write_json(file: str | None, value: Any) -> None:
     if file is None:
         return
     text = json.dumps(_finite(value), indent=2, allow_nan=False) + "\n"
-    with writing(file), click.open_file(file, "w", encoding="utf-8", atomic=True) as stream:
-        stream.write(text)
-
-
-def write_figure(file: Path, figure: Any) -> None:
-    """Write a figure of matplotlib, whole or not at all; the suffix of `file` is its format."""
-    image = io.BytesIO()
-    figure.savefig(image, format=file.suffix.removeprefix("."))
-    with writing(file), click.open_file(str(file), "wb", atomic=True) as stream:
-        stream.write(image.getvalue())
-
-
-@contextmanager
-def writing(file: str | Path) -> Iterator[None]:
-    """Say in one line that a file or folder cannot be written."""
-    try:
-        yield
-    except OSError as error:
-        if isinstance(error, UnmaskError):
-            raise
-        raise ConfigError(f"{file}: cannot be written: {error.strerror}; choose another") from error
+    if file == "-":
+        click.echo(text, nl=False)
+    else:
+        write_text(file, text)
 
 
 def _finite(value: Any) -> Any:

@@ -1,7 +1,6 @@
 """Sound decoded once, into 16-bit memory maps that several runs can share."""
 
 import hashlib
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from unmask import audio
+from unmask.files import make_folder, replacing
 
 
 class Cache:
@@ -33,13 +33,9 @@ class Cache:
         kept = self.place(paths, *about)
         if not kept.is_file():
             made = make()  # what cannot be read leaves no folder behind
-            self.folder.mkdir(parents=True, exist_ok=True)
-            partial = kept.with_suffix(f".{os.getpid()}.npy")
-            try:
+            make_folder(self.folder)
+            with replacing(kept) as partial:
                 np.save(partial, made)
-                partial.replace(kept)
-            finally:
-                partial.unlink(missing_ok=True)
         return kept
 
     def open(self, path: Path) -> Any:

@@ -13,6 +13,7 @@ import numpy as np
 from unmask.errors import ConfigError
 from unmask.evaluate.scoring import Scores, Settings
 from unmask.evaluate.table import Key, Series, Table
+from unmask.files import make_folder, write_text
 
 #: The version of museval whose files ours look like.
 MUSEVAL_VERSION = "0.4.1"
@@ -69,10 +70,8 @@ def dumps(value: Any, *, museval: bool = False) -> str:
 
 def write(path: Path, value: Any, *, museval: bool = False) -> None:
     """Write a JSON file, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.part")
-    partial.write_text(dumps(value, museval=museval), encoding="utf-8")
-    os.replace(partial, path)
+    make_folder(path.parent)
+    write_text(path, dumps(value, museval=museval))
 
 
 def table_of(found: Any, *, method: str, track: str, file: str | Path) -> dict[Key, Series]:

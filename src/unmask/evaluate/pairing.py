@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from unmask import audio
-from unmask.errors import AudioFileError, ConfigError, SampleRateError, ShapeError
+from unmask.errors import AudioFileError, ConfigError, SampleRateError, ShapeError, listed
 from unmask.stems import MIXTURES, SYNONYMS, canonical, find_stems
 
 #: Files of these names that lie directly in the folder that was given are stems of one track.
@@ -89,7 +89,7 @@ def check_agree(track: Track) -> None:
     ------
     AudioFileError
         If a file cannot be read.
-    SampleRateError, ShapeError
+    SampleRateError, ShapeError, listed
         If two files do not agree; the message names them.
     """
     files = [*track.targets.values(), *track.estimates.values()]
@@ -178,7 +178,9 @@ def _missing_tracks(
     roots: tuple[Path, Path], ours: Mapping[str, _Stems], theirs: Mapping[str, _Stems]
 ) -> str:
     sides = ((roots[0], theirs.keys() - ours.keys()), (roots[1], ours.keys() - theirs.keys()))
-    said = " and ".join(f"{root} lacks {listed(names)}" for root, names in sides if names)
+    said = " and ".join(
+        f"{root} lacks {listed(names, _MAX_LISTED)}" for root, names in sides if names
+    )
     return (
         f"tracks must be the same on both sides: {said}; add them, or leave them out "
         "(--allow-missing)"
@@ -195,8 +197,8 @@ def _chosen(tracks: list[Track], stems: tuple[str, ...] | None) -> list[Track]:
             missing += [f"{track.name}: {side} of {name}" for name in needed - found.keys()]
     if missing:
         raise ConfigError(
-            f"stems must be the same on both sides, missing are {listed(missing)}; add them, or "
-            "name those to score (--stems)"
+            f"stems must be the same on both sides, missing are {listed(missing, _MAX_LISTED)}; "
+            "add them, or name those to score (--stems)"
         )
     return [
         track._replace(
@@ -208,10 +210,3 @@ def _chosen(tracks: list[Track], stems: tuple[str, ...] | None) -> list[Track]:
         )
         for track in tracks
     ]
-
-
-def listed(names: Iterable[str]) -> str:
-    """Names in one line of a message, not more than can be read."""
-    names = sorted(names)
-    rest = len(names) - _MAX_LISTED
-    return ", ".join(names[:_MAX_LISTED]) + (f" and {rest} more" if rest > 0 else "")

@@ -1,6 +1,5 @@
 """All tracks over all cores, each finished one kept on disk."""
 
-import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
@@ -9,11 +8,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from unmask._version import __version__
-from unmask.errors import ConfigError
 from unmask.evaluate.document import document, method_of, table_of, write
 from unmask.evaluate.pairing import Track, check_agree
 from unmask.evaluate.scoring import Settings, score
 from unmask.evaluate.table import Key, Series
+from unmask.files import make_folder, sha256
 from unmask.workers import map_tasks
 
 
@@ -63,16 +62,8 @@ def evaluate(
     settings = settings or Settings()
     for track in tracks:
         check_agree(track)
-    one = partial(_evaluate, out=_folder(Path(out)), settings=settings, museval=museval)
+    one = partial(_evaluate, out=make_folder(out), settings=settings, museval=museval)
     yield from map_tasks(one, tracks, jobs=jobs)
-
-
-def _folder(out: Path) -> Path:
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(f"{out}: cannot be made ({error.strerror}); choose another") from error
-    return out
 
 
 def _evaluate(track: Track, *, out: Path, settings: Settings, museval: bool) -> Result:
@@ -80,8 +71,8 @@ def _evaluate(track: Track, *, out: Path, settings: Settings, museval: bool) -> 
     origin = {
         "version": __version__,
         "settings": asdict(settings) | {"museval": museval},
-        "estimates": {stem: _checksum(file) for stem, file in track.estimates.items()},
-        "targets": {stem: _checksum(file) for stem, file in track.targets.items()},
+        "estimates": {stem: sha256(file) for stem, file in track.estimates.items()},
+        "targets": {stem: sha256(file) for stem, file in track.targets.items()},
     }
     found = _finished(path, origin)
     reused = found is not None
@@ -91,11 +82,6 @@ def _evaluate(track: Track, *, out: Path, settings: Settings, museval: bool) -> 
         write(path, found, museval=museval)
     table = table_of(found, method=method_of(out), track=track.name, file=path)
     return Result(track.name, table, found["unmask"]["warnings"], reused)
-
-
-def _checksum(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "blake2s").hexdigest()
 
 
 def _finished(path: Path, origin: dict[str, Any]) -> Any | None:

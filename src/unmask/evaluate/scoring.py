@@ -191,7 +191,8 @@ def _scored(
         try:
             columns = metric.score(estimates, targets, sample_rate, settings)
         except UnmaskError as error:
-            raise type(error)(f"track {track.name}, metric {name}: {error}") from error
+            error.add_note(f"track {track.name}, metric {name}")
+            raise
         for column, found in zip(metric.columns, columns, strict=True):
             for stem in scored:
                 yield column, stem, np.asarray(found[stems.index(stem)], dtype=np.float64)

@@ -3,7 +3,6 @@
 import csv
 import importlib
 import importlib.util
-import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 
 from unmask.errors import ConfigError
 from unmask.evaluate.scoring import unit
+from unmask.files import replacing
 from unmask.metrics.summary import Statistic, Summary, summary
 
 _Reals = NDArray[np.float64]
@@ -184,12 +184,10 @@ def write_rows(table: Table, folder: str | Path) -> list[Path]:
     NaN is an empty cell in CSV and null in Parquet; the time of a metric of whole tracks too.
     """
     path = Path(folder) / "scores.csv"
-    partial = path.with_suffix(".part")
-    with partial.open("w", encoding="utf-8", newline="") as file:
+    with replacing(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(COLUMNS)
         writer.writerows(["" if cell != cell else cell for cell in row] for row in rows(table))
-    os.replace(partial, path)
     return [path, *_write_parquet(list(rows(table)), path.with_suffix(".parquet"))]
 
 
@@ -199,7 +197,6 @@ def _write_parquet(found: Iterable[tuple[object, ...]], path: Path) -> list[Path
     arrow, parquet = (importlib.import_module(name) for name in ("pyarrow", "pyarrow.parquet"))
     columns = zip(*found, strict=True)
     arrays = [arrow.array(column, from_pandas=True) for column in columns]
-    partial = path.with_suffix(".part")
-    parquet.write_table(arrow.table(arrays, names=list(COLUMNS)), partial)
-    os.replace(partial, path)
+    with replacing(path) as partial:
+        parquet.write_table(arrow.table(arrays, names=list(COLUMNS)), partial)
     return [path]

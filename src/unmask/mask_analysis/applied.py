@@ -1,6 +1,5 @@
 """Masks as they are really applied: a model's, or the ideal ones of a family."""
 
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, cast
@@ -11,7 +10,7 @@ from unmask import masks
 from unmask._arrays import Array, check_same_shape, complex_divide
 from unmask.errors import ConfigError
 from unmask.masks import Family
-from unmask.oracle import named_sources, sum_of
+from unmask.mixtures import named_sources, stretch, sum_of
 from unmask.frontends import STFT
 from unmask.engine.stream import Network, Streamer
 
@@ -192,16 +191,11 @@ def _frames(
     n_samples: int, sample_rate: int, stft: STFT, start_s: float, duration_s: float | None
 ) -> slice:
     """Return the frames of a stretch."""
-    length_s = n_samples / sample_rate
-    if not 0 <= start_s < length_s or not (duration_s is None or duration_s > 0):
-        raise ConfigError(
-            f"start {start_s:g} s, duration {duration_s} s: expected a stretch of the recording, "
-            f"which is {length_s:.1f} s long"
-        )
-    per_s = sample_rate / stft.hop
-    first, last = round(start_s * per_s), stft.n_frames(n_samples)
-    n_frames = math.inf if duration_s is None else max(1, round(duration_s * per_s))
-    return slice(first, int(min(last, first + n_frames)))
+    span = stretch(n_samples, sample_rate, start_s, duration_s)
+    first, last = round(span.start / stft.hop), stft.n_frames(n_samples)
+    if span.stop < n_samples:
+        last = first + max(1, round((span.stop - span.start) / stft.hop))
+    return slice(first, last)
 
 
 def _spectra(sources: Array, stft: STFT, frames: slice, *, context: int) -> tuple[Array, slice]:

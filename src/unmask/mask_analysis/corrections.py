@@ -8,7 +8,6 @@ in which the rest is louder than the source.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -17,11 +16,11 @@ from unmask._arrays import Array, safe_divide
 from unmask.errors import ConfigError
 from unmask.mask_analysis.applied import AppliedMasks
 from unmask.mask_analysis.onsets import onsets
+from unmask.octaves import octave_bands
 
 #: Edges of the histogram of corrections in degrees.
 HISTOGRAM_EDGES_DEG: tuple[float, ...] = tuple(float(edge) for edge in range(0, 181, 5))
 
-_LOWEST_OCTAVE_HZ = 62.5
 _ROTATED_DEG = 90.0
 # Below this, relative to the mixture's loudest bin, a source is silent: codecs leave such noise.
 _SILENCE_DB = -90.0
@@ -227,7 +226,7 @@ def _labels(
     if len(others) > 1:
         loudest = np.argmax([np.abs(x) for x in others.values()], axis=0)
         labels["loudest other"] = (list(others), np.where(rest > 0, loudest, -1))
-    return labels | {"band": _octaves(applied.frequencies_hz, applied.sample_rate / 2)}
+    return labels | {"band": _octaves(applied.frequencies_hz, applied.sample_rate)}
 
 
 _ONSET = ["before", "at", "after", "elsewhere"]
@@ -254,11 +253,9 @@ def _rest(target: Array, mixture: Array, overlap_db: float) -> Any:
     return (rest * factor > own).astype(int) + (rest > own * factor)
 
 
-def _octaves(hz: Any, highest: float) -> tuple[list[str], Any]:
+def _octaves(hz: Any, sample_rate: int) -> tuple[list[str], Any]:
     """Return the names of octave bands, and the band of every bin, (freq, 1)."""
-    edges = [_LOWEST_OCTAVE_HZ]
-    while 2 * edges[-1] < highest:
-        edges.append(2 * edges[-1])
-    bounds = [0.0, *edges, highest]
-    names = [f"{low:g}-{high:g} Hz" for low, high in pairwise(bounds)]
+    bands = list(octave_bands(sample_rate))
+    edges = [high for _, high in bands[:-1]]
+    names = [f"{low:g}-{high:g} Hz" for low, high in bands]
     return names, np.searchsorted(edges, hz, side="right")[:, None]

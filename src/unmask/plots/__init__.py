@@ -1,5 +1,6 @@
-"""Figures: numbers in, matplotlib's Axes and figures out; nothing is shown or saved here."""
+"""Figures: numbers in, matplotlib's Axes and figures out; nothing is shown, or saved unasked."""
 
+from unmask.plots._figures import write_figure
 from unmask.plots.boxes import Scores, box_plot, box_plots
 from unmask.plots.masks import (
     FrequencyScale,
@@ -28,4 +29,5 @@ __all__ = [
     "phase_benefit_figure",
     "phase_image",
     "spectrogram_figure",
+    "write_figure",
 ]

@@ -6,7 +6,7 @@ from typing import Any
 
 from lightning_fabric import Fabric
 
-from unmask.data import Examples
+from unmask.files import make_folder, write_text
 from unmask.recipe import Recipe
 from unmask.train.devices import launch
 from unmask.train.loop import Trainer, learning_rate
@@ -80,8 +80,8 @@ def run(
     fabric = plan.open_devices()
     train_set, valid_set, facts = plan.data()
     about = plan.describe(valid_set, facts)
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "recipe.toml").write_text(recipe.to_toml(), encoding="utf-8")
+    make_folder(out)
+    write_text(out / "recipe.toml", recipe.to_toml())
     # Other processes open the data themselves: memory maps would be copied.
     sets = (train_set, valid_set) if devices == 1 else None
     launch(fabric, partial(_work, plan=plan, about=about, sets=sets))

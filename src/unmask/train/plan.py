@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from lightning_fabric import Fabric
 from unmask import checkpoint
 from unmask.data import DATA, Examples
 from unmask.errors import ConfigError, ModelError
+from unmask.files import write_text
 from unmask.nets.counting import count_parameters, macs_per_frame
 from unmask.recipe import Recipe
 from unmask.train.devices import open_devices
@@ -131,9 +131,7 @@ def read_about(out: Path) -> dict[str, Any]:
 
 def write_about(out: Path, about: Mapping[str, Any]) -> None:
     """Write what a run folder says about its run, whole or not at all."""
-    partial = out / f"{ABOUT}.partial"
-    partial.write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
-    os.replace(partial, out / ABOUT)
+    write_text(out / ABOUT, json.dumps(about, indent=2) + "\n")
 
 
 def device_facts(device: torch.device, devices: int) -> dict[str, Any]:

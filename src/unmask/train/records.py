@@ -8,6 +8,8 @@ from typing import Any
 from lightning_fabric.loggers.csv_logs import CSVLogger
 from lightning_fabric.loggers.tensorboard import TensorBoardLogger
 
+from unmask.files import write_text
+
 RECORDS = "records.jsonl"
 #: Kind, and name of a folder -> logger, and the files that it writes there.
 LOGGERS: Mapping[str, tuple[Any, str]] = {
@@ -35,7 +37,7 @@ class Records:
     def __init__(self, out: Path, kinds: Sequence[str], *, step: int) -> None:
         self.path = out / RECORDS
         kept = [line for line in read(out) if line["step"] <= step]
-        self.path.write_text("".join(map(_line, kept)), encoding="utf-8")
+        write_text(self.path, "".join(map(_line, kept)))
         for kind, (_, files) in LOGGERS.items():
             for file in (out / kind).glob(files):
                 file.unlink()

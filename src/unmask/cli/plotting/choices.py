@@ -1,11 +1,12 @@
 """What the figures share: their options, and what is drawn, a model or the oracle of a family."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from unmask.cli import show
 from unmask.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -13,31 +14,17 @@ if TYPE_CHECKING:
     from unmask.engine.model import Model
     from unmask.frontends import STFT
 
-_FIGURES = (".pdf", ".png", ".svg")
-
-
-def _figure(_context: click.Context, _option: click.Parameter, file: Path) -> Path:
-    if file.suffix.lower() not in _FIGURES:
-        raise click.BadParameter(f"{file} should end in one of {' '.join(_FIGURES)}")
-    return file
-
-
-def split(_context: click.Context, _option: click.Parameter, text: str | None) -> Sequence[str]:
-    """Return the names of an option, which commas separate."""
-    return tuple(name.strip() for name in text.split(",")) if text else ()
-
-
 figure_option = click.option(
     "-o",
     "--out",
     type=click.Path(dir_okay=False, path_type=Path),
-    callback=_figure,
+    callback=show.figure,
     required=True,
     metavar="FILE",
     help="The figure: .png, .svg or .pdf.",
 )
 stems_option = click.option(
-    "--stems", callback=split, metavar="NAMES", help="Only these, as vocals,drums."
+    "--stems", callback=show.split, metavar="NAMES", help="Only these, as vocals,drums."
 )
 scale_option = click.option(
     "--scale",

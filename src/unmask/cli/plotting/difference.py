@@ -12,12 +12,9 @@ from unmask.errors import ConfigError
 
 if TYPE_CHECKING:
     from unmask._arrays import Array
-    from unmask.demonstration import Comparison
     from unmask.engine.model import Model
     from unmask.plots import FrequencyScale
     from unmask.frontends import STFT
-
-_FRAME_S = 0.04
 
 
 @click.command("difference")
@@ -33,7 +30,7 @@ _FRAME_S = 0.04
     help="Where the page goes. Files of an earlier run are replaced.",
 )
 @click.option("--stem", metavar="NAME", help="Which one, if A and B have several.")
-@click.option("--names", callback=choices.split, metavar="A,B", help="What A and B are called.")
+@click.option("--names", callback=show.split, metavar="A,B", help="What A and B are called.")
 @click.option("--start", default=0.0, help="Where to begin, in seconds.")
 @click.option("--duration", default=10.0, help="How much to show, in seconds.")
 @choices.scale_option
@@ -72,7 +69,7 @@ def plot_difference(
       unmask plot difference complex_tanh psm_unit assets/demo --stem speech -o page
       unmask plot difference denoise-16k complex_tanh assets/demo -o page --highest 4000
     """
-    from unmask.demonstration import compare
+    from unmask.demonstration import compare, write
     from unmask.stems import canonical
 
     if names and len(names) != 2:
@@ -101,22 +98,19 @@ def plot_difference(
     facts = comparison.facts()
     columns = {"label": "", "level_db": "dB re mixture", "sdr_db": "SDR, dB"}
     show.table(facts, columns, title=f"{source}, from {start:g} s")
-    with show.writing(out):
-        out.mkdir(parents=True, exist_ok=True)
-    _write_sounds(comparison, out)
-    _draw(comparison, out, channel - 1, start, scale=scale, highest_hz=highest)
-    _write_page(comparison, out, source, start)
+    name = source.resolve().name
+    page = write(comparison, out, name=name, channel=channel - 1, scale=scale, highest_hz=highest)
     show.write_json(
         json_file,
         {"source": str(source), "start_s": start, "stem": comparison.stem, "parts": facts},
     )
-    click.echo(out / "index.html")
+    click.echo(page)
 
 
 def _recording(source: Path) -> "tuple[dict[str, Array] | None, Array, int]":
     """Return the stems if it is a folder, the mixture, the sample rate."""
     from unmask import audio
-    from unmask.oracle import sum_of
+    from unmask.mixtures import sum_of
     from unmask.stems import read_stems
 
     if source.is_dir():
@@ -157,58 +151,3 @@ def _estimates(
     if truth is None:
         raise ConfigError(f"{name}: an oracle needs the stems; give their folder, or two models")
     return Oracle(truth, sample_rate, family, front).separate(mixture, sample_rate)
-
-
-def _write_sounds(comparison: "Comparison", out: Path) -> None:
-    from unmask import audio
-    from unmask.demonstration import PARTS
-
-    for part in PARTS:
-        waveform = comparison.gain() * getattr(comparison, part)
-        audio.write(out / f"{part}.wav", waveform, comparison.sample_rate, subtype="PCM_16")
-
-
-def _draw(
-    comparison: "Comparison",
-    out: Path,
-    channel: int,
-    start: float,
-    *,
-    scale: "FrequencyScale",
-    highest_hz: float | None,
-) -> None:
-    import numpy as np
-
-    from unmask.demonstration import PARTS
-    from unmask.plots import Plane, spectrogram_figure
-    from unmask.frontends import STFT
-
-    rate = comparison.sample_rate
-    n_fft = 2 ** round(np.log2(_FRAME_S * rate))
-    stft = STFT(n_fft, n_fft // 4)
-    spectra = {p: stft.analyze(getattr(comparison, p)[channel : channel + 1])[0] for p in PARTS}
-    times = start + np.arange(spectra["mixture"].shape[-1]) * stft.hop / rate
-    plane = Plane(times, stft.frequencies(rate), scale, highest_hz)
-    loudest = float(np.abs(spectra["mixture"]).max())
-    labels = comparison.labels
-    for part, spectrum in spectra.items():  # whose names stand on the page
-        figure = spectrogram_figure({"": spectrum}, plane, loudest=loudest)
-        show.write_figure(out / f"{part}.png", figure)
-    together = {labels[part]: spectrum for part, spectrum in spectra.items()}
-    show.write_figure(out / "figure.png", spectrogram_figure(together, plane, loudest=loudest))
-
-
-def _write_page(comparison: "Comparison", out: Path, source: Path, start: float) -> None:
-    from unmask.demonstration import page
-
-    a, b = comparison.names
-    stop = start + comparison.mixture.shape[-1] / comparison.sample_rate
-    note = f"{source.resolve().name}, {start:g} to {stop:g} s, {comparison.sample_rate} Hz."
-    if (gain := comparison.gain()) < 1:
-        note += f" All sounds are turned to {100 * gain:.0f} %, so that none clips."
-    text = page(comparison, title=f"{comparison.stem}: {a} and {b}", note=note)
-    with (
-        show.writing(out),
-        click.open_file(str(out / "index.html"), "w", encoding="utf-8", atomic=True) as stream,
-    ):
-        stream.write(text)

@@ -177,7 +177,7 @@ def _draw(
     **axis: Any,
 ) -> None:
     from unmask.mask_analysis import HISTOGRAM_EDGES_DEG
-    from unmask.plots import MaskImages, Plane, mask_figure
+    from unmask.plots import MaskImages, Plane, mask_figure, write_figure
 
     first = found[0]
     images = [
@@ -199,4 +199,4 @@ def _draw(
         edges_deg=HISTOGRAM_EDGES_DEG,
         title=title,
     )
-    show.write_figure(file, figure)
+    write_figure(file, figure)

@@ -101,18 +101,13 @@ def plot_phase_benefit(
 
 
 def _read(folder: Path, start_s: float, duration_s: float | None) -> "tuple[dict[str, Array], int]":
-    from unmask.errors import ConfigError
+    from unmask.mixtures import stretch
     from unmask.stems import read_stems
 
     stems, sample_rate = read_stems(folder)
-    length_s = next(iter(stems.values())).shape[-1] / sample_rate
-    if not 0 <= start_s < length_s or not (duration_s is None or duration_s > 0):
-        raise ConfigError(
-            f"{folder}: start {start_s:g} s, duration {duration_s} s, expected a stretch of the "
-            f"recording, which is {length_s:.1f} s long"
-        )
-    stop = None if duration_s is None else round((start_s + duration_s) * sample_rate)
-    return {n: x[:, round(start_s * sample_rate) : stop] for n, x in stems.items()}, sample_rate
+    n_samples = next(iter(stems.values())).shape[-1]
+    span = stretch(n_samples, sample_rate, start_s, duration_s, subject=folder)
+    return {name: x[:, span] for name, x in stems.items()}, sample_rate
 
 
 def _chosen(truth: "Mapping[str, Array]", stems: Sequence[str]) -> list[str] | None:
@@ -176,7 +171,7 @@ def _print_losses(
 
 
 def _draw(file: Path, means: "Mapping[str, Curve]", loss: float, title: str) -> None:
-    from unmask.plots import phase_benefit_figure
+    from unmask.plots import phase_benefit_figure, write_figure
 
     edges = next(iter(means.values())).crossovers_hz
     figure = phase_benefit_figure(
@@ -186,4 +181,4 @@ def _draw(file: Path, means: "Mapping[str, Curve]", loss: float, title: str) -> 
         limit_db=loss,
         title=title,
     )
-    show.write_figure(file, figure)
+    write_figure(file, figure)

@@ -1,0 +1,110 @@
+"""Files appear whole or not at all, and every refusal names the file."""
+
+import hashlib
+import os
+import subprocess
+import sys
+
+import pytest
+
+from unmask.errors import ConfigError, FileError
+from unmask.files import make_folder, replacing, sha256, staged, write_text
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "deep.name.txt"
+
+
+def test_a_file_has_its_name_only_when_the_block_ends(path):
+    with replacing(path) as partial:
+        partial.write_text("new")
+        assert not path.exists()
+        assert [file.name for file in path.parent.iterdir()] == [partial.name]
+    assert path.read_text() == "new"
+    assert os.listdir(path.parent) == [path.name]
+
+
+def test_the_hidden_name_has_the_suffix_and_is_unlike_any_other(path):
+    with replacing(path) as one, replacing(path) as other:
+        assert one.suffix == other.suffix == ".txt"
+        assert one.name.startswith(".")
+        assert one.parent == path.parent
+        assert one != other
+
+
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt, SystemExit, ConfigError])
+@pytest.mark.parametrize("how", [replacing, staged])
+def test_whatever_ends_the_block_leaves_what_was_there(path, error, how):
+    def stop():
+        with how(path) as partial:
+            partial.write_text("half")
+            raise error("now")
+
+    path.write_text("old")
+    with pytest.raises(error, match=r"^now$"):
+        stop()
+    assert path.read_text() == "old"
+    assert os.listdir(path.parent) == [path.name]
+
+
+@pytest.mark.parametrize("umask", [0o022, 0o077, 0o002])
+def test_the_mode_is_that_of_a_new_file(path, umask):
+    before = os.umask(umask)
+    try:
+        path.with_name("new").write_text("x")
+        write_text(path, "x")
+    finally:
+        os.umask(before)
+    assert path.stat().st_mode == path.with_name("new").stat().st_mode
+
+
+def test_a_link_stays_and_what_it_leads_to_is_replaced(path):
+    folder = make_folder(path.parent / "elsewhere" / "deep")
+    path.symlink_to(folder / "real.txt")
+    for text in ("first", "second"):
+        write_text(path, text)
+        assert path.is_symlink()
+        assert (folder / "real.txt").read_text() == text
+    assert os.listdir(folder) == ["real.txt"]
+
+
+def test_what_is_no_file_is_written_as_it_is(path):
+    os.mkfifo(path)
+    script = f"from unmask.files import write_text; write_text({str(path)!r}, 'through')"
+    with subprocess.Popen([sys.executable, "-c", script]) as writer:
+        assert path.read_text() == "through"
+    assert writer.returncode == 0
+    assert path.is_fifo()
+
+
+def test_a_folder_in_the_way_is_refused(path):
+    path.mkdir()
+    with pytest.raises(FileError, match=r"txt: is a folder, should be a file to write; add a"):
+        write_text(path, "x")
+
+
+def test_a_folder_that_is_not_there_is_refused(path):
+    with pytest.raises(FileError, match=r"txt: cannot be written: folder .*none does not exist"):
+        write_text(path.parent / "none" / path.name, "x")
+
+
+def test_errors_of_the_block_are_said_of_the_file(path):
+    full = OSError(28, "No space left")
+    refusal = r"name.txt: cannot be written: No space left; choose another place"
+    with pytest.raises(FileError, match=refusal), replacing(path):
+        raise full
+    with pytest.raises(OSError, match=r"No space left") as caught, staged(path):
+        raise full
+    assert caught.value is full
+
+
+def test_a_folder_below_a_file_cannot_be_made(path):
+    path.write_text("x")
+    with pytest.raises(FileError, match=r"below: cannot be made a folder: .*; choose another"):
+        make_folder(path / "below")
+
+
+def test_the_hash_is_that_of_all_bytes(path):
+    path.write_bytes(b"x" * 1_000_000)
+    assert sha256(path) == hashlib.sha256(b"x" * 1_000_000).hexdigest()
