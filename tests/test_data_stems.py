@@ -392,6 +392,14 @@ def test_songs_that_tell_sums_validate_where_each_sum_plays(mixed_root):
         assert valid[k]["targets"].any((1, 2)).tolist() == [True, True, True, False]
 
 
+@pytest.mark.parametrize("name", ["guitar", "synth"])
+def test_what_folds_into_other_does_not_hide_what_other_contains(mixed_root, name):
+    soundfile.write(mixed_root / f"mixed/d/{name}.wav", tone(name), RATE)
+    train, _, _ = sets(mixed_root, tracks=(replace(MIXED, glob="mixed/d"), SONG, VALID))
+    (song,) = (track.song for track in train.tracks if track.song.name == "mixed/d")
+    assert song.contents["other"] == {"other", "bass"}
+
+
 def test_an_instrumental_is_the_sum_of_all_but_vocals(root):
     for song in ("sung/d", "sung/e"):
         rest = sum(tone(stem) for stem in ("drums", "bass", "other"))
@@ -407,10 +415,12 @@ def test_an_instrumental_is_the_sum_of_all_but_vocals(root):
     assert levels(valid[0]["targets"][0, 0])["bass"] < 1e-4
 
 
-def test_a_bass_of_its_own_beside_one_inside_other_is_known_with_it_only(root):
+@pytest.mark.parametrize("stem", ["bass", "other"])
+def test_a_source_of_its_own_beside_one_inside_another_is_known_with_it_only(root, stem):
     write_song(root / "mixed/d", {stem: tone(stem) for stem in SOURCES})
+    mixed = replace(MIXED, contains={stem: ("other", "bass")})
     train, _, _ = sets(
-        root, tracks=(MIXED, SONG, VALID), targets=SOURCES, coherent_share=1.0, gain_db=(0, 0)
+        root, tracks=(mixed, SONG, VALID), targets=SOURCES, coherent_share=1.0, gain_db=(0, 0)
     )
     seen = [train[k] for k in range(30)]
     sums = [example for example in seen if example["sums"][2].sum() == 2]

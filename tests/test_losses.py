@@ -167,6 +167,20 @@ def test_any_front_end_has_resolutions_around_it(n_fft, hop):
     assert loss(0.5 * noise, noise, noise[0]).item() == pytest.approx(0.5 + math.log(2), rel=1e-3)
 
 
+@pytest.mark.parametrize(
+    ("n_fft", "hop", "around"),
+    [
+        (1024, 256, [(512, 128), (1024, 256), (2048, 512)]),
+        (882, 441, [(442, 221), (882, 441), (1764, 882)]),
+        (750, 250, [(375, 125), (750, 250), (1500, 500)]),
+    ],
+)
+def test_the_windows_around_it_have_its_overlap(n_fft, hop, around):
+    stfts = losses.losses(STFT(n_fft, hop, "hann"))["multi_resolution"].keywords["stfts"]
+    assert [(stft.n_fft, stft.hop) for stft in stfts] == around
+    assert {stft.window for stft in stfts} == {"hann"}
+
+
 @pytest.mark.parametrize("name", losses.NAMES)
 def test_less_error_is_less_loss(signals, name):
     estimate, target, mixture = signals

@@ -657,6 +657,17 @@ def test_a_sum_decides_the_gradients_of_its_stems(sung, loss):
     assert torch.equal(slope[:, 1], slope[:, 3])
 
 
+def test_a_loss_is_the_mean_over_what_is_known_at_equal_loudness(sung):
+    trainer, batch = sung
+    trainer.weights = {"waveform": 2.0}
+    silence = torch.zeros(3, 4, 1, 2000)
+    found = trainer._losses(silence, batch)
+    loudness = batch["mixture"].square().mean((1, 2)).sqrt()
+    expected = batch["targets"][:, :2].abs().mean((1, 2, 3)) / loudness
+    torch.testing.assert_close(found["waveform"], expected)
+    torch.testing.assert_close(found["loss"], 2 * expected)
+
+
 @pytest.mark.parametrize("loss", losses.NAMES)
 def test_the_truth_has_the_least_loss_however_it_is_shared_out_in_a_sum(sung, loss):
     trainer, batch = sung

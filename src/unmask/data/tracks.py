@@ -169,7 +169,7 @@ def _song(name: str, path: Path, spec: Tracks, sources: Collection[str]) -> Song
                 "add it to data.sources or rename it"
             )
         files[part] = (*files.get(part, ()), file)
-        contents[part] = held
+        contents[part] = contents.get(part, frozenset()) | held
     return Song(name, path, spec, files, contents)
 
 

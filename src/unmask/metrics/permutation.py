@@ -22,7 +22,12 @@ def pairwise(metric: Callable[[Array, Array], Array], estimates: Array, targets:
     -------
     array [shape=(..., estimate, target)]
         With gradients where the library has them: the negative of its best entries is the loss of
-        permutation-invariant training.
+        permutation-invariant training, `unmask.losses.pit`.
+
+    Raises
+    ------
+    ShapeError
+        If an array has fewer axes, and whatever `metric` refuses.
     """
     check_axes("source, channel, sample", estimates=estimates, targets=targets)
     xp = namespace(estimates, targets)
@@ -58,7 +63,7 @@ def best_permutation(scores: Array) -> Array:
     Raises
     ------
     ShapeError
-        If there are fewer estimates than targets.
+        If there are fewer than two axes, or fewer estimates than targets.
 
     Examples
     --------
@@ -90,6 +95,11 @@ def permute(estimates: Array, permutation: Array) -> Array:
     Returns
     -------
     array [shape=(..., target, channel, sample)]
+
+    Raises
+    ------
+    ShapeError
+        If `estimates` has fewer axes, or the leading axes differ.
     """
     check_axes("source, channel, sample", estimates=estimates)
     if tuple(permutation.shape[:-1]) != tuple(estimates.shape[:-3]):
