@@ -90,6 +90,11 @@ def permute(estimates: Array, permutation: Array) -> Array:
     Returns
     -------
     array [shape=(..., target, channel, sample)]
+
+    Raises
+    ------
+    ShapeError
+        If the leading axes differ.
     """
     check_axes("source, channel, sample", estimates=estimates)
     if tuple(permutation.shape[:-1]) != tuple(estimates.shape[:-3]):
