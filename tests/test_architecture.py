@@ -29,7 +29,7 @@ RANK |= {"__init__": RANK["cli"] - 0.5, "__main__": RANK["cli"] + 1}
 TRAINING_WING = {"nets", "losses", "recipe", "data", "checkpoint", "train", "export"}
 #: library -> rooms that may import it
 ONLY_IN = {
-    "torch": TRAINING_WING,
+    "torch": TRAINING_WING - {"data"},
     "lightning_fabric": TRAINING_WING,
     "safetensors": TRAINING_WING,
     "tensorboard": TRAINING_WING,
@@ -44,7 +44,11 @@ ONLY_IN = {
     "array_api_compat": {"_arrays"},
     "click": {"cli"},
     "matplotlib": {"plots"},
+    "rich": {"cli", "train"},
+    "scipy": {"stft", "stream", "metrics", "evaluate", "data"},
 }
+#: Rooms outside the training wing that may enter it: commands, each when it is called.
+DOORS = {"cli"}
 
 
 def room(path):
@@ -84,6 +88,12 @@ def crossings(own, source):
     ]
 
 
+def trespasses(own, source):
+    """Rooms of the training wing, which loads torch, that a file outside it imports."""
+    outside = own not in TRAINING_WING | DOORS
+    return sorted(TRAINING_WING & set(rooms_entered(source))) if outside else []
+
+
 def strays(own, source):
     """Libraries that a file imports although its room may not."""
     found = {name.split(".")[0] for name in imports(source)}
@@ -107,6 +117,16 @@ def test_imports_point_down(path):
 @pytest.mark.parametrize("path", FILES, ids=name_of)
 def test_heavy_libraries_stay_in_their_rooms(path):
     assert strays(room(path), path.read_text("utf-8")) == []
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_nothing_outside_the_training_wing_enters_it(path):
+    assert trespasses(room(path), path.read_text("utf-8")) == []
+
+
+def test_the_training_wing_is_there():
+    assert TRAINING_WING | DOORS <= ROOMS
+    assert set().union(*ONLY_IN.values()) <= ROOMS
 
 
 def test_the_table_is_read_as_it_is_written():
@@ -140,3 +160,22 @@ def test_an_arrow_down_or_inside_a_folder_is_fine():
 def test_a_stray_library_is_noticed():
     assert strays("stft", "def f():\n    import torch.nn as nn") == ["torch"]
     assert strays("nets", "import torch") == []
+    assert strays("data", "from torch import Tensor") == ["torch"]
+    assert strays("oracle", "from scipy import fft") == ["scipy"]
+    assert strays("evaluate", "import rich.progress") == ["rich"]
+
+
+@pytest.mark.parametrize(
+    ("own", "source", "found"),
+    [
+        ("gap", "from unmask import losses", ["losses"]),
+        ("evaluate", "import unmask.losses", ["losses"]),
+        ("separate", "def f():\n    from unmask.checkpoint import load", ["checkpoint"]),
+        ("model", "from unmask import audio, nets", ["nets"]),
+        ("live", "from unmask.data.cache import Cache", ["data"]),
+        ("export", "from unmask.nets import Parallel", []),
+        ("cli", "def f():\n    from unmask.train import run", []),
+    ],
+)
+def test_a_trespass_is_noticed(own, source, found):
+    assert trespasses(own, source) == found

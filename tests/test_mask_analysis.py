@@ -201,6 +201,15 @@ def test_lines_of_corrections_correlate_along_themselves_only(rng, axis, name):
     assert abs(along.popitem()[1]) < 0.2
 
 
+@pytest.mark.parametrize(("width", "correlated"), [(3, 0.0), (5, 0.2), (8, 0.5)])
+def test_bins_within_a_main_lobe_do_not_count_as_correlated(rng, width, correlated):
+    """Runs of bins that turn together: of those four bins apart, 1 - 4 / width share a run."""
+    runs = rng.random((FRONT.n_freq // width + 1, 2000)) < 0.5
+    turned = np.repeat(runs, width, axis=0)[: FRONT.n_freq]
+    one = corrections(applied(np.where(turned, -1, 1), np.ones(turned.shape)))[0]
+    assert one.along_frequency == pytest.approx(correlated, abs=0.03)
+
+
 @given(st.floats(0.5, 30), st.integers(0, 5))
 def test_where_the_rest_is_quiet_corrections_are_small(margin_db, seed):
     rng = np.random.default_rng(seed)

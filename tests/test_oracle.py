@@ -63,6 +63,18 @@ def test_what_the_stems_leave_counts_as_a_source(stems):
     assert float(sdr(out["a"] + out["b"], mixture)) < 10
 
 
+@pytest.mark.parametrize(("level_db", "n_sources"), [(-85, 3), (-95, 2)])
+def test_what_the_stems_leave_counts_from_90_db_below_the_mixture(rng, level_db, n_sources):
+    """Ideal masks of the magnitudes share out all of the mixture: what is missing is the rest's."""
+    stems = {name: rng.uniform(-0.5, 0.5, size=(1, 3000)) for name in "ab"}
+    rest = np.zeros((1, 3000))
+    rest[0, 1000:1100] = 10 ** (level_db / 20) * np.abs(sum_of(stems)).max()
+    mixture = sum_of(stems) + rest
+    out = Oracle(stems, 8000, "irm1", SMALL).separate(mixture, 8000)
+    whole = np.abs(sum_of(out) - mixture).max() < 1e-9
+    assert whole == (n_sources == 2)
+
+
 def test_bounds_yield_every_stem_of_every_family(stems):
     rows = bounds(stems, 8000, ["irm1", "complex"])
     assert [(row.mask, row.stem) for row in rows] == [

@@ -36,14 +36,26 @@ def is_complex(x: Array) -> bool:
 
 
 def check_same_shape(**arrays: Array) -> None:
-    """Refuse arrays of different shapes, naming them as the caller does."""
+    """Refuse arrays of different shapes, naming them as the caller does.
+
+    Raises
+    ------
+    ShapeError
+        If they differ.
+    """
     if len({tuple(array.shape) for array in arrays.values()}) > 1:
         found = ", ".join(f"{name}{tuple(array.shape)}" for name, array in arrays.items())
         raise ShapeError(f"shapes must agree, got {found}")
 
 
 def check_axes(axes: str, **arrays: Array) -> None:
-    """Refuse arrays that have fewer axes than `axes`, as in ``"channel, sample"``."""
+    """Refuse arrays that have fewer axes than `axes`, as in ``"channel, sample"``.
+
+    Raises
+    ------
+    ShapeError
+        If one has fewer.
+    """
     n_axes = axes.count(",") + 1
     for name, array in arrays.items():
         if array.ndim < n_axes:

@@ -28,7 +28,13 @@ class Names(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Output:
-    """Which stems are written, where, and as what."""
+    """Which stems are written, where, and as what.
+
+    Raises
+    ------
+    ConfigError
+        If settings cannot work, alone or together.
+    """
 
     out: Path = Path("separated")
     """Folder; made if missing. Files that are there already are replaced."""
@@ -84,7 +90,13 @@ class Output:
             )
 
     def path(self, model: str, track: str, stem: str, ext: str) -> Path:
-        """Return where a stem goes; refuse what lies outside the folder."""
+        """Return where a stem goes; refuse what lies outside the folder.
+
+        Raises
+        ------
+        ConfigError
+            If it lies outside the folder.
+        """
         name = Path(self.filename.format(model=model, track=track, stem=stem, ext=ext))
         if name.is_absolute() or ".." in name.parts:
             raise ConfigError(f"file name {name} leads out of the folder {self.out}")

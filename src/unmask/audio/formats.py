@@ -102,7 +102,13 @@ def truncated(path: Path, where: str) -> AudioFileError:
 
 
 def check_finite(x: NDArray[Any], name: str | Path, position: int, rate: int) -> None:
-    """Refuse NaN and infinity in a block (channel, sample) that starts at sample `position`."""
+    """Refuse NaN and infinity in a block (channel, sample) that starts at sample `position`.
+
+    Raises
+    ------
+    AudioFileError
+        If there is one.
+    """
     if np.isfinite(x).all():
         return
     sample, channel = np.argwhere(~np.isfinite(x).T)[0]

@@ -48,7 +48,13 @@ def _container(path: Path, stream: int) -> Iterator[tuple[Any, Any]]:
 
 
 def info(path: Path, stream: int) -> AudioInfo:
-    """Describe an audio stream; decodes it to count its samples."""
+    """Describe an audio stream; decodes it to count its samples.
+
+    Raises
+    ------
+    AudioFileError
+        If there is no such stream, or nothing in it.
+    """
     with _container(path, stream) as (container, source):
         n_samples = sum(frame.shape[-1] for frame in _frames(path, container, source))
         if not n_samples:

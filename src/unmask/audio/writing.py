@@ -145,7 +145,15 @@ class Writer:
             _stop_clock(self._part)
 
     def write(self, samples: ArrayLike) -> None:
-        """Append `samples` (channel, sample) of floating point; clamp them and count if need be."""
+        """Append `samples` (channel, sample) of floating point; clamp them and count if need be.
+
+        Raises
+        ------
+        ShapeError
+            If `samples` have another form.
+        AudioFileError
+            If one is NaN or infinite, or the file is full.
+        """
         x = np.asarray(samples)
         if x.ndim != 2 or x.shape[0] != self.n_channels or x.dtype not in _FLOATS:
             raise ShapeError(

@@ -168,7 +168,13 @@ def _is_result(name: str) -> bool:
 
 
 def read_systems(paths: Iterable[str | Path]) -> Table:
-    """`read_results` of several systems, in one table; two of one name are refused."""
+    """`read_results` of several systems, in one table; two of one name are refused.
+
+    Raises
+    ------
+    ConfigError
+        If two have one name, or one of them is no folder of results.
+    """
     table: dict[Key, Series] = {}
     taken: dict[str, Path] = {}
     for path in map(Path, paths):

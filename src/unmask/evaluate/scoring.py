@@ -18,7 +18,13 @@ _Waves = NDArray[Any]
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What is measured."""
+    """What is measured.
+
+    Raises
+    ------
+    ConfigError
+        If there is no metric of a name, or none is named.
+    """
 
     metrics: tuple[str, ...] = ("bsseval", "sdr", "si_sdr")
     """Names out of `METRICS`."""

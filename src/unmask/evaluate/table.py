@@ -129,6 +129,11 @@ def aggregate(
     -------
     list of Aggregate
         Metric by metric, target by target, method by method, in the order of the table.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such aggregation.
     """
     if how not in AGGREGATIONS:
         raise ConfigError(f"no aggregation {how!r}; there are {', '.join(AGGREGATIONS)}")

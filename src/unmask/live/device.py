@@ -169,7 +169,13 @@ def run(duplex: Duplex, sound: Any, *, devices: tuple[Device, Device] = (None, N
 
 @contextmanager
 def refusals(sound: Any) -> Iterator[None]:
-    """Say in one line what the sound card says."""
+    """Say in one line what the sound card says.
+
+    Raises
+    ------
+    ConfigError
+        If it refuses.
+    """
     try:
         yield
     except (sound.PortAudioError, ValueError) as error:

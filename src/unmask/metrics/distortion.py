@@ -47,6 +47,11 @@ def fit_filters(
 
     As in museval, the equations get the float64 epsilon on their diagonal, in units of the
     signals' energy: it makes a channel of zeros solvable and is not felt otherwise.
+
+    Raises
+    ------
+    SignalError
+        If a signal has NaN or infinite samples.
     """
     with np.errstate(invalid="ignore", over="ignore"):
         auto, cross = correlate(targets, estimates, n_taps, within=within)

@@ -71,7 +71,15 @@ def snr(estimate: Array, target: Array, *, per_channel: bool = False) -> Array:
 
 
 def check_pair(**arrays: Array) -> None:
-    """Refuse estimate and target that are no real signals of one shape."""
+    """Refuse estimate and target that are no real signals of one shape.
+
+    Raises
+    ------
+    ConfigError
+        If samples are not real floating point.
+    ShapeError
+        If the shapes differ or lack axes.
+    """
     check_axes("channel, sample", **arrays)
     check_same_shape(**arrays)
     for name, array in arrays.items():

@@ -49,7 +49,13 @@ def channel_segmental_snr(estimate: Real, target: Real, *, sample_rate: float) -
 
 
 def hann_frames(x: Real, sample_rate: float) -> Real:
-    """Cut into 30 ms Hann frames with 75 % overlap, all but the last, as Loizou does."""
+    """Cut into 30 ms Hann frames with 75 % overlap, all but the last, as Loizou does.
+
+    Raises
+    ------
+    ShapeError
+        If there is not one whole frame.
+    """
     length = round(0.03 * sample_rate)
     hop = length // 4
     n_frames = int(len(x) / hop - length / hop)

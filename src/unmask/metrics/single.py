@@ -26,6 +26,13 @@ def score_each(metric: Callable[[Real, Real], float], estimate: Array, target: A
     Returns
     -------
     array [shape=(..., channel), type and library of `target`]
+
+    Raises
+    ------
+    SignalError
+        If a signal has NaN or infinite samples.
+    ConfigError, ShapeError
+        If the two are no real signals of one shape.
     """
     check_pair(estimate=estimate, target=target)
     pairs = [to_numpy(x).astype(np.float64) for x in (estimate, target)]
@@ -43,7 +50,13 @@ def score_each(metric: Callable[[Real, Real], float], estimate: Array, target: A
 
 
 def check_sample_rate(sample_rate: float, *allowed: int) -> None:
-    """Refuse a sample rate that is not positive, or not one of `allowed`."""
+    """Refuse a sample rate that is not positive, or not one of `allowed`.
+
+    Raises
+    ------
+    SampleRateError
+        If it is so.
+    """
     if allowed and sample_rate not in allowed:
         rates = " or ".join(str(rate) for rate in allowed)
         raise SampleRateError(

@@ -46,6 +46,11 @@ def summary(scores: Array, *, statistic: Statistic = "mean") -> Summary:
         BSSEval's convention is the median over frames, then over tracks; the MDX challenges' is
         the mean over stems, then over songs. Nest the calls, over ``.value``.
 
+    Raises
+    ------
+    ConfigError
+        If there is no such statistic.
+
     Examples
     --------
     >>> print(summary(np.array([3.0, np.nan, 5.0])))

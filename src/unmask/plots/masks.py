@@ -40,6 +40,11 @@ class Plane:
         Of the frequency axis.
     highest_hz : float > 0, optional
         Top of the frequency axis; the last bin when left out.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such scale, or its top is too low.
     """
 
     times_s: Array
@@ -54,7 +59,13 @@ class Plane:
             raise ConfigError(f"highest_hz: {self.highest_hz}, expected above {_LOWEST_LOG_HZ} Hz")
 
     def draw(self, image: Array, ax: "Axes", **options: Any) -> Any:
-        """Draw `image` (freq, frame) or (freq, frame, rgb) with labelled axes."""
+        """Draw `image` (freq, frame) or (freq, frame, rgb) with labelled axes.
+
+        Raises
+        ------
+        ShapeError
+            If the image is not of this plane.
+        """
         khz = np.asarray(self.frequencies_hz) / 1000
         if image.shape[:2] != (len(khz), len(self.times_s)):
             raise ShapeError(

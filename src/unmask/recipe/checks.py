@@ -12,6 +12,8 @@ from unmask.masks.family import Family
 #: What a validation tells of all stems and of one, see :mod:`unmask.train.validation`.
 SCORES = ("loss", "si_sdr_db", "si_sdr_improvement_db", "median_improvement_db")
 STEM_SCORES = ("si_sdr_db", "si_sdr_improvement_db")
+# Bins to try a family in, so that a hybrid has both halves.
+_BINS = 513
 #: Losses that say nothing about the level of an estimate.
 BLIND_TO_LEVEL = {"sdr", "si_sdr"}
 
@@ -25,7 +27,17 @@ def check_monitor(monitor: str, stems: Sequence[str]) -> None:
         raise ConfigError(f"train: monitor {monitor!r}; there are {known}")
 
 
-def check_head(family: Family, data: Any, *, n_freq: int) -> None:
+def check_channels(n_seen: int, data: Any) -> None:
+    """Refuse a network that sees other channels at once than the examples have."""
+    n_channels = getattr(data, "channels", 1)
+    if n_seen not in (1, n_channels):
+        raise ConfigError(
+            f"frontend: sees {n_seen} channels at once, examples have {n_channels}; set "
+            "data.channels, where that kind of data has it"
+        )
+
+
+def check_head(family: Family, data: Any) -> None:
     """Refuse masks that the network cannot change, or that leave nothing for the residual."""
     stems = list(data.stems)
     if len(stems) == 1 and data.residual is None:
@@ -40,16 +52,16 @@ def check_head(family: Family, data: Any, *, n_freq: int) -> None:
             f"head: {family.name} masks of {stems} sum to one, nothing is left for the residual "
             f"{data.residual!r}; make it a target or take another family"
         )
-    if not _is_learnable(family, len(stems), n_freq):
+    if not _is_learnable(family, len(stems)):
         raise ConfigError(
             f"head: {family.name} has bins where the mask is a step or a constant, so nothing is "
             "learned there; take a family that is smooth, as irm1"
         )
 
 
-def _is_learnable(family: Family, n_sources: int, n_freq: int) -> bool:
+def _is_learnable(family: Family, n_sources: int) -> bool:
     """Return whether the masks have a gradient in every bin."""
-    shape = (n_sources, family.n_maps, 1, n_freq, family.context[0] + 3)
+    shape = (n_sources, family.n_maps, 1, _BINS, family.context[0] + 3)
     n_maps = torch.Size(shape).numel()
     with torch.enable_grad():
         raw = torch.linspace(-1.0, 1.0, n_maps).reshape(shape).requires_grad_()
@@ -82,7 +94,7 @@ def remarks(family: Family, loss: str | Mapping[str, float], *, sees: str | None
     if sees == "magnitude" and family.is_complex:
         said.append(
             f"the network sees magnitudes only, {family.name} masks turn a phase that it does not "
-            "see; set backbone.input to complex or compressed"
+            "see; set frontend.input to complex or compressed"
         )
     return said
 

@@ -38,7 +38,8 @@ class Recipe:
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", self.name):
             raise ConfigError(f"recipe: name {self.name!r}, expected letters, digits and . _ -")
         checks.check_monitor(self.train.monitor, self.data.stems)
-        checks.check_head(self.family, self.data, n_freq=self.frontend.stft.n_freq)
+        checks.check_channels(self.frontend.channels, self.data)
+        checks.check_head(self.family, self.data)
         # Building finds what cannot work together; here it takes no memory and draws nothing.
         try:
             with torch.device("meta"):
@@ -56,30 +57,36 @@ class Recipe:
     @property
     def remarks(self) -> list[str]:
         """What can be trained but may not be what was meant, a line each."""
-        options = {"input": None, **self.backbone.options}
-        return checks.remarks(self.family, self.loss.kind, sees=options["input"])
+        sees = getattr(self.frontend.settings, "input", None)
+        return checks.remarks(self.family, self.loss.kind, sees=sees)
 
     def system(self) -> MaskingSystem:
         """Return the freshly initialised system."""
-        family, stft = self.family, self.frontend.stft
-        net: Any = nets.build(
+        family, head = self.family, self.head
+        net = nets.build(
+            self.frontend.settings,
             self.backbone.kind,
-            n_freq=stft.n_freq,
+            family,
             n_sources=len(self.data.stems),
-            n_maps=family.n_maps,
-            **dict(self.backbone.options),
+            n_channels=self.frontend.channels,
+            options=self.backbone.options,
+            outputs=head.outputs,
+            grouping=head.grouping,
+            depth=head.depth,
+            hidden=head.hidden,
         )
         if family.context[1] > max(net.lookahead_frames, net.context_frames):
             raise ConfigError(
-                f"head: {self.head.mask} is applied {family.context[1]} frames ahead, "
+                f"head: {head.mask} is applied {family.context[1]} frames ahead, "
                 f"{self.backbone.kind} looks {net.lookahead_frames} ahead; set its lookahead to 0"
             )
-        return MaskingSystem(net, stft, family)
+        return MaskingSystem(net, self.frontend.host)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the recipe as plain data, in the layout of the TOML file, with every default."""
         plain = asdict(self)
-        plain["backbone"] |= plain["backbone"].pop("options")
+        for name in ("frontend", "backbone"):
+            plain[name] |= plain[name].pop("options")
         head = plain["head"]
         mask = {"family": head.pop("mask"), "options": head.pop("options")}
         plain["head"] = {"mask": mask, **head}

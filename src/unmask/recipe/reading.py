@@ -11,7 +11,7 @@ from unmask import masks
 from unmask.data import DATA
 from unmask.errors import ConfigError
 from unmask.masks.consistent import Consistent
-from unmask.nets import NETS
+from unmask.nets import FRONTS, NETS
 from unmask.recipe.composition import Recipe
 from unmask.recipe.sections import Backbone, Frontend, Head, Loss, Train
 from unmask.recipe.typed import build, options, refuse_unknown, typed
@@ -111,11 +111,12 @@ def _compose(tables: Mapping[str, Any]) -> Recipe:
     tables = {name: typed(tables.get(name, {}), Mapping[str, Any], name) for name in SECTIONS}
     data_kind, settings = _chosen(DATA, tables["data"], "data", default=Recipe.data_kind)
     kind, net = _chosen(NETS, tables["backbone"], "backbone", default=Backbone.kind)
+    frontend = _frontend(tables["frontend"])
     with _within("data"):
         data = DATA[data_kind][0](**settings)
     return Recipe(
         **words,
-        frontend=_section(Frontend, tables["frontend"], "frontend"),
+        frontend=frontend,
         backbone=Backbone(kind=kind, options=net),
         head=_head(tables["head"], data.sample_rate),
         loss=_section(Loss, tables["loss"], "loss"),
@@ -149,6 +150,14 @@ def _chosen(
         raise ConfigError(f"{name}.kind is {kind!r}; there are {sorted(kinds)}")
     rest = {key: value for key, value in table.items() if key != "kind"}
     return kind, options(kinds[kind][0], rest, name)
+
+
+def _frontend(table: Mapping[str, Any]) -> Frontend:
+    rest = {key: value for key, value in table.items() if key != "channels"}
+    kind, settings = _chosen(FRONTS, rest, "frontend", default=Frontend.kind)
+    channels = typed(table.get("channels", Frontend.channels), int, "frontend.channels")
+    with _within("frontend"):
+        return Frontend(kind=kind, channels=channels, options=settings)
 
 
 @dataclass(frozen=True, kw_only=True)

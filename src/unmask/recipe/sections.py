@@ -7,34 +7,42 @@ from typing import Any
 
 from unmask import losses
 from unmask.errors import ConfigError
-from unmask.frontends import STFT
+from unmask.frontends import STFT, Frames
+from unmask.nets.estimator import GROUPINGS
+from unmask.nets.fronts import FRONTS
 
 #: Ways to keep numbers that a stopped run can take up again; names of Lightning Fabric.
 PRECISIONS = ("32-true", "bf16-mixed")
 #: Forms in which the records are also written, for other programs.
 LOGS = ("csv", "tensorboard")
-#: What becomes of several outputs for one target: there is one alone, or their masks are added.
-GROUPINGS = ("none", "sum")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Frontend:
-    """What a network sees."""
+    """What a network sees: which front-end, and its settings."""
 
     kind: str = "stft"
-    n_fft: int = 512
-    hop: int = 256
-    window: str = "sqrt_hann"
+    channels: int = 1
+    """Channels that are seen at once; with 1 each is separated by itself."""
+    options: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.kind != "stft":
-            raise ConfigError(f"frontend: no kind {self.kind!r}; there is ['stft']")
-        _ = self.stft  # refuses what cannot be inverted
+        if self.kind not in FRONTS:
+            raise ConfigError(f"frontend: no kind {self.kind!r}; there are {sorted(FRONTS)}")
+        if not 1 <= self.channels <= 8:
+            raise ConfigError(f"frontend: channels = {self.channels}, expected 1 to 8")
+        _ = self.host  # refuses what cannot be inverted
 
     @property
-    def stft(self) -> STFT:
-        """The front-end itself."""
-        return STFT(n_fft=self.n_fft, hop=self.hop, window=self.window)
+    def settings(self) -> Any:
+        """Settings of that kind."""
+        return FRONTS[self.kind][0](**self.options)
+
+    @property
+    def host(self) -> STFT | Frames:
+        """The host's part of it."""
+        host: STFT | Frames = self.settings.host()
+        return host
 
 
 @dataclass(frozen=True, kw_only=True)

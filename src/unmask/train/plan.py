@@ -102,7 +102,7 @@ class Plan:
                 "one for each or more"
             )
         net: Any = recipe.system().net
-        frames_per_second = recipe.data.sample_rate / recipe.frontend.hop
+        frames_per_second = recipe.data.sample_rate / recipe.frontend.host.hop
         about = {
             "seed": recipe.train.seed,
             "parameters": count_parameters(net),
