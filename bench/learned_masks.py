@@ -24,8 +24,8 @@ import numpy as np
 
 import unmask
 from unmask import audio, masks
-from unmask.metrics import bss_eval, si_sdr
 from unmask.frontends import STFT
+from unmask.metrics import bss_eval, si_sdr
 
 ROOT = Path(os.environ.get("UNMASK_SHARED", Path(__file__).parents[2] / "shared")) / "audio"
 RECIPES = Path(__file__).parents[1] / "recipes"

@@ -18,10 +18,10 @@ import numpy as np
 import scipy.fft
 
 from unmask.audio.pcm import ENCODINGS, PipeFormat
-from unmask.live.pipe import relay
-from unmask.live.tap import Tap, delay, hop
 from unmask.engine.model import load_model
 from unmask.engine.stream import Streamer
+from unmask.live.pipe import relay
+from unmask.live.tap import Tap, delay, hop
 
 SECONDS = 60
 PARTS = ("STFT", "network and masks", "inverse STFT")

@@ -5,9 +5,9 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from unmask import losses, masks, nets  # noqa: E402
+from unmask.frontends import STFT  # noqa: E402
 from unmask.nets.blocks import INPUTS  # noqa: E402
 from unmask.nets.system import MaskingSystem  # noqa: E402
-from unmask.frontends import STFT  # noqa: E402
 
 RATE = 8000
 SMALL = {"crn": {"channels": (4, 6), "hidden": 5, "layers": 1}, "unet": {"width": 1 / 16}}

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 import onnx_models
 from unmask import masks
-from unmask.errors import ConfigError
 from unmask.engine.model import load_model
 from unmask.engine.stream import Streamer
+from unmask.errors import ConfigError
 
 CONTEXT, UNIT, HOP = 12, 4, 16
 DEFAULT = 72  # frames of a chunk

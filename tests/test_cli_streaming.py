@@ -20,8 +20,8 @@ from test_live_device import FakeSound
 from unmask import audio
 from unmask.audio.pcm import ENCODINGS
 from unmask.cli import main, streaming
-from unmask.errors import ConfigError
 from unmask.engine.model import load_model
+from unmask.errors import ConfigError
 
 # A shell ignores SIGINT for what it runs in the background, and children inherit that.
 PROGRAM = """import signal; signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -12,9 +12,9 @@ torch = pytest.importorskip("torch")
 onnx = pytest.importorskip("onnx")
 
 from unmask import checkpoint, export, load_model, recipe, train  # noqa: E402
+from unmask.engine.stream import Streamer  # noqa: E402
 from unmask.errors import ConfigError, ModelError  # noqa: E402
 from unmask.nets.counting import macs_per_frame  # noqa: E402
-from unmask.engine.stream import Streamer  # noqa: E402
 
 RATE = 8000
 TABLES = {

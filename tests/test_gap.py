@@ -5,10 +5,10 @@ import pytest
 
 from unmask import masks
 from unmask.errors import ConfigError
+from unmask.frontends import STFT
 from unmask.gap import CASES, breakdown, gap
 from unmask.mixtures import sum_of
 from unmask.oracle import Oracle
-from unmask.frontends import STFT
 
 RATE = 8000
 

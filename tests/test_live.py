@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 
 import onnx_models
 from unmask.audio.pcm import ENCODINGS, PipeFormat
+from unmask.engine.model import load_model
+from unmask.engine.stream import Streamer
 from unmask.errors import ConfigError, SignalError
 from unmask.live import tap
 from unmask.live.pipe import Ending, relay
 from unmask.live.tap import Tap, check_delay, delay, hop
-from unmask.engine.model import load_model
-from unmask.engine.stream import Streamer
 
 RATE = 16000
 FRONT = {"kind": "stft", "n_fft": 64, "hop": 32, "window": "sqrt_hann"}

@@ -15,13 +15,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import onnx_models
+from unmask.engine.model import load_model
+from unmask.engine.stream import Streamer
 from unmask.errors import ConfigError, MissingExtraError, SignalError
 from unmask.live import device
 from unmask.live.device import Duplex
 from unmask.live.ring import Ring
 from unmask.live.tap import Tap, delay
-from unmask.engine.model import load_model
-from unmask.engine.stream import Streamer
 
 RATE, BLOCK = 16000, 32
 FRONT = {"kind": "stft", "n_fft": 64, "hop": 32, "window": "sqrt_hann"}

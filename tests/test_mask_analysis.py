@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 import onnx_models
 from unmask import load_model, masks
 from unmask.errors import ConfigError, ShapeError
+from unmask.frontends import STFT
 from unmask.mask_analysis import (
     HISTOGRAM_EDGES_DEG,
     AppliedMasks,
@@ -22,7 +23,6 @@ from unmask.mask_analysis import (
 )
 from unmask.mixtures import sum_of
 from unmask.oracle import Oracle
-from unmask.frontends import STFT
 
 RATE = 16000
 FRONT = STFT(256, 64, "hann")

@@ -11,9 +11,9 @@ from onnx import helper
 
 import onnx_models
 from unmask import Streamer, audio
+from unmask.engine.model import bundled, load_model
 from unmask.errors import ConfigError, ModelError, SampleRateError, ShapeError, SignalError
 from unmask.metrics import si_sdr
-from unmask.engine.model import bundled, load_model
 
 DEMO = Path(__file__).parents[1] / "assets" / "demo"
 

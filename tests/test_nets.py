@@ -10,10 +10,10 @@ torch = pytest.importorskip("torch")
 
 from unmask import masks, nets  # noqa: E402
 from unmask.errors import ConfigError  # noqa: E402
+from unmask.frontends import STFT  # noqa: E402
 from unmask.nets.blocks import INPUTS, CompressedFeatures, interleave  # noqa: E402
 from unmask.nets.counting import count_parameters, macs_per_frame  # noqa: E402
 from unmask.nets.system import MaskingSystem  # noqa: E402
-from unmask.frontends import STFT  # noqa: E402
 
 #: Settings that make each network small; a new network is tested by all of the below.
 SMALL = {

@@ -5,11 +5,11 @@ import pytest
 
 from unmask import masks
 from unmask.errors import ConfigError, SampleRateError, ShapeError
+from unmask.frontends import STFT
 from unmask.metrics import sdr
 from unmask.mixtures import sum_of
 from unmask.oracle import Oracle, estimates, scores, song_disjointness
 from unmask.stems import read_stems
-from unmask.frontends import STFT
 
 SMALL = STFT(256, 64)
 

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from unmask.errors import ConfigError, ShapeError
-from unmask.phase import griffin_lim, misi
 from unmask.frontends import STFT
+from unmask.phase import griffin_lim, misi
 
 STFT_ = STFT(256, 64, "sqrt_hann")
 

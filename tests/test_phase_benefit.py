@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 
 from unmask import masks
 from unmask.errors import ConfigError
+from unmask.frontends import STFT
 from unmask.gap import gap
 from unmask.metrics import sdr
 from unmask.mixtures import sum_of
 from unmask.octaves import band_energies, band_sdr, octave_bands
 from unmask.oracle import Oracle
 from unmask.phase_benefit import Curve, mean, phase_benefit
-from unmask.frontends import STFT
 
 RATE = 8000
 FINE = STFT(512, 128, "hann")

@@ -13,9 +13,9 @@ import soundfile
 
 import onnx_models
 from unmask import audio
+from unmask.engine.model import load_model
 from unmask.errors import AudioFileError, ConfigError, UnmaskError
 from unmask.layout import Output, plan
-from unmask.engine.model import load_model
 from unmask.reference import score
 from unmask.separate import finished, separate_file, separate_files
 

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 import onnx_models
 from unmask import masks
-from unmask.errors import ConfigError, SampleRateError, ShapeError, SignalError
 from unmask.engine.model import load_model
 from unmask.engine.stream import Streamer
+from unmask.errors import ConfigError, SampleRateError, ShapeError, SignalError
 
 IDENTITY = {"mask": {"family": "complex", "options": {}}}
 RATES = [8000, 16000, 22050, 48000]

@@ -13,10 +13,10 @@ from unmask import audio
 from unmask._arrays import Array, check_same_shape
 from unmask.errors import ConfigError
 from unmask.files import make_folder, write_text
+from unmask.frontends import STFT
 from unmask.metrics import sdr
 from unmask.mixtures import stretch
 from unmask.plots import FrequencyScale, Plane, spectrogram_figure, write_figure
-from unmask.frontends import STFT
 
 #: What is shown, in this order; the stems of file names.
 PARTS = ("mixture", "a", "b", "difference")

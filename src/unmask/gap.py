@@ -21,12 +21,12 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from unmask._arrays import Array
+from unmask.frontends import STFT
 from unmask.masks import Family
 from unmask.metrics import sdr
 from unmask.mixtures import named_sources, sum_of
 from unmask.octaves import band_sdr, octave_bands
 from unmask.oracle import Oracle
-from unmask.frontends import STFT
 
 #: The rows of a report, in the order of the module's docstring.
 CASES = (

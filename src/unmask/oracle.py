@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from unmask import masks, metrics
 from unmask._arrays import Array, namespace
 from unmask.errors import SampleRateError, ShapeError
+from unmask.frontends import STFT
 from unmask.masks.disjoint import energies, of_energies
 from unmask.mixtures import sum_of
-from unmask.frontends import STFT
 
 # What stems leave of the mixture counts as one more source if it is above this, in dB below it.
 _RESIDUAL_FLOOR_DB = -90.0

@@ -14,11 +14,11 @@ from typing import Any
 
 from unmask._arrays import Array
 from unmask.errors import ConfigError
+from unmask.frontends import STFT
 from unmask.metrics import sdr
 from unmask.mixtures import sum_of
 from unmask.octaves import band_energies, band_sdr, octave_bands
 from unmask.oracle import Oracle
-from unmask.frontends import STFT
 
 #: An octave that holds less of a stem's energy than this is not scored: it is not heard.
 FLOOR_DB = -60.0

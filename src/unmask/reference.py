@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from unmask import audio, metrics
-from unmask.layout import Job
 from unmask.engine.model import Model
+from unmask.layout import Job
 from unmask.oracle import Oracle
 from unmask.stems import canonical, read_stems
 

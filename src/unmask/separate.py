@@ -21,12 +21,12 @@ import numpy as np
 from unmask import audio
 from unmask._arrays import Array
 from unmask._version import __version__
-from unmask.errors import AudioFileError, SampleRateError, UnmaskError
-from unmask.files import make_folder, sha256, write_text, writing
-from unmask.layout import Job, Output, plan
 from unmask.engine.metadata import SAMPLE_RATES
 from unmask.engine.model import Model
 from unmask.engine.stream import Streamer, check_sensitivity
+from unmask.errors import AudioFileError, SampleRateError, UnmaskError
+from unmask.files import make_folder, sha256, write_text, writing
+from unmask.layout import Job, Output, plan
 from unmask.workers import map_tasks
 
 #: Most channels of a file.

@@ -13,9 +13,9 @@ from unmask.files import make_folder
 
 if TYPE_CHECKING:
     from unmask._arrays import Array
+    from unmask.frontends import STFT
     from unmask.gap import Breakdown, Cell
     from unmask.oracle import Bound
-    from unmask.frontends import STFT
 
 
 def _stft_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -94,10 +94,10 @@ def oracle(
       unmask oracle song/ -m irm1 -m complex_tanh -m hybrid:complex_tanh:6000:irm1
       unmask oracle song/ --n-fft 4096 --hop 1024 --out bounds --json bounds.json
     """
+    from unmask.frontends import STFT
     from unmask.masks import names
     from unmask.oracle import song_disjointness
     from unmask.stems import read_stems
-    from unmask.frontends import STFT
 
     stft = STFT(n_fft, hop, window)
     stems, sample_rate = read_stems(folder)
@@ -170,9 +170,9 @@ def gap(folder: str, model: str, octaves: bool, threads: int, json_file: str | N
       unmask gap -m denoise-16k assets/demo
       unmask gap -m MODEL.onnx song/ --json gap.json
     """
+    from unmask.engine.model import load_model
     from unmask.gap import breakdown
     from unmask.gap import gap as report
-    from unmask.engine.model import load_model
     from unmask.stems import read_stems
 
     loaded = load_model(model, threads=threads)

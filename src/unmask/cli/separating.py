@@ -12,8 +12,8 @@ from unmask.cli import show
 from unmask.errors import ConfigError, UnmaskError
 
 if TYPE_CHECKING:
-    from unmask.layout import Job, Output
     from unmask.engine.model import Model
+    from unmask.layout import Job, Output
 
 _DENOISER = "denoise-48k-base"
 
@@ -158,8 +158,8 @@ def _run(
     gains_db: Sequence[str] = (),
     **output: Any,
 ) -> None:
-    from unmask.layout import Output, plan
     from unmask.engine.model import bundled, load_model
+    from unmask.layout import Output, plan
 
     if model is None:
         raise ConfigError(

@@ -11,9 +11,9 @@ from unmask.errors import ConfigError, SampleRateError, ShapeError
 
 if TYPE_CHECKING:
     from unmask.audio.pcm import PipeFormat
+    from unmask.engine.model import Model
     from unmask.live.device import Device
     from unmask.live.tap import Tap
-    from unmask.engine.model import Model
 
 # What a shell reports for a program that Ctrl-C, or a pipe that nobody reads, has ended.
 _INTERRUPTED, _NOBODY_READS = 130, 141
@@ -233,8 +233,8 @@ def _tap(
     not_finite: str,
 ) -> tuple["Tap", int]:
     """Return the stem of a new stream, and the samples to feed it at a time."""
-    from unmask.live.tap import Tap, check_delay, hop
     from unmask.engine.stream import Streamer
+    from unmask.live.tap import Tap, check_delay, hop
 
     streamer = Streamer(
         model,

@@ -122,9 +122,7 @@ def parse(text: str, subject: object) -> dict[str, Any]:
         raise ModelError(f"{subject}: metadata has no format number; export it again")
     if number != FORMAT:
         remedy = "update unmask" if number > FORMAT else "export it again"
-        raise ModelError(
-            f"{subject}: has format {number}, this version reads {FORMAT}; {remedy}"
-        )
+        raise ModelError(f"{subject}: has format {number}, this version reads {FORMAT}; {remedy}")
     metadata = {**_DEFAULTS, **metadata}
     _check_fields(_FIELDS, metadata, subject)
     front = metadata["frontend"]

@@ -44,8 +44,7 @@ class Frames:
     def __post_init__(self) -> None:
         if not 1 <= self.hop <= self.length:
             raise ConfigError(
-                f"frames: hop = {self.hop} and length = {self.length}, expected "
-                "1 <= hop <= length"
+                f"frames: hop = {self.hop} and length = {self.length}, expected 1 <= hop <= length"
             )
 
     @property

@@ -6,9 +6,9 @@ from time import perf_counter
 import numpy as np
 
 from unmask._arrays import Array
+from unmask.engine.stream import Streamer
 from unmask.errors import ConfigError, SignalError
 from unmask.frontends import STFT
-from unmask.engine.stream import Streamer
 
 # Edges of the histogram of times: 1 µs to 100 s, each 1 % above the one before.
 _EDGES_S = np.geomspace(1e-6, 1e2, 1852)

@@ -8,11 +8,11 @@ import numpy as np
 
 from unmask import masks
 from unmask._arrays import Array, check_same_shape, complex_divide
+from unmask.engine.stream import Network, Streamer
 from unmask.errors import ConfigError
+from unmask.frontends import STFT
 from unmask.masks import Family
 from unmask.mixtures import named_sources, stretch, sum_of
-from unmask.frontends import STFT
-from unmask.engine.stream import Network, Streamer
 
 _BLOCK_S = 2.0
 

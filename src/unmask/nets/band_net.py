@@ -159,9 +159,7 @@ class BandNet(nn.Module):
         """Return (batch, map, frame, band) of what is seen (batch, map, frame, bin)."""
         first = -self.config.seen.n_phaseless
         n_bins = [n * width for n, width, _ in self.config.regions]
-        regions = zip(
-            self.config.regions, self.first, torch.split(x, n_bins, dim=3), strict=True
-        )
+        regions = zip(self.config.regions, self.first, torch.split(x, n_bins, dim=3), strict=True)
         parts = [layer(part if full else part[:, first:]) for (_, _, full), layer, part in regions]
         return torch.cat(parts, dim=3)
 

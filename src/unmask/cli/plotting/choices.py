@@ -10,9 +10,9 @@ from unmask.cli import show
 from unmask.errors import ConfigError
 
 if TYPE_CHECKING:
-    from unmask.masks import Family
     from unmask.engine.model import Model
     from unmask.frontends import STFT
+    from unmask.masks import Family
 
 figure_option = click.option(
     "-o",

@@ -13,8 +13,8 @@ from unmask.errors import ConfigError
 if TYPE_CHECKING:
     from unmask._arrays import Array
     from unmask.engine.model import Model
-    from unmask.plots import FrequencyScale
     from unmask.frontends import STFT
+    from unmask.plots import FrequencyScale
 
 
 @click.command("difference")

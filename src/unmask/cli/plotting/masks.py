@@ -13,11 +13,11 @@ from unmask.errors import ConfigError
 
 if TYPE_CHECKING:
     from unmask._arrays import Array
+    from unmask.engine.model import Model
+    from unmask.frontends import STFT
     from unmask.mask_analysis import AppliedMasks, Corrections
     from unmask.masks import Family
-    from unmask.engine.model import Model
     from unmask.plots import FrequencyScale
-    from unmask.frontends import STFT
 
 
 @click.command("masks")
