@@ -26,7 +26,9 @@ if TYPE_CHECKING:
         plots,
         stems,
     )
-    from unmask.engine import Model, Settings, Streamer, load_model
+    from unmask.engine.model import Model, load_model
+    from unmask.engine.settings import Settings
+    from unmask.engine.stream import Streamer
     from unmask.frontends import STFT
     from unmask.oracle import Oracle
 
@@ -53,12 +55,12 @@ __all__ = [
 
 # Public name -> module that has it; the others are modules themselves.
 _HOME = {
-    "Model": "engine",
+    "Model": "engine.model",
     "Oracle": "oracle",
     "STFT": "frontends",
-    "Settings": "engine",
-    "Streamer": "engine",
-    "load_model": "engine",
+    "Settings": "engine.settings",
+    "Streamer": "engine.stream",
+    "load_model": "engine.model",
 }
 
 

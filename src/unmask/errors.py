@@ -30,7 +30,7 @@ class ShapeError(UnmaskError, ValueError):
 
 
 class SignalError(UnmaskError, ValueError):
-    """Samples that are no sound: NaN or infinite."""
+    """Samples or masks that are none: NaN, infinite or out of their range."""
 
 
 class SampleRateError(UnmaskError, ValueError):

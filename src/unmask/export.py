@@ -23,9 +23,9 @@ from unmask.nets import Parallel
 from unmask.nets.counting import count_parameters, macs_per_frame
 from unmask.recipe import Recipe, from_dict
 
-#: Type of the weights in the file -> largest difference between what the networks of the run and of
-#: the file put out, of 1 or the largest of it. Half precision has 11 bits: networks here differed by
-#: 3e-4 to 6e-4, which leaves a difference 70 to 80 dB below what comes out.
+#: Type of the weights in the file -> largest difference between what the networks of the run and
+#: of the file put out, of 1 or the largest of it. Half precision has 11 bits: networks differed
+#: by 3e-4 to 6e-4, which leaves a difference 70 to 80 dB below what comes out.
 TOLERANCE = {"float32": 1e-4, "float16": 5e-3}
 OPSET = 17
 

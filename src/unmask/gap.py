@@ -46,8 +46,10 @@ class Separator(Protocol):
     stems: tuple[str, ...]
     residual: str
     sample_rate: int
-    stft: STFT
     family: Family
+
+    def stft_at(self, sample_rate: int) -> STFT:
+        """Return the transform whose bins its masks are for."""
 
     def separate(self, mixture: Array, sample_rate: int, *, residual: bool) -> dict[str, Array]:
         """Return the stems of a recording."""
@@ -111,7 +113,7 @@ def gap(
         If no stem is one of the model's.
     """
     mixture = sum_of(stems)
-    stft = model.stft.scaled(sample_rate / model.sample_rate)
+    stft = model.stft_at(sample_rate)
     targets = named_sources(model, stems)
     estimates = model.separate(mixture, sample_rate, residual=True)
     best = Oracle(targets, sample_rate, model.family, stft).separate(mixture, sample_rate)

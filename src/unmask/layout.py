@@ -49,15 +49,8 @@ class Output:
     residual: bool | None = None
     """Also write what the stems leave of the mixture; default: if it is a source, as "other"."""
     remix: bool = False
-    """Write one file ``remix`` instead: the sum of all stems, the input itself but for `gains`."""
-    gains: Mapping[str, float] = field(default_factory=dict)
-    """Factors of stems in the remix; 0 takes one out, what is not named has 1."""
-    limit_db: float | None = None
-    """Most that a model of one stem takes the rest down by: of the residual, so much is left in."""
-    sensitivity: float = 1.0
-    """Above 1 more is taken out of each stem, below 1 less; see :class:`unmask.Streamer`."""
-    linked: bool = False
-    """Give all channels one mask, that of their mean."""
+    """Write one file ``remix`` instead: the sum of all stems, the input itself but for their gains
+    (:class:`unmask.Settings`)."""
     start_s: float = 0.0
     """Where the part of the recording begins that is separated, as if it were a file of its own."""
     end_s: float | None = None
@@ -76,14 +69,8 @@ class Output:
         self._check_parts()
 
     def _check_parts(self) -> None:
-        if self.remix and {self.two_stems, self.residual, self.limit_db} != {None}:
-            raise ConfigError("remix: is one file, leave out two_stems, residual and limit_db")
-        if self.gains and not self.remix:
-            raise ConfigError("gains: are those of a remix, which is not asked for; set remix")
-        if not all(0 <= gain < math.inf for gain in self.gains.values()):
-            raise ConfigError(f"gains: {dict(self.gains)}, expected finite factors >= 0")
-        if self.limit_db is not None and not 0 <= self.limit_db < math.inf:
-            raise ConfigError(f"limit_db: {self.limit_db}, expected >= 0; leave out for no limit")
+        if self.remix and {self.two_stems, self.residual} != {None}:
+            raise ConfigError("remix: is one file, leave out two_stems and residual")
         if not 0 <= self.start_s < (math.inf if self.end_s is None else self.end_s):
             raise ConfigError(
                 f"start, end: {self.start_s:g} s to {self.end_s} s, expected 0 <= start < end"
@@ -112,7 +99,7 @@ class Job:
     """Name of the recording: its path in the folder that was given, without suffix."""
     targets: Mapping[str, Path] = field(hash=False)
     """Stem -> file."""
-    rows: Mapping[str, Mapping[str, float]] = field(hash=False)
+    rows: Mapping[str, tuple[str, ...]] = field(hash=False)
     """Stem -> the outputs of the model that it adds up, and their factors; see :func:`written`."""
     record: Path
     """Where the run record goes."""
@@ -162,7 +149,7 @@ def _sources(path: Path, out: Path) -> Iterator[tuple[Path, str]]:
 
 
 def _job(
-    source: Path, track: str, model: str, rows: Mapping[str, Mapping[str, float]], output: Output
+    source: Path, track: str, model: str, rows: Mapping[str, tuple[str, ...]], output: Output
 ) -> Job:
     suffix = source.suffix.lower()
     ext = output.format or (suffix if suffix in _LOSSLESS else ".wav").removeprefix(".")
@@ -170,38 +157,22 @@ def _job(
     return Job(source, track, targets, rows, output.path(model, track, "job", "json"))
 
 
-def written(model: Names, output: Output) -> dict[str, dict[str, float]]:
-    """Return what is written: name of the file -> the outputs of the model it adds up, and factors.
+def written(model: Names, output: Output) -> dict[str, tuple[str, ...]]:
+    """Return what is written: name of the file -> the outputs of the model that it adds up.
 
     Raises
     ------
     ConfigError
-        If the model has no stem of that name, or several where one is expected.
+        If the model has no stem of that name.
     """
     parts = (*model.stems, model.residual)
     if output.remix:
-        gains = {_one(parts, stem, model): gain for stem, gain in output.gains.items()}
-        return {"remix": {part: gains.get(part, 1.0) for part in parts}}
-    rows = {part: {part: 1.0} for part in parts}
-    if output.limit_db is not None:
-        _limit(rows, model, floor=10 ** (-output.limit_db / 20))
+        return {"remix": parts}
     if output.two_stems is not None:
         one = _one(parts, output.two_stems, model)
-        rest = [row for part, row in rows.items() if part != one]
-        return {one: rows[one], f"no_{one}": {k: v for row in rest for k, v in row.items()}}
+        return {one: (one,), f"no_{one}": tuple(part for part in parts if part != one)}
     wanted = model.residual_is_source if output.residual is None else output.residual
-    return rows if wanted else {stem: rows[stem] for stem in model.stems}
-
-
-def _limit(rows: dict[str, dict[str, float]], model: Names, *, floor: float) -> None:
-    """Leave a share `floor` of the residual with the only stem."""
-    if len(model.stems) > 1:
-        raise ConfigError(
-            f"limit_db: model {model.name} has {len(model.stems)} stems, expected one; "
-            "set the gains of a remix"
-        )
-    rows[model.stems[0]][model.residual] = floor
-    rows[model.residual][model.residual] = 1 - floor
+    return {part: (part,) for part in (parts if wanted else model.stems)}
 
 
 def _one(parts: Iterable[str], asked: str, model: Names) -> str:

@@ -46,7 +46,7 @@ def score(job: Job, model: Model, folder: str | Path) -> list[Score]:
     own = Path(folder) / job.track
     truth, sample_rate = read_stems(own if own.is_dir() else folder)
     mixture, _ = audio.read(job.source)
-    stft = model.stft.scaled(sample_rate / model.sample_rate)
+    stft = model.stft_at(sample_rate)
     oracle = Oracle(truth, sample_rate, model.family, stft)
     ideal = oracle.separate(mixture, sample_rate)
     scores = []

@@ -1,13 +1,13 @@
 """Files in, files out: recordings are streamed through a model and appear whole or not at all."""
 
 import json
-import math
 import os
 import platform
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -23,7 +23,8 @@ from unmask._arrays import Array
 from unmask._version import __version__
 from unmask.engine.metadata import SAMPLE_RATES
 from unmask.engine.model import Model
-from unmask.engine.stream import Streamer, check_sensitivity
+from unmask.engine.settings import Settings
+from unmask.engine.stream import Streamer
 from unmask.errors import AudioFileError, SampleRateError, UnmaskError
 from unmask.files import make_folder, sha256, write_text, writing
 from unmask.layout import Job, Output, plan
@@ -35,6 +36,14 @@ MAX_CHANNELS = 8
 _SHORTEST_S = 0.01
 #: Called with a file and the share of it that is done.
 Progress = Callable[[Path, float], None]
+
+
+class _Work(NamedTuple):
+    """What is done with every file."""
+
+    model: Model
+    output: Output
+    settings: Settings
 
 
 class Result(NamedTuple):
@@ -51,6 +60,7 @@ def separate_file(
     path: str | Path,
     model: Model,
     output: Output | None = None,
+    settings: Settings | None = None,
     *,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
@@ -66,6 +76,9 @@ def separate_file(
     model : Model
         From :func:`unmask.load_model`.
     output : Output
+        Which stems are written, where, and as what.
+    settings : Settings
+        How masks are used.
     progress : function (path, share)
 
     Returns
@@ -83,10 +96,11 @@ def separate_file(
     SampleRateError
         If its rate is outside 8000 to 192000 Hz.
     ConfigError
-        If `output` does not fit the model.
+        If `output` or `settings` do not fit the model.
     """
     output = output or Output()
-    [done] = separate_files(plan([path], model, output), model, output, progress=progress)
+    jobs = plan([path], model, output)
+    [done] = separate_files(jobs, model, output, settings, progress=progress)
     if isinstance(done.outcome, UnmaskError):
         raise done.outcome
     return done.outcome
@@ -96,6 +110,7 @@ def separate_files(
     jobs: Iterable[Job],
     model: Model,
     output: Output,
+    settings: Settings | None = None,
     *,
     n_jobs: int = 1,
     resume: bool = False,
@@ -109,6 +124,8 @@ def separate_files(
     ----------
     jobs : iterable of Job
         From :func:`plan`.
+    settings : Settings
+        How masks are used.
     n_jobs : int >= 1
         Files that are separated at a time, each in its own process.
     resume : bool
@@ -119,16 +136,17 @@ def separate_files(
     Raises
     ------
     ConfigError
-        If the model cannot be given the sensitivity, or `n_jobs` is less than 1.
+        If the model cannot be given the settings, or `n_jobs` is less than 1.
     FileError
         If the folder cannot be written to.
     WorkerError
         If a process was killed.
     """
-    check_sensitivity(output.sensitivity, model.family)
+    work = _Work(model, output, settings or Settings())
+    work.settings.check(model)
     left = []
     for job in jobs:
-        record = finished(job, model, output) if resume else None
+        record = finished(job, *work) if resume else None
         if record is None:
             left.append(job)
             continue
@@ -138,14 +156,14 @@ def separate_files(
     with _staging(output.out) as staging:
         tasks = [(job, staging / str(k)) for k, job in enumerate(left)]
         alone = min(n_jobs, len(tasks)) == 1
-        attempt = partial(_attempt, model, output, progress if alone else None)
+        attempt = partial(_attempt, work, progress if alone else None)
         for result in map_tasks(attempt, tasks, jobs=n_jobs):
             if progress:
                 progress(result.job.source, 1.0)
             yield result
 
 
-def finished(job: Job, model: Model, output: Output) -> dict[str, Any] | None:
+def finished(job: Job, model: Model, output: Output, settings: Settings) -> dict[str, Any] | None:
     """Return the run record of a job that an earlier run has finished, None if it is to be done.
 
     It is finished if its run record is there, says the same of input, model (by their hashes) and
@@ -156,7 +174,7 @@ def finished(job: Job, model: Model, output: Output) -> dict[str, Any] | None:
         made = record["input"]["sha256"], record["model"]["sha256"]
         sizes = {entry["stem"]: entry["n_bytes"] for entry in record["outputs"]}
         found = {stem: path.stat().st_size for stem, path in job.targets.items()}
-        same = record["settings"] == _settings(output)
+        same = record["settings"] == _plain(output, settings)
         same = same and made == (sha256(job.source), model.sha256)
     except (OSError, ValueError, KeyError, TypeError):
         return None
@@ -179,14 +197,12 @@ def _staging(out: Path) -> Iterator[Path]:
                 folder.rmdir()
 
 
-def _attempt(
-    model: Model, output: Output, progress: Progress | None, task: tuple[Job, Path]
-) -> Result:
+def _attempt(work: _Work, progress: Progress | None, task: tuple[Job, Path]) -> Result:
     """Separate one file by way of a hidden folder."""
     job, folder = task
     try:
-        record = _separate(job, model, output, folder, progress)
-        _move({folder / path.relative_to(output.out): path for path in _files(job)})
+        record = _separate(job, work, folder, progress)
+        _move({folder / path.relative_to(work.output.out): path for path in _files(job)})
     except UnmaskError as error:
         return Result(job, error, reused=False)
     return Result(job, record, reused=False)
@@ -208,11 +224,10 @@ def _move(files: Mapping[Path, Path]) -> None:
             os.replace(staged, target)
 
 
-def _separate(
-    job: Job, model: Model, output: Output, folder: Path, progress: Progress | None
-) -> dict[str, Any]:
+def _separate(job: Job, work: _Work, folder: Path, progress: Progress | None) -> dict[str, Any]:
     """Write the stems and the record of one file below `folder`."""
     began, busy = time.perf_counter(), time.process_time()
+    model, output, settings = work
     info = audio.info(job.source)
     n_samples = _n_samples(info, output)
     _check(info, n_samples)
@@ -220,15 +235,8 @@ def _separate(
     for path in staged.values():
         path.parent.mkdir(parents=True, exist_ok=True)
     rows = job.rows
-    streamer = Streamer(
-        model,
-        sample_rate=info.sample_rate,
-        n_channels=info.n_channels,
-        residual=any(model.residual in row for row in rows.values()),
-        sensitivity=output.sensitivity,
-        linked=output.linked,
-    )
-    complete = _adds_up(rows, (*model.stems, model.residual))
+    streamer = _streamer(info, work, residual=any(model.residual in row for row in rows.values()))
+    complete = _adds_up(rows, (*model.stems, model.residual), settings)
     with ExitStack() as stack:
         writers = [
             stack.enter_context(_writer(staged[stem], info, output.subtype, name=path))
@@ -236,7 +244,7 @@ def _separate(
         ]
         n_done = 0
         for parts in _parts(streamer, job.source, output):
-            stems = np.stack([_mix(parts, row) for row in rows.values()])
+            stems = np.stack([_sum(parts, row) for row in rows.values()])
             if complete:  # what is written adds up to the mixture
                 stems = audio.round_together(stems, writers[0].subtype)
             for writer, stem in zip(writers, stems, strict=True):
@@ -251,9 +259,24 @@ def _separate(
     reports = [writer.report for writer in writers]
     seconds["times_real_time"] = n_samples / info.sample_rate / seconds["seconds"]
     sizes = [path.stat().st_size for path in staged.values()]
-    record = _record(job, info, model, output, reports, sizes, seconds)
+    record = _record(job, info, work, reports, sizes, seconds)
     write_text(folder / job.record.relative_to(output.out), json.dumps(record, indent=2) + "\n")
     return record
+
+
+def _streamer(info: audio.AudioInfo, work: _Work, *, residual: bool) -> Streamer:
+    """Return a stream for a file; what it refuses is said of the file."""
+    try:
+        return Streamer(
+            work.model,
+            sample_rate=info.sample_rate,
+            n_channels=info.n_channels,
+            residual=residual,
+            settings=work.settings,
+        )
+    except UnmaskError as error:
+        error.add_note(str(info.path))
+        raise
 
 
 def _writer(path: Path, info: audio.AudioInfo, subtype: str | None, *, name: Path) -> audio.Writer:
@@ -268,16 +291,16 @@ def _parts(streamer: Streamer, path: Path, output: Output) -> Iterator[dict[str,
     yield streamer.flush()
 
 
-def _mix(parts: Mapping[str, Array], row: Mapping[str, float]) -> Array:
-    """Return the sum of some outputs, each with its factor."""
-    terms = [parts[part] if gain == 1 else gain * parts[part] for part, gain in row.items()]
+def _sum(parts: Mapping[str, Array], row: Sequence[str]) -> Array:
+    """Return the sum of some outputs."""
+    terms = [parts[part] for part in row]
     return terms[0] if len(terms) == 1 else np.sum(terms, axis=0, dtype=np.float32)
 
 
-def _adds_up(rows: Mapping[str, Mapping[str, float]], parts: Iterable[str]) -> bool:
+def _adds_up(rows: Mapping[str, Sequence[str]], parts: Iterable[str], settings: Settings) -> bool:
     """Tell whether all that is written adds up to the mixture."""
-    shares = [sum(row.get(part, 0.0) for row in rows.values()) for part in parts]
-    return all(math.isclose(share, 1.0) for share in shares)
+    counts = Counter(part for row in rows.values() for part in row)
+    return all(counts[part] == 1 and settings.gain(part) == 1 for part in parts)
 
 
 def _n_samples(info: audio.AudioInfo, output: Output) -> int:
@@ -312,18 +335,18 @@ def _check(info: audio.AudioInfo, n_samples: int) -> None:
 def _record(
     job: Job,
     info: audio.AudioInfo,
-    model: Model,
-    output: Output,
+    work: _Work,
     reports: list[audio.WriteReport],
     sizes: list[int],
     seconds: dict[str, float],
 ) -> dict[str, Any]:
     packages = ("numpy", "scipy", "onnxruntime", "soundfile")
+    model, output, settings = work
     return {
         "made": datetime.now(UTC).isoformat(timespec="seconds"),
         "input": asdict(info) | {"path": str(info.path), "sha256": sha256(job.source)},
         "model": {"name": model.name, "version": model.version, "sha256": model.sha256},
-        "settings": _settings(output),
+        "settings": _plain(output, settings),
         "outputs": [
             {
                 "stem": stem,
@@ -344,5 +367,5 @@ def _record(
     }
 
 
-def _settings(output: Output) -> dict[str, Any]:
-    return asdict(output) | {"out": str(output.out)}
+def _plain(output: Output, settings: Settings) -> dict[str, Any]:
+    return asdict(output) | {"out": str(output.out)} | asdict(settings)

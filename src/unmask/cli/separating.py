@@ -1,6 +1,5 @@
 """``unmask separate`` and ``unmask denoise``: files in, files out."""
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -9,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from unmask.cli import show
+from unmask.cli.settings import with_settings
+from unmask.engine.settings import Settings
 from unmask.errors import ConfigError, UnmaskError
 
 if TYPE_CHECKING:
@@ -54,8 +55,7 @@ _OPTIONS: Sequence[Callable[[Any], Any]] = (
         default=None,
         help="Whether what the stems leave is written. Default: if it is a source, as 'other'.",
     ),
-    show.sensitivity_option,
-    show.link_option,
+    with_settings,
     click.option(
         "--start",
         "start_s",
@@ -97,13 +97,6 @@ def _with_options(command: Callable[..., None]) -> Callable[..., None]:
 @click.option(
     "--remix", is_flag=True, help="Write one file instead: all stems, added up with their gains."
 )
-@click.option(
-    "--gain",
-    "gains_db",
-    multiple=True,
-    metavar="STEM=DB",
-    help="Gain of a stem in the remix, -inf takes it out; may be given several times.",
-)
 @_with_options
 def separate(**options: Any) -> None:
     """Separate recordings into stems.
@@ -123,12 +116,6 @@ def separate(**options: Any) -> None:
 
 @click.command()
 @click.option("-m", "--model", default=_DENOISER, help="Bundled name or .onnx file.")
-@click.option(
-    "--limit-db",
-    type=float,
-    metavar="DB",
-    help="Take the noise down by this much at most. Default: as far as the model can.",
-)
 @_with_options
 def denoise(**options: Any) -> None:
     """Take the noise out of recordings of speech.
@@ -155,8 +142,8 @@ def _run(
     resume: bool,
     json_file: str | None,
     quiet: bool,
-    gains_db: Sequence[str] = (),
-    **output: Any,
+    settings: Settings,
+    **options: Any,
 ) -> None:
     from unmask.engine.model import bundled, load_model
     from unmask.layout import Output, plan
@@ -165,13 +152,13 @@ def _run(
         raise ConfigError(
             f"model: none given; choose {' or '.join(bundled())} or an .onnx file with -m"
         )
-    gains = dict(map(_gain, gains_db))
-    settings = Output(**output | {"out": Path(output["out"]), "gains": gains})
-    if reference and (settings.remix or settings.start_s or settings.end_s is not None):
+    output = Output(**options | {"out": Path(options["out"])})
+    if reference and (output.remix or output.start_s or output.end_s is not None):
         raise ConfigError("--reference: scores whole stems; leave out --remix, --start and --end")
     loaded = load_model(model, threads=threads, providers=providers)
-    planned = plan(paths, loaded, settings)
-    done = _separate_all(planned, loaded, settings, n_jobs=jobs, resume=resume, quiet=quiet)
+    planned = plan(paths, loaded, output)
+    work = (loaded, output, settings)
+    done = _separate_all(planned, *work, n_jobs=jobs, resume=resume, quiet=quiet)
     n_failed = len(planned) - len(done)
     for job, record in done:
         _report(job, record)
@@ -185,22 +172,11 @@ def _run(
         click.get_current_context().exit(1)
 
 
-def _gain(text: str) -> tuple[str, float]:
-    """Return the stem and the factor that ``STEM=DB`` names."""
-    stem, equals, db = text.partition("=")
-    try:
-        gain = 10 ** (float(db) / 20)
-    except (ValueError, OverflowError):
-        gain = math.nan
-    if not (stem and equals and math.isfinite(gain)):
-        raise ConfigError(f"--gain {text}: expected STEM=DB, as vocals=-6 or vocals=-inf")
-    return stem, gain
-
-
 def _separate_all(
     planned: Sequence["Job"],
     model: "Model",
     output: "Output",
+    settings: Settings,
     *,
     n_jobs: int,
     resume: bool,
@@ -212,7 +188,7 @@ def _separate_all(
     done, n_reused = [], 0
     with show.progress([job.source for job in planned], quiet=quiet) as progress:
         for job, outcome, reused in separate_files(
-            planned, model, output, n_jobs=n_jobs, resume=resume, progress=progress
+            planned, model, output, settings, n_jobs=n_jobs, resume=resume, progress=progress
         ):
             n_reused += reused
             if isinstance(outcome, UnmaskError):

@@ -24,16 +24,6 @@ json_option = click.option(
     metavar="FILE",
     help="Also write the result as JSON; - is standard output.",
 )
-sensitivity_option = click.option(
-    "--sensitivity",
-    type=float,
-    default=1.0,
-    metavar="FACTOR",
-    help="0.25 to 4: above 1 more is taken out of each stem, below 1 less.",
-)
-link_option = click.option(
-    "--link", "linked", is_flag=True, help="Give all channels one mask, that of their mean."
-)
 provider_option = click.option(
     "--provider",
     "providers",

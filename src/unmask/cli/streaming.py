@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, TextIO
 import click
 
 from unmask.cli import show
+from unmask.cli.settings import with_settings
+from unmask.engine.settings import Settings
 from unmask.errors import ConfigError, SampleRateError, ShapeError
 
 if TYPE_CHECKING:
@@ -60,8 +62,7 @@ def _device(_context: click.Context, _parameter: click.Parameter, name: str | No
     metavar="N",
     help="Frames a call of the network: less work, N - 1 frames later. Allows a network for files.",
 )
-@show.sensitivity_option
-@show.link_option
+@with_settings
 @click.option(
     "--not-finite",
     type=click.Choice(["silence", "refuse"]),
@@ -228,8 +229,7 @@ def _tap(
     block: int | None,
     max_latency: float | None,
     chunk_frames: int | None,
-    sensitivity: float,
-    linked: bool,
+    settings: Settings,
     not_finite: str,
 ) -> tuple["Tap", int]:
     """Return the stem of a new stream, and the samples to feed it at a time."""
@@ -242,8 +242,7 @@ def _tap(
         n_channels=n_channels,
         residual=stem is not None and stem not in model.stems,
         chunk_frames=chunk_frames,
-        sensitivity=sensitivity,
-        linked=linked,
+        settings=settings,
     )
     if chunk_frames is None and (model.context or model.unit > 1):
         raise ConfigError(

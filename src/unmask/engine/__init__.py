@@ -7,9 +7,3 @@
              │  (Decoding  where the network takes and gives frames itself)
              └─ Mixing     stems, residual, gains and limit, without a click when they change
 """
-
-from unmask.engine.model import Model, available_providers, bundled, load_model
-from unmask.engine.settings import Settings
-from unmask.engine.stream import Streamer
-
-__all__ = ["Model", "Settings", "Streamer", "available_providers", "bundled", "load_model"]

@@ -49,7 +49,7 @@ class Framing:
         self._n_rows = self._n_in = self._n_out = 0
 
     def cut(self, samples: Array) -> Array:
-        """Take in samples (channel, sample); return the frames (channel, frame, sample) complete."""
+        """Take in samples (channel, sample); return complete frames (channel, frame, sample)."""
         self._n_in += samples.shape[1]
         held = self._held = np.concatenate([self._held, samples], axis=1)
         first = self._n_ahead * self._hop
@@ -96,9 +96,7 @@ class Framing:
         return self._leave(rows[:, :, :n_frames], last=False)
 
     def rest(self) -> tuple[Array, Array]:
-        """Return what the last frames complete, as :meth:`add`: the end of it is after the last
-        sample that came in.
-        """
+        """Return what the last frames complete, as :meth:`add`; perhaps too much."""
         return self._leave(self._tail, last=True)
 
     def _rows(self, frames: Array) -> Array:

@@ -12,7 +12,7 @@ from typing import Protocol
 import numpy as np
 import scipy.fft
 
-from unmask._arrays import Array
+from unmask._arrays import Array, complex_divide
 from unmask.engine.settings import Configurable, Settings
 from unmask.frontends import STFT, Frames
 from unmask.masks import sharpen
@@ -55,6 +55,13 @@ class UsedMasks:
     """What they were applied to, (channel, freq, frame); a full-scale sine is 1."""
     masked: Array
     """What came of it, (source, channel, freq, frame)."""
+
+    @property
+    def per_bin(self) -> Array:
+        """One value a bin, (source, channel, freq, frame): the mask, or what it comes to."""
+        if self.masks.ndim == self.masked.ndim:
+            return self.masks
+        return complex_divide(self.masked, self.mixture[None])
 
 
 Listener = Callable[[UsedMasks], None]

@@ -72,7 +72,7 @@ class Mixing:
         if settings.limit_db is not None:
             floor = 10 ** (-settings.limit_db / 20)
             matrix[0, -1], matrix[-1, -1] = floor, 1 - floor
-        gains = [settings.gains.get(part, 1.0) for part in self._parts]
+        gains = [settings.gain(part) for part in self._parts]
         mixed: Array = matrix * np.array(gains, np.float32)[:, None]
         return mixed[: len(self.names)]
 

@@ -11,9 +11,9 @@ from unmask.errors import ConfigError, ShapeError
 class Frames:
     """Overlapping frames of a waveform, and their sum.
 
-    Frame ``k`` ends with sample ``(k + 1) * hop - 1``; before and after the signal there is silence,
-    so that every sample is in as many frames as any other. Nothing is windowed: what comes back is
-    the plain sum, which a learned decoder knows (Luo and Mesgarani, 2019).
+    Frame ``k`` ends with sample ``(k + 1) * hop - 1``; before and after the signal is silence, so
+    that every sample is in as many frames as any other. Nothing is windowed: what comes back is the
+    plain sum, which a learned decoder knows (Luo and Mesgarani, 2019).
 
     Parameters
     ----------

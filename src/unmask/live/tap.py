@@ -8,7 +8,6 @@ import numpy as np
 from unmask._arrays import Array
 from unmask.engine.stream import Streamer
 from unmask.errors import ConfigError, SignalError
-from unmask.frontends import STFT
 
 # Edges of the histogram of times: 1 µs to 100 s, each 1 % above the one before.
 _EDGES_S = np.geomspace(1e-6, 1e2, 1852)
@@ -111,19 +110,19 @@ class Tap:
 
 def hop(streamer: Streamer) -> int:
     """Return the samples between two frames at the rate of the stream."""
-    return _front_end(streamer).hop
+    return streamer.frontend.hop
 
 
 def delay(streamer: Streamer, block: int) -> int:
     """Return after how many samples at most a sample comes out, if it is fed blocks of `block`.
 
-    Frame k is whole after ``k * hop + n_fft - n_fft // 2`` samples and waits for the end of its
+    Frame k is whole after ``k * hop + length - lead`` samples and waits for the end of its
     block. To the latency comes the longest of these waits; it is 0 for a block of one hop and most
     front-ends.
     """
-    stft = _front_end(streamer)
-    step = math.gcd(stft.hop, block)
-    return streamer.latency + block - step + (stft.n_fft // 2 - stft.n_fft) % step
+    frontend = streamer.frontend
+    step = math.gcd(frontend.hop, block)
+    return streamer.latency + block - step + (frontend.lead - frontend.length) % step
 
 
 def check_delay(streamer: Streamer, block: int, *, name: str, max_ms: float) -> None:
@@ -140,7 +139,3 @@ def check_delay(streamer: Streamer, block: int, *, name: str, max_ms: float) -> 
             f"{name}: latency is {delay_ms:.1f} ms at {streamer.sample_rate} Hz in blocks of "
             f"{block}, should be at most {max_ms:g} ms; choose another model or a smaller block"
         )
-
-
-def _front_end(streamer: Streamer) -> STFT:
-    return streamer.model.stft.scaled(streamer.sample_rate / streamer.model.sample_rate)

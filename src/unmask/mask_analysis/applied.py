@@ -2,13 +2,14 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Protocol, cast
+from typing import Protocol
 
 import numpy as np
 
 from unmask import masks
 from unmask._arrays import Array, check_same_shape, complex_divide
-from unmask.engine.stream import Network, Streamer
+from unmask.engine.masking import Network, UsedMasks
+from unmask.engine.stream import Streamer
 from unmask.errors import ConfigError
 from unmask.frontends import STFT
 from unmask.masks import Family
@@ -18,9 +19,10 @@ _BLOCK_S = 2.0
 
 
 class Separator(Network, Protocol):
-    """A network that says its name: :class:`unmask.Model` is one."""
+    """A network on a transform: :class:`unmask.Model` is one, if its front-end is not learned."""
 
-    name: str
+    def stft_at(self, sample_rate: int) -> STFT:
+        """Return the transform whose bins its masks are for."""
 
 
 @dataclass(frozen=True)
@@ -169,7 +171,7 @@ def model_masks(
         If no stem is one of the model's, or nothing of the recording lies in the stretch.
     """
     targets, mixture = named_sources(model, stems), sum_of(stems)
-    stft = model.stft.scaled(sample_rate / model.sample_rate)
+    stft = model.stft_at(sample_rate)
     frames = _frames(mixture.shape[-1], sample_rate, stft, start_s, duration_s)
     found = _listen(model, mixture, sample_rate, frames)
     named = dict(zip(model.stems, found, strict=True))
@@ -200,11 +202,11 @@ def _frames(
 
 def _spectra(sources: Array, stft: STFT, frames: slice, *, context: int) -> tuple[Array, slice]:
     """Return spectra that hold `frames` and their context, and where in them the frames are."""
-    margin = stft.n_fft // stft.hop + context
+    margin = stft.overlap + context
     left = max(0, frames.start - margin)
     samples = sources[..., left * stft.hop : (frames.stop + margin) * stft.hop]
     inner = slice(frames.start - left, frames.stop - left)
-    return stft.analyze(samples) * np.float32(2 / stft.window_values.sum()), inner
+    return stft.analyze(samples) * np.float32(stft.unit), inner
 
 
 def _per_bin(family: Family, mask: Array, mixture: Array) -> Array:
@@ -218,48 +220,24 @@ def _ideal(family: Family, targets: Array, mixture: Array) -> Array:
     return _per_bin(family, family.ideal(targets, mixture), mixture)
 
 
-class _Listener:
-    """A mask family that keeps what it is asked to apply."""
-
-    def __init__(self, family: Family, first_frame: int) -> None:
-        self._family, self._n_to_skip = family, first_frame
-        self.heard: list[Array] = []
-        self.n_frames = 0
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._family, name)
-
-    def apply(self, mask: Array, mixture: Array) -> Array:
-        past, future = self._family.context
-        stop = mixture.shape[-1] - future
-        start = past + max(0, min(self._n_to_skip - self.n_frames, stop - past))
-        self.heard.append(_per_bin(self._family, mask, mixture)[..., start:stop])
-        self.n_frames += stop - past
-        return self._family.apply(mask, mixture)
-
-
-class _Overheard:
-    """A model whose mask family is a listener, and does all the masking."""
-
-    has_masked = False
-
-    def __init__(self, model: Separator, family: _Listener) -> None:
-        self._model, self.family = model, family
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._model, name)
-
-
 def _listen(model: Separator, mixture: Array, sample_rate: int, frames: slice) -> Array:
     """Return the masks (source, channel, freq, frame) that the engine applies in `frames`."""
-    listener = _Listener(model.family, frames.start)
-    overheard = cast(Network, _Overheard(model, listener))
-    streamer = Streamer(overheard, sample_rate=sample_rate, n_channels=mixture.shape[0])
+    heard: list[Array] = []
+    n_heard = 0
+
+    def listen(used: UsedMasks) -> None:
+        nonlocal n_heard
+        heard.append(used.per_bin[..., max(0, frames.start - n_heard) :])
+        n_heard += used.mixture.shape[-1]
+
+    streamer = Streamer(
+        model, sample_rate=sample_rate, n_channels=mixture.shape[0], on_masks=listen
+    )
     block = round(_BLOCK_S * sample_rate)
     for start in range(0, mixture.shape[-1], block):
         streamer.process(mixture[:, start : start + block])
-        if listener.n_frames >= frames.stop:
+        if n_heard >= frames.stop:
             break
     else:
         streamer.flush()
-    return np.concatenate(listener.heard, axis=-1)[..., : frames.stop - frames.start]
+    return np.concatenate(heard, axis=-1)[..., : frames.stop - frames.start]

@@ -130,7 +130,7 @@ def _front_end(
     beside = [model for model in models if model is not None]
     if not beside or n_fft or hop or window:
         return choices.front_end(n_fft, hop, window)
-    return beside[0].stft.scaled(sample_rate / beside[0].sample_rate)
+    return beside[0].stft_at(sample_rate)
 
 
 def _estimates(
