@@ -28,7 +28,7 @@ def build(tmp_path_factory):
     def build(family="complex_tanh", n_stems=1, context=CONTEXT, **options):
         path = onnx_models.hourglass(
             folder / f"{len(list(folder.iterdir()))}.onnx",
-            n_maps=masks.get(family, sample_rate=16000, **options).n_maps,
+            n_parts=masks.get(family, sample_rate=16000, **options).n_parts,
             context=context,
             mask={"family": family, "options": options},
             stems=[f"s{k}" for k in range(n_stems)],
@@ -53,16 +53,16 @@ def stream(streamer, mixture, cuts=()):
 
 def one_call(model, path, mixture):
     """Return what one call of the network over the recording in silence gives."""
-    gain = 2 / model.stft.window_values.sum()
-    spectrum = model.stft.analyze(mixture) * gain
+    gain = model.frontend.unit
+    spectrum = model.frontend.analyze(mixture) * gain
     n_frames = spectrum.shape[-1]
     around = 5 * CONTEXT, 5 * CONTEXT + -n_frames % UNIT
     silent = np.pad(spectrum, [(0, 0), (0, 0), around])
-    features = np.stack([silent.real, silent.imag], axis=1).astype(np.float32)
-    [raw] = onnxruntime.InferenceSession(path).run(["raw"], {"spectrum": features})
-    raw = np.moveaxis(raw[..., around[0] : around[0] + n_frames], 0, 2)
-    masked = model.family.apply(model.family.activate(raw), spectrum)
-    return model.stft.synthesize(masked / gain, mixture.shape[1])
+    features = np.stack([silent.real, silent.imag], axis=1)[:, :, None].astype(np.float32)
+    [parts] = onnxruntime.InferenceSession(path).run(["mask"], {"spectrum": features})
+    parts = np.moveaxis(parts[:, :, :, 0, :, around[0] : around[0] + n_frames], 0, 2)
+    masked = model.family.apply(model.family.of_parts(parts), spectrum)
+    return model.frontend.synthesize(masked / gain, mixture.shape[1])
 
 
 @pytest.mark.parametrize("chunk_frames", LENGTHS)
@@ -160,7 +160,7 @@ def test_at_most_a_third_on_top_is_computed_for_the_context(build, monkeypatch):
 
     monkeypatch.setattr(type(model), "_run", count)
     model.separate(noise(1, 100_000), 16000)
-    assert sum(n_given) <= 4 / 3 * 1.02 * model.stft.n_frames(100_000)
+    assert sum(n_given) <= 4 / 3 * 1.02 * model.frontend.n_frames(100_000)
 
 
 def test_flush_and_reset_leave_it_as_new(build):
@@ -196,17 +196,17 @@ def test_chunks_that_do_not_fit_the_network_are_refused(build, chunk_frames):
 
 @pytest.mark.parametrize("chunk_frames", [1, 2, 5])
 def test_a_network_that_remembers_may_be_given_several_frames_a_call(tmp_path, chunk_frames):
-    model = load_model(onnx_models.recurrent(tmp_path / "r.onnx", n_maps=2))
+    model = load_model(onnx_models.recurrent(tmp_path / "r.onnx", n_parts=2))
     streamer = Streamer(model, chunk_frames=chunk_frames, residual=True)
-    assert streamer.latency == Streamer(model).latency + (chunk_frames - 1) * model.stft.hop
+    assert streamer.latency == Streamer(model).latency + (chunk_frames - 1) * model.frontend.hop
     mixture = noise(1, 999)
     expected = stream(Streamer(model, residual=True), mixture)
-    found = stream(streamer, mixture, range(0, 999, model.stft.hop))
+    found = stream(streamer, mixture, range(0, 999, model.frontend.hop))
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
     assert min(np.std(found[0]), np.std(found[1])) > 0.1  # neither silence nor the mixture
 
 
 def test_no_frames_a_call_are_refused(tmp_path):
-    model = load_model(onnx_models.recurrent(tmp_path / "r.onnx", n_maps=2))
+    model = load_model(onnx_models.recurrent(tmp_path / "r.onnx", n_parts=2))
     with pytest.raises(ConfigError, match="chunk_frames: 0, expected a multiple of 1"):
         Streamer(model, chunk_frames=0)

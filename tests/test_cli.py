@@ -14,13 +14,14 @@ from click.testing import CliRunner
 import onnx_models
 from unmask import __version__, audio
 from unmask.cli import main
+from unmask import Settings
 from unmask.engine.model import load_model
 
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
     path = tmp_path_factory.mktemp("models") / "tiny.onnx"
-    return onnx_models.recurrent(path, n_maps=2, name="tiny")
+    return onnx_models.recurrent(path, n_parts=2, name="tiny")
 
 
 @pytest.fixture
@@ -205,7 +206,7 @@ def test_the_noise_is_taken_down_by_a_limit_in_a_part_of_the_file(run, tmp_path,
 def test_controls_reach_the_model(run, tmp_path, model, noisy):
     result = run("denoise", "-m", model, noisy, "--sensitivity", 2, "--link", "--format", "wav")
     assert result.exit_code == 0
-    expected = load_model(model).separate(*audio.read(noisy), sensitivity=2.0, linked=True)
+    expected = load_model(model).separate(*audio.read(noisy), settings=Settings(sensitivity=2.0, linked=True))
     written, _ = audio.read(tmp_path / "separated/tiny/noisy/speech.wav")
     np.testing.assert_allclose(written, expected["speech"], rtol=0, atol=4e-5)
 

@@ -20,6 +20,7 @@ from test_live_device import FakeSound
 from unmask import audio
 from unmask.audio.pcm import ENCODINGS
 from unmask.cli import main, streaming
+from unmask import Settings
 from unmask.engine.model import load_model
 from unmask.errors import ConfigError
 
@@ -31,7 +32,7 @@ from unmask.cli import main; main()"""
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
     path = tmp_path_factory.mktemp("models") / "tiny.onnx"
-    return onnx_models.recurrent(path, n_maps=2, name="tiny")
+    return onnx_models.recurrent(path, n_parts=2, name="tiny")
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +56,8 @@ def start(model, *words):
 def separated(model, samples, rate=48000, stem="speech", **controls):
     """What the file path gives, quantised."""
     waveform = (samples.T / 32768).astype(np.float32)
-    parts = load_model(model).separate(waveform, rate, residual=True, **controls)
+    settings = Settings(**controls)
+    parts = load_model(model).separate(waveform, rate, residual=True, settings=settings)
     return np.rint(parts[stem].T * 32768)
 
 
@@ -176,7 +178,9 @@ def test_controls_are_those_of_the_file(model, samples):
     np.testing.assert_array_equal(found, separated(model, samples, sensitivity=2.0, linked=True))
 
 
-@pytest.mark.parametrize("controls", [(), ("--sensitivity", 3, "--link")])
+@pytest.mark.parametrize(
+    "controls", [(), ("--sensitivity", 3, "--link"), ("--limit-db", 6, "--no-extend")]
+)
 def test_stem_and_residual_add_up_to_what_came_in(model, samples, controls):
     data = (samples / 32768).astype("<f4").tobytes()
     words = ("-m", model, "--format", "f32le", "--rate", 48000, "--channels", 2, *controls)
@@ -224,6 +228,8 @@ def wav(samples, rate=48000):
         (("--format", "s16le", "--rate", 100), b"", "100 Hz, expected 8000 to 192000 Hz"),
         (("--chunk-frames", 3, "--max-latency", 7.9), "wav", "tiny: latency is 8.0 ms"),
         (("--chunk-frames", 10**12), "wav", "expected a multiple of 1, at most 10000"),
+        (("--gain", "drums=3"), "wav", "gains: model tiny has no stem drums; there are speech"),
+        (("--gain", "speech"), "wav", "--gain speech: expected STEM=DB, as vocals=-6"),
         (("--sensitivity", 0), "wav", "sensitivity: 0.0, expected 0.25 to 4"),
     ],
 )

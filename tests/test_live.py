@@ -27,7 +27,7 @@ FRONT = {"kind": "stft", "n_fft": 64, "hop": 32, "window": "sqrt_hann"}
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
     path = tmp_path_factory.mktemp("models") / "tiny.onnx"
-    return load_model(onnx_models.recurrent(path, n_maps=2, lookahead_frames=1, frontend=FRONT))
+    return load_model(onnx_models.recurrent(path, n_parts=2, lookahead_frames=1, frontend=FRONT))
 
 
 @pytest.fixture(scope="module")
@@ -144,10 +144,10 @@ def test_the_delay_is_that_of_the_latest_sample(tmp_path_factory, front, ahead, 
     path = tmp_path_factory.mktemp("front") / "model.onnx"
     frontend = FRONT | {"n_fft": n_fft, "hop": step}
     model = load_model(
-        onnx_models.recurrent(path, n_maps=2, lookahead_frames=ahead, frontend=frontend)
+        onnx_models.recurrent(path, n_parts=2, lookahead_frames=ahead, frontend=frontend)
     )
     streamer = Streamer(model, sample_rate=rate)
-    assert hop(streamer) == model.stft.scaled(rate / RATE).hop
+    assert hop(streamer) == model.frontend.scaled(rate / RATE).hop
     n_blocks = 2 * hop(streamer) + 1000 // block
     silence = np.zeros((1, block), np.float32)
     n_out = np.cumsum([streamer.process(silence)["speech"].shape[1] for _ in range(n_blocks)])

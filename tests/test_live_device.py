@@ -30,7 +30,7 @@ FRONT = {"kind": "stft", "n_fft": 64, "hop": 32, "window": "sqrt_hann"}
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
     path = tmp_path_factory.mktemp("models") / "tiny.onnx"
-    return load_model(onnx_models.recurrent(path, n_maps=2, lookahead_frames=1, frontend=FRONT))
+    return load_model(onnx_models.recurrent(path, n_parts=2, lookahead_frames=1, frontend=FRONT))
 
 
 @pytest.fixture

@@ -318,12 +318,12 @@ def test_a_stretch_of_ideal_masks_is_cut_out_of_the_whole(stems, family):
 def load(path, kind):
     two = {"stems": ["a", "b"], "residual": "c", "task": "separate"}
     if kind == "recurrent":
-        onnx_models.recurrent(path, n_maps=2, **two)
+        onnx_models.recurrent(path, n_parts=2, **two)
     elif kind == "chunks":
-        onnx_models.hourglass(path, n_maps=2, **two)
+        onnx_models.hourglass(path, n_parts=2, **two)
     elif kind == "deep filter":
         mask = {"family": "deep_filter", "options": {"order": 3, "lookahead": 1}}
-        onnx_models.recurrent(path, n_maps=6, mask=mask, lookahead_frames=1, **two)
+        onnx_models.recurrent(path, n_parts=6, mask=mask, lookahead_frames=1, **two)
     elif kind == "late":
         onnx_models.loudness(
             path, delay=2, mask={"family": "irm1", "options": {}}, stems=["a"], residual="c"
@@ -340,10 +340,10 @@ def test_masks_of_a_model_make_its_stems(tmp_path, stems, kind):
     found = model_masks(model, stems, RATE)
     estimates = model.separate(sum_of(stems), RATE, residual=True)
     assert set(found.masks) >= {"a", "c"}
-    assert found.mixture.shape[-1] == model.stft.n_frames(6000)
+    assert found.mixture.shape[-1] == model.frontend.n_frames(6000)
     for name, mask in found.masks.items():
-        back = model.stft.window_values.sum() / 2
-        waveform = model.stft.synthesize(mask * found.mixture * back, 6000)
+        back = model.frontend.window_values.sum() / 2
+        waveform = model.frontend.synthesize(mask * found.mixture * back, 6000)
         np.testing.assert_allclose(waveform, estimates[name], atol=1e-3)
     assert not np.allclose(found.masks["a"], 1)
 
@@ -367,7 +367,7 @@ def test_at_another_rate_masks_end_with_the_models_band(tmp_path, stems, rate):
     mask = math.tanh(0.5) * (0.6 + 0.8j)
     np.testing.assert_allclose(found.masks["a"], mask, atol=1e-5)
     np.testing.assert_allclose(found.masks["rest"], 1 - mask, atol=1e-5)
-    assert found.stft == model.stft.scaled(rate / RATE)
+    assert found.stft == model.frontend.scaled(rate / RATE)
     assert found.frequencies_hz[-1] == pytest.approx(min(rate, RATE) / 2, rel=0.01)
     truth = found.stft.analyze(stems["b"] + stems["c"]) * 2 / found.stft.window_values.sum()
     np.testing.assert_allclose(

@@ -22,7 +22,7 @@ DEMO = Path(__file__).parents[1] / "assets" / "demo"
 def path(tmp_path_factory):
     """A valid model of two stems with state."""
     file = tmp_path_factory.mktemp("model") / "two.onnx"
-    return onnx_models.recurrent(file, n_maps=2, stems=["vocals", "drums"], residual="other")
+    return onnx_models.recurrent(file, n_parts=2, stems=["vocals", "drums"], residual="other")
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def test_a_model_says_what_its_file_says(path):
     model = load_model(str(path))
     assert (model.name, model.version, model.task) == ("test", "1", "denoise")
     assert (model.stems, model.residual) == (("vocals", "drums"), "other")
-    assert (model.sample_rate, model.stft.n_fft, model.stft.hop) == (16000, 64, 32)
+    assert (model.sample_rate, model.frontend.n_fft, model.frontend.hop) == (16000, 64, 32)
     assert model.latency_s == 63 / 16000
     assert model.metadata["training"] == {"data": "none"}
     assert len(model.sha256) == 64
@@ -159,8 +159,9 @@ def test_a_foreign_onnx_file_is_refused(path, tmp_path):
     refused(tmp_path / "foreign.onnx", "without the metadata", "unmask export")
 
 
-def test_a_newer_format_is_refused(changed):
-    refused(changed(lambda meta: meta | {"format": 2}), "has format 2", "update unmask")
+@pytest.mark.parametrize(("number", "remedy"), [(3, "update unmask"), (1, "export it again")])
+def test_another_format_is_refused(changed, number, remedy):
+    refused(changed(lambda meta: meta | {"format": number}), f"has format {number}", remedy)
 
 
 @pytest.mark.parametrize(
@@ -184,6 +185,11 @@ def test_metadata_that_is_no_metadata_is_refused(changed, text):
         ("frontend", None),
         ("frontend", {"kind": "learned", "n_fft": 64, "hop": 32, "window": "hann"}),
         ("frontend", {"kind": "stft", "n_fft": 64, "hop": 32.0, "window": "hann"}),
+        ("frontend", {"kind": "stft", "n_fft": 64, "hop": 32, "window": "hann", "pad": 1}),
+        ("frontend", {"kind": "frames", "length": 64}),
+        ("frontend", {"kind": "frames", "length": 64, "hop": 32, "window": "hann"}),
+        ("channels", 0),
+        ("channels", 2.0),
         ("frontend", {"kind": "stft", "n_fft": 2**30, "hop": 2**29, "window": "hann"}),
         ("mask", {"family": "complex_tanh"}),
         ("mask", {"family": "complex_tanh", "options": {"limit": "1"}}),
@@ -223,9 +229,9 @@ def test_a_network_remembers_or_works_in_chunks(changed, change, words):
 
 def test_a_network_that_cannot_take_its_unit_is_refused(tmp_path):
     """Three frames up become four: the file says it takes any number."""
-    path = onnx_models.hourglass(tmp_path / "h.onnx", n_maps=2, unit=1)
+    path = onnx_models.hourglass(tmp_path / "h.onnx", n_parts=2, unit=1)
     refused(path, "metadata", "export it again")
-    model = load_model(onnx_models.hourglass(tmp_path / "h.onnx", n_maps=2))
+    model = load_model(onnx_models.hourglass(tmp_path / "h.onnx", n_parts=2))
     assert (model.context, model.unit, model.lookahead) == (12, 4, 12)
 
 
@@ -252,7 +258,8 @@ def test_a_mask_family_is_looked_up_in_the_registry_and_never_imported(changed, 
 @pytest.mark.parametrize(
     "change",
     [
-        {"frontend": {"kind": "stft", "n_fft": 64, "hop": 48, "window": "hann"}},
+        {"frontend": {"kind": "stft", "n_fft": 64, "hop": 65, "window": "hann"}},
+        {"frontend": {"kind": "frames", "length": 64, "hop": 65}},
         {"frontend": {"kind": "stft", "n_fft": 64, "hop": 64, "window": "hann"}},
         {"frontend": {"kind": "stft", "n_fft": 64, "hop": 32, "window": "os.system"}},
         {"mask": {"family": "complex_tanh", "options": {"bound": 1}}},
@@ -274,7 +281,9 @@ def test_settings_that_cannot_work_are_refused(changed, change):
         {"state": [{"name": "state_0", "shape": [2, 33, 2]}]},
         {"state": [{"name": "state_1", "shape": [1, 5]}, {"name": "state_0", "shape": [2, 33, 1]}]},
         {"state": [{"name": "memory", "shape": [1]}]},
-        {"mask": {"family": "deep_filter", "options": {"order": 1}}, "stems": ["a", "b", "c"]},
+        {"mask": {"family": "deep_filter", "options": {"order": 2}}, "stems": ["a", "b", "c"]},
+        {"channels": 2},
+        {"frontend": {"kind": "frames", "length": 64, "hop": 32}},
     ],
 )
 def test_a_network_that_does_not_fit_its_metadata_is_refused(changed, change):
@@ -291,7 +300,7 @@ def test_a_fixed_batch_axis_is_refused(path, tmp_path):
 
 def test_a_mask_that_looks_ahead_needs_a_model_that_does(tmp_path):
     mask = {"family": "deep_filter", "options": {"order": 3, "lookahead": 2}}
-    file = onnx_models.recurrent(tmp_path / "ahead.onnx", n_maps=6, mask=mask, lookahead_frames=1)
+    file = onnx_models.recurrent(tmp_path / "ahead.onnx", n_parts=6, mask=mask, lookahead_frames=1)
     refused(file, "looks 2 frames ahead, lookahead_frames is 1")
 
 

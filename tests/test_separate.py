@@ -13,6 +13,7 @@ import soundfile
 
 import onnx_models
 from unmask import audio
+from unmask import Settings
 from unmask.engine.model import load_model
 from unmask.errors import AudioFileError, ConfigError, UnmaskError
 from unmask.layout import Output, plan
@@ -27,7 +28,7 @@ def model(tmp_path_factory):
     return load_model(
         onnx_models.recurrent(
             path,
-            n_maps=1,
+            n_parts=1,
             name="duo",
             stems=["vocals", "drums"],
             mask={"family": "irm1", "options": {}},
@@ -154,7 +155,7 @@ def test_a_residual_that_is_a_source_is_written(
     record_file, tmp_path, task, residual, wanted, written
 ):
     path = onnx_models.recurrent(
-        tmp_path / "m.onnx", n_maps=2, task=task, residual=residual, stems=["vocals", "drums"]
+        tmp_path / "m.onnx", n_parts=2, task=task, residual=residual, stems=["vocals", "drums"]
     )
     model, song = load_model(path), record_file(subtype="FLOAT")
     separate_file(song, model, Output(out=tmp_path / "out", residual=wanted))
@@ -185,8 +186,9 @@ def test_two_stems_are_one_and_all_else(record_file, tmp_path, model, asked, kep
 @pytest.mark.parametrize("subtype", ["FLOAT", "PCM_16", "PCM_24"])
 def test_a_neutral_remix_is_the_input(record_file, tmp_path, model, subtype):
     path = record_file(subtype=subtype)
-    output = Output(out=tmp_path / "out", remix=True, gains={"vocals": 1.0})
-    [written] = separate_file(path, model, output)["outputs"]
+    output = Output(out=tmp_path / "out", remix=True)
+    settings = Settings(gains={"vocals": 1.0})
+    [written] = separate_file(path, model, output, settings)["outputs"]
     assert files_below(tmp_path / "out/duo") == ["song/job.json", "song/remix.wav"]
     tolerance = 1e-6 if subtype == "FLOAT" else 0
     remix, song = audio.read(written["path"])[0], audio.read(path)[0]
@@ -195,10 +197,12 @@ def test_a_neutral_remix_is_the_input(record_file, tmp_path, model, subtype):
 
 def test_a_remix_is_the_sum_of_the_stems_with_their_gains(record_file, tmp_path, model):
     path = record_file(subtype="FLOAT")
-    gains = {"Voice": 0.0, "drums": 2.0}
-    output = Output(out=tmp_path / "out", remix=True, gains=gains)
-    [written] = separate_file(path, model, output)["outputs"]
-    assert written["parts"] == {"vocals": 0.0, "drums": 2.0, "noise": 1.0}
+    settings = Settings(gains={"Voice": 0.0, "drums": 2.0})
+    output = Output(out=tmp_path / "out", remix=True)
+    record = separate_file(path, model, output, settings)
+    [written] = record["outputs"]
+    assert written["parts"] == ["vocals", "drums", "noise"]
+    assert record["settings"]["gains"] == {"Voice": 0.0, "drums": 2.0}
     stems = model.separate(*audio.read(path), residual=True)
     expected = 2 * stems["drums"] + stems["noise"]
     np.testing.assert_allclose(audio.read(written["path"])[0], expected, rtol=0, atol=1e-6)
@@ -211,28 +215,30 @@ def test_the_limit_leaves_a_floor_of_what_is_taken_out(record_file, tmp_path, li
     shy = load_model(onnx_models.constant(tmp_path / "m.onnx", [[0.25, 0]], mask=mask))
     path, floor = record_file(subtype="FLOAT"), 10 ** (-limit_db / 20)
     song, _ = audio.read(path)
-    output = Output(out=tmp_path / "out", limit_db=limit_db, residual=True)
-    speech, noise = (
-        audio.read(out["path"])[0] for out in separate_file(path, shy, output)["outputs"]
-    )
+    output, settings = Output(out=tmp_path / "out", residual=True), Settings(limit_db=limit_db)
+    record = separate_file(path, shy, output, settings)
+    speech, noise = (audio.read(out["path"])[0] for out in record["outputs"])
     np.testing.assert_allclose(speech, (0.25 + 0.75 * floor) * song, rtol=0, atol=1e-6)
     np.testing.assert_allclose(speech + noise, song, rtol=0, atol=1e-6)
-    output = Output(out=tmp_path / "out", limit_db=limit_db, two_stems="noise")
-    separate_file(path, shy, output)
+    output = Output(out=tmp_path / "out", two_stems="noise")
+    separate_file(path, shy, output, settings)
     rest, _ = audio.read(tmp_path / "out/test/song/no_noise.wav")
     np.testing.assert_allclose(rest, speech, rtol=0, atol=1e-6)
 
 
-@pytest.mark.parametrize("controls", [{"sensitivity": 2.0}, {"linked": True}])
+@pytest.mark.parametrize(
+    "controls", [{"sensitivity": 2.0}, {"linked": True}, {"extend": False}, {"gains": {"drums": 2}}]
+)
 def test_controls_are_those_of_the_array_call(record_file, tmp_path, model, controls):
-    path = record_file(subtype="FLOAT")
-    record = separate_file(path, model, Output(out=tmp_path / "out", **controls))
-    expected = model.separate(*audio.read(path), **controls)
+    path = record_file(subtype="FLOAT", rate=44100)
+    settings = Settings(**controls)
+    record = separate_file(path, model, Output(out=tmp_path / "out"), settings)
+    expected = model.separate(*audio.read(path), settings=settings)
     plain = model.separate(*audio.read(path))
     for written in record["outputs"]:
         found, _ = audio.read(written["path"])
         np.testing.assert_allclose(found, expected[written["stem"]], rtol=0, atol=1e-6)
-        assert np.abs(found - plain[written["stem"]]).max() > 1e-3
+    assert np.abs(found - plain[written["stem"]]).max() > 1e-3
     assert controls.items() <= record["settings"].items()
 
 
@@ -262,13 +268,8 @@ def test_a_part_is_separated_as_a_file_of_its_own(
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"remix": True, "two_stems": "vocals"}, "leave out two_stems, residual and limit_db"),
-        ({"remix": True, "residual": False}, "leave out two_stems, residual and limit_db"),
-        ({"gains": {"vocals": 1.0}}, "remix, which is not asked for"),
-        ({"remix": True, "gains": {"vocals": -1.0}}, "expected finite factors >= 0"),
-        ({"remix": True, "gains": {"vocals": np.inf}}, "expected finite factors >= 0"),
-        ({"limit_db": -1.0}, "limit_db: -1.0, expected >= 0"),
-        ({"limit_db": np.nan}, "limit_db: nan, expected >= 0"),
+        ({"remix": True, "two_stems": "vocals"}, "leave out two_stems and residual"),
+        ({"remix": True, "residual": False}, "leave out two_stems and residual"),
         ({"start_s": 2.0, "end_s": 2.0}, "2 s to 2.0 s, expected 0 <= start < end"),
         ({"start_s": -1.0}, "expected 0 <= start < end"),
         ({"start_s": np.nan}, "expected 0 <= start < end"),
@@ -281,15 +282,15 @@ def test_parts_that_cannot_be_are_refused(settings, words):
 
 def test_parts_that_the_model_or_the_file_lacks_are_refused(record_file, tmp_path, model):
     path = record_file(n_samples=16000)
-    for settings, error, words in (
-        ({"remix": True, "gains": {"guitar": 1.0}}, ConfigError, "'guitar': model duo has vocals"),
-        ({"limit_db": 6.0}, ConfigError, "model duo has 2 stems, expected one"),
-        ({"sensitivity": 5.0}, ConfigError, "sensitivity: 5.0, expected 0.25 to 4"),
-        ({"start_s": 1.0}, AudioFileError, r"has 0 samples \(0 ms\) in the part of its 1 s"),
-        ({"start_s": 0.9999}, AudioFileError, "has 2 samples"),
+    for part, controls, error, words in (
+        ({}, {"gains": {"guitar": 1.0}}, ConfigError, "no stem guitar; there are vocals, drums"),
+        ({}, {"limit_db": 6.0}, ConfigError, "model duo has 2 stems, expected one"),
+        ({"start_s": 1.0}, {}, AudioFileError, r"has 0 samples \(0 ms\) in the part of its 1 s"),
+        ({"start_s": 0.9999}, {}, AudioFileError, "has 2 samples"),
     ):
+        output = Output(out=tmp_path / "out", **part)
         with pytest.raises(error, match=words):
-            separate_file(path, model, Output(out=tmp_path / "out", **settings))
+            separate_file(path, model, output, Settings(**controls))
         assert not (tmp_path / "out").exists()
 
 
@@ -332,25 +333,28 @@ def test_a_job_is_finished_if_input_model_settings_and_outputs_are_the_same(
 ):
     path, output = record_file(), Output(out=tmp_path / "out", filename="{track}/{stem}.{ext}")
     [job] = plan([path], model, output)
-    assert finished(job, model, output) is None
-    record = separate_file(path, model, output)
-    assert finished(job, model, output) == record
-    for change in ({"sensitivity": 2.0}, {"linked": True}, {"start_s": 0.1}, {"subtype": "FLOAT"}):
-        assert finished(job, model, replace(output, **change)) is None
-    assert finished(job, identity, output) is None
+    neutral = Settings()
+    assert finished(job, model, output, neutral) is None
+    record = json.loads(json.dumps(separate_file(path, model, output)))
+    assert finished(job, model, output, neutral) == record
+    for change in ({"start_s": 0.1}, {"subtype": "FLOAT"}):
+        assert finished(job, model, replace(output, **change), neutral) is None
+    for control in ({"sensitivity": 2.0}, {"linked": True}, {"gains": {"drums": 0.5}}):
+        assert finished(job, model, output, Settings(**control)) is None
+    assert finished(job, identity, output, neutral) is None
     [wider] = plan([path], model, replace(output, residual=True))
-    assert finished(wider, model, output) is None
+    assert finished(wider, model, output, neutral) is None
     for file in (path, *job.targets.values(), job.record):
         content = file.read_bytes()
         file.write_bytes(content[: len(content) // 2])
-        assert finished(job, model, output) is None
+        assert finished(job, model, output, neutral) is None
         file.unlink()
-        assert finished(job, model, output) is None
+        assert finished(job, model, output, neutral) is None
         file.write_bytes(content)
-        assert finished(job, model, output) == record
+        assert finished(job, model, output, neutral) == record
     for text in ("", "[]", "{}", '{"input": 3}'):
         job.record.write_text(text)
-        assert finished(job, model, output) is None
+        assert finished(job, model, output, neutral) is None
 
 
 def test_no_record_is_left_beside_stems_of_another_run(record_file, tmp_path, model, monkeypatch):
@@ -365,8 +369,8 @@ def test_no_record_is_left_beside_stems_of_another_run(record_file, tmp_path, mo
 
     monkeypatch.setattr("unmask.separate.os.replace", stop_after_the_first_stem)
     with pytest.raises(KeyboardInterrupt):
-        separate_file(path, model, replace(output, sensitivity=2.0))
-    assert finished(job, model, output) is None
+        separate_file(path, model, output, Settings(sensitivity=2.0))
+    assert finished(job, model, output, Settings()) is None
 
 
 def test_a_folder_keeps_its_structure_and_its_output_is_no_input(record_file, tmp_path, identity):

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import onnx_models
-from unmask import masks
+from unmask import Settings, masks
 from unmask.engine.model import load_model
 from unmask.engine.stream import Streamer
 from unmask.errors import ConfigError, SampleRateError, ShapeError, SignalError
@@ -29,7 +29,7 @@ def build(tmp_path_factory):
         return load_model(
             onnx_models.recurrent(
                 folder / f"{len(list(folder.iterdir()))}.onnx",
-                n_maps=masks.get(family, sample_rate=16000, **options).n_maps,
+                n_parts=masks.get(family, sample_rate=16000, **options).n_parts,
                 mask=mask,
                 stems=[f"s{k}" for k in range(n_stems)],
                 lookahead_frames=ahead,
@@ -107,15 +107,14 @@ def test_the_stream_is_stft_network_mask_and_inverse_stft(
 ):
     model = build(family, n_stems=2, ahead=lookahead, hop=hop, **options)
     mixture = noise(2, n_samples)
-    spectrum = model.stft.analyze(mixture) * 2 / model.stft.window_values.sum()
+    stft = model.frontend
+    spectrum = stft.analyze(mixture) * stft.unit
     ahead = np.concatenate([spectrum, np.zeros((2, 33, lookahead))], axis=-1)
-    features = np.stack([ahead.real, ahead.imag], axis=1).astype(np.float32)
-    raw, _ = model.step(features, model.start(2))
-    masked = model.family.apply(
-        model.family.activate(np.moveaxis(raw[..., lookahead:], 0, 2)), spectrum
-    )
-    expected = model.stft.synthesize(masked, n_samples) * model.stft.window_values.sum() / 2
-    close(whole(model, mixture), expected)
+    features = np.stack([ahead.real, ahead.imag], axis=1)[:, :, None].astype(np.float32)
+    parts, _ = model.step(features, model.start(2))
+    parts = np.moveaxis(parts[:, :, :, 0, :, lookahead:], 0, 2)
+    masked = model.family.apply(model.family.of_parts(parts), spectrum)
+    close(whole(model, mixture), stft.synthesize(masked, n_samples) / stft.unit)
 
 
 def test_a_stream_of_single_samples_is_its_file(build):
@@ -191,7 +190,7 @@ def test_sensitivity_is_a_power_of_the_mask(tmp_path, sensitivity, sample_rate):
     path = onnx_models.constant(tmp_path / "half.onnx", [[-0.3, 0.4]], **IDENTITY)
     time = np.arange(sample_rate // 10) / sample_rate
     wave = [f(2 * np.pi * 3000 * time)[None] for f in (np.sin, np.cos)]
-    parts = load_model(path).separate(wave[0], sample_rate, residual=True, sensitivity=sensitivity)
+    parts = load_model(path).separate(wave[0], sample_rate, residual=True, settings=Settings(sensitivity=sensitivity))
     expected = 0.5**sensitivity * (-0.6 * wave[0] + 0.8 * wave[1])
     middle = slice(sample_rate // 100, -sample_rate // 100)
     close(parts["speech"][:, middle], expected[:, middle], 1e-3)
@@ -201,7 +200,7 @@ def test_sensitivity_is_a_power_of_the_mask(tmp_path, sensitivity, sample_rate):
 def test_sensitivity_holds_above_the_models_band(tmp_path):
     model = load_model(onnx_models.constant(tmp_path / "half.onnx", [[0.5, 0]], **IDENTITY))
     high = np.sin(2 * np.pi * 15000 * np.arange(4800) / 48000)[None]
-    found = model.separate(high, 48000, sensitivity=2.0)["speech"]
+    found = model.separate(high, 48000, settings=Settings(sensitivity=2.0))["speech"]
     close(found[:, 480:-480], 0.25 * high[:, 480:-480], 1e-3)
 
 
@@ -209,7 +208,7 @@ def test_neutral_settings_change_no_bit(build):
     mixture = noise(2, 900)
     for family in ("complex_tanh", "psm_signed", "deep_filter"):
         model = build(family, n_stems=2)
-        neutral = whole(model, mixture, residual=True, sensitivity=1.0)
+        neutral = whole(model, mixture, residual=True, settings=Settings())
         np.testing.assert_array_equal(neutral, whole(model, mixture, residual=True))
         close(neutral.sum(axis=0), mixture)
 
@@ -217,23 +216,23 @@ def test_neutral_settings_change_no_bit(build):
 @given(st.lists(st.integers(0, 700), max_size=8), st.sampled_from([0.3, 2.5]))
 def test_any_cut_gives_the_same_samples_at_any_sensitivity(build, cuts, sensitivity):
     model, mixture = build(n_stems=2, ahead=2), noise(2, 700)
-    streamer = Streamer(model, n_channels=2, residual=True, sensitivity=sensitivity)
-    expected = whole(model, mixture, residual=True, sensitivity=sensitivity)
+    streamer = Streamer(model, n_channels=2, residual=True, settings=Settings(sensitivity=sensitivity))
+    expected = whole(model, mixture, residual=True, settings=Settings(sensitivity=sensitivity))
     close(stream(streamer, mixture, cuts), expected)
     assert np.abs(expected - whole(model, mixture, residual=True)).max() > 0.01
 
 
 def test_silent_masks_stay_silent_at_low_sensitivity(tmp_path):
     model = load_model(onnx_models.constant(tmp_path / "none.onnx", [[0, 0]], **IDENTITY))
-    assert not model.separate(noise(1, 500), 48000, sensitivity=0.25)["speech"].any()
+    assert not model.separate(noise(1, 500), 48000, settings=Settings(sensitivity=0.25))["speech"].any()
 
 
 def test_a_sensitivity_that_cannot_be_is_refused(build, identity):
     for sensitivity in (0.0, -1.0, 0.2, 4.1, np.nan, np.inf):
         with pytest.raises(ConfigError, match=r"sensitivity: .*, expected 0\.25 to 4; 1 is"):
-            Streamer(identity, sensitivity=sensitivity)
+            Settings(sensitivity=sensitivity)
     with pytest.raises(ConfigError, match="deep_filter have several components a bin"):
-        Streamer(build("deep_filter"), sensitivity=2.0)
+        Streamer(build("deep_filter"), settings=Settings(sensitivity=2.0))
 
 
 def test_flush_and_reset_leave_it_as_new(build):
@@ -284,7 +283,7 @@ def test_channels_are_separated_one_by_one(build):
 @pytest.mark.parametrize("sample_rate", [16000, 48000])
 def test_linked_channels_that_are_alike_are_each_as_one(build, family, sample_rate):
     model, one = build(family, n_stems=2, ahead=1), noise(1, 900)
-    linked = whole(model, np.repeat(one, 3, axis=0), sample_rate, linked=True)
+    linked = whole(model, np.repeat(one, 3, axis=0), sample_rate, settings=Settings(linked=True))
     alone = whole(model, one, sample_rate)
     close(linked, np.repeat(alone, 3, axis=1))
 
@@ -293,10 +292,10 @@ def test_the_mask_of_linked_channels_is_that_of_their_mean(build):
     """A real mask of (a + b) / 2, of which b = -a leaves nothing: masks are those of silence."""
     model, mixture = build("irm1"), noise(2, 900)
     mean, side = mixture.mean(axis=0, keepdims=True), 0.5 * (mixture[:1] - mixture[1:])
-    linked = whole(model, mixture, linked=True)
+    linked = whole(model, mixture, settings=Settings(linked=True))
     close(linked.mean(axis=1, keepdims=True), whole(model, mean))
     assert np.abs(linked - whole(model, mixture)).max() > 0.01
-    quiet = whole(model, np.concatenate([side, -side]), linked=True)
+    quiet = whole(model, np.concatenate([side, -side]), settings=Settings(linked=True))
     close(quiet[:, 0], -quiet[:, 1])
 
 
@@ -309,14 +308,14 @@ def test_linked_channels_cost_one_run_of_the_network(build, monkeypatch):
         return step(features, state)
 
     monkeypatch.setattr(model, "step", watched)
-    whole(model, noise(4, 500), linked=True)
+    whole(model, noise(4, 500), settings=Settings(linked=True))
     assert set(widths) == {1}
 
 
 @given(st.lists(st.integers(0, 700), max_size=8), st.sampled_from(RATES))
 def test_any_cut_of_linked_channels_gives_the_same_samples(build, cuts, sample_rate):
     model, mixture = build(n_stems=2, ahead=2), noise(3, 700)
-    options = {"residual": True, "linked": True, "sensitivity": 2.0}
+    options = {"residual": True, "settings": Settings(linked=True, sensitivity=2.0)}
     streamer = Streamer(model, sample_rate=sample_rate, n_channels=3, **options)
     for _ in range(2):  # as new after flush
         cut = stream(streamer, mixture, cuts)

@@ -353,7 +353,7 @@ def _record(
                 "path": str(path),
                 "n_samples": report.n_samples,
                 "n_bytes": n_bytes,
-                "parts": parts,
+                "parts": list(parts),
                 "peak": report.peak,
                 "clipped": report.clipped,
             }

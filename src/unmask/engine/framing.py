@@ -67,12 +67,12 @@ class Framing:
             )
         return frames.copy() if self._analysis is None else frames * self._analysis
 
-    def end(self) -> Array:
-        """Return the frames that silence after the last sample completes."""
-        n_in = self._n_in
+    def end(self, samples: Array) -> Array:
+        """Take in the last samples; return the frames that they and silence after them complete."""
+        n_in = self._n_in + samples.shape[1]
         n_frames = self.frontend.n_frames(n_in)
-        missing = (n_frames - 1) * self._hop + self._length - self._lead - n_in
-        frames = self.cut(np.zeros((self._shape[1], missing), np.float32))
+        n_silent = (n_frames - 1) * self._hop + self._length - self._lead - n_in
+        frames = self.cut(np.pad(samples, [(0, 0), (0, n_silent)]))
         self._n_in = n_in
         return frames
 

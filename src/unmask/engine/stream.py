@@ -177,8 +177,7 @@ class Streamer:
         """Return the rest of the stream; afterwards the streamer is as new."""
         framing, rest = self._framing, self._intake.rest()
         n_missing = framing.n_missing + rest.shape[1]
-        ready = self._advance(framing.cut(rest)) if rest.shape[1] else []
-        ready += self._advance(framing.end(), last=True)
+        ready = self._advance(framing.end(rest), last=True)
         ready.append(self._mixing(*framing.rest()))
         self.reset()
         return {stem: samples[:, :n_missing] for stem, samples in self._named(ready).items()}
