@@ -12,9 +12,8 @@ import soundfile
 from click.testing import CliRunner
 
 import onnx_models
-from unmask import __version__, audio
+from unmask import Settings, __version__, audio
 from unmask.cli import main
-from unmask import Settings
 from unmask.engine.model import load_model
 
 
@@ -174,7 +173,7 @@ def test_options_that_cannot_work(run, tmp_path, model, noisy, options, words):
     [
         *[("-f", "m4a"), ("-j", "0"), ("--threads", "0"), ("--reference", "no"), ()],
         ("--start", "soon"),
-        ("--limit-db", "6"),  # of `denoise`
+        ("--limit-db", "much"),
     ],
 )
 def test_wrong_usage_is_exit_code_2(run, model, noisy, options):
@@ -192,8 +191,12 @@ def test_a_remix_takes_gains_in_decibels(run, tmp_path, model, noisy):
     assert result.exit_code == 0
     assert result.stdout == "separated/tiny/noisy/remix.wav\n"
     [record] = json.loads((tmp_path / "r.json").read_text())
-    parts = record["outputs"][0]["parts"]
-    assert parts == {"speech": 0.0, "noise": pytest.approx(0.5, abs=1e-6)}
+    assert record["outputs"][0]["parts"] == ["speech", "noise"]
+    gains = record["settings"]["gains"]
+    assert gains == {"speech": 0.0, "noise": pytest.approx(0.5, abs=1e-6)}
+    stems = load_model(model).separate(*audio.read(noisy), residual=True)
+    written, _ = audio.read(tmp_path / "separated/tiny/noisy/remix.wav")
+    np.testing.assert_allclose(written, 0.5 * stems["noise"], rtol=0, atol=4e-5)
 
 
 def test_the_noise_is_taken_down_by_a_limit_in_a_part_of_the_file(run, tmp_path, model, noisy):
@@ -206,7 +209,9 @@ def test_the_noise_is_taken_down_by_a_limit_in_a_part_of_the_file(run, tmp_path,
 def test_controls_reach_the_model(run, tmp_path, model, noisy):
     result = run("denoise", "-m", model, noisy, "--sensitivity", 2, "--link", "--format", "wav")
     assert result.exit_code == 0
-    expected = load_model(model).separate(*audio.read(noisy), settings=Settings(sensitivity=2.0, linked=True))
+    expected = load_model(model).separate(
+        *audio.read(noisy), settings=Settings(sensitivity=2.0, linked=True)
+    )
     written, _ = audio.read(tmp_path / "separated/tiny/noisy/speech.wav")
     np.testing.assert_allclose(written, expected["speech"], rtol=0, atol=4e-5)
 

@@ -17,10 +17,9 @@ from click.testing import CliRunner
 
 import onnx_models
 from test_live_device import FakeSound
-from unmask import audio
+from unmask import Settings, audio
 from unmask.audio.pcm import ENCODINGS
 from unmask.cli import main, streaming
-from unmask import Settings
 from unmask.engine.model import load_model
 from unmask.errors import ConfigError
 

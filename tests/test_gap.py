@@ -25,6 +25,9 @@ class Fake:
     def __init__(self, estimate):
         self.estimate = estimate
 
+    def stft_at(self, sample_rate):
+        return self.stft
+
     def separate(self, mixture, sample_rate, *, residual):
         assert residual
         return {"speech": self.estimate, "noise": mixture - self.estimate}

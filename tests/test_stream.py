@@ -190,7 +190,9 @@ def test_sensitivity_is_a_power_of_the_mask(tmp_path, sensitivity, sample_rate):
     path = onnx_models.constant(tmp_path / "half.onnx", [[-0.3, 0.4]], **IDENTITY)
     time = np.arange(sample_rate // 10) / sample_rate
     wave = [f(2 * np.pi * 3000 * time)[None] for f in (np.sin, np.cos)]
-    parts = load_model(path).separate(wave[0], sample_rate, residual=True, settings=Settings(sensitivity=sensitivity))
+    parts = load_model(path).separate(
+        wave[0], sample_rate, residual=True, settings=Settings(sensitivity=sensitivity)
+    )
     expected = 0.5**sensitivity * (-0.6 * wave[0] + 0.8 * wave[1])
     middle = slice(sample_rate // 100, -sample_rate // 100)
     close(parts["speech"][:, middle], expected[:, middle], 1e-3)
@@ -216,7 +218,9 @@ def test_neutral_settings_change_no_bit(build):
 @given(st.lists(st.integers(0, 700), max_size=8), st.sampled_from([0.3, 2.5]))
 def test_any_cut_gives_the_same_samples_at_any_sensitivity(build, cuts, sensitivity):
     model, mixture = build(n_stems=2, ahead=2), noise(2, 700)
-    streamer = Streamer(model, n_channels=2, residual=True, settings=Settings(sensitivity=sensitivity))
+    streamer = Streamer(
+        model, n_channels=2, residual=True, settings=Settings(sensitivity=sensitivity)
+    )
     expected = whole(model, mixture, residual=True, settings=Settings(sensitivity=sensitivity))
     close(stream(streamer, mixture, cuts), expected)
     assert np.abs(expected - whole(model, mixture, residual=True)).max() > 0.01
@@ -224,7 +228,9 @@ def test_any_cut_gives_the_same_samples_at_any_sensitivity(build, cuts, sensitiv
 
 def test_silent_masks_stay_silent_at_low_sensitivity(tmp_path):
     model = load_model(onnx_models.constant(tmp_path / "none.onnx", [[0, 0]], **IDENTITY))
-    assert not model.separate(noise(1, 500), 48000, settings=Settings(sensitivity=0.25))["speech"].any()
+    assert not model.separate(noise(1, 500), 48000, settings=Settings(sensitivity=0.25))[
+        "speech"
+    ].any()
 
 
 def test_a_sensitivity_that_cannot_be_is_refused(build, identity):

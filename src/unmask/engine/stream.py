@@ -121,7 +121,13 @@ class Streamer:
 
     @property
     def settings(self) -> Settings:
-        """How masks are used from the next frames on."""
+        """How masks are used from the next frames on.
+
+        Raises
+        ------
+        ConfigError
+            If what it is set to is impossible for the model, or would change `linked`.
+        """
         return self._settings
 
     @settings.setter
@@ -237,7 +243,13 @@ def _check_channels(model: Network, n_channels: int) -> None:
 
 
 def check_sample_rate(sample_rate: int) -> None:
-    """Refuse sample rates that are not separated."""
+    """Refuse sample rates that are not separated.
+
+    Raises
+    ------
+    SampleRateError
+        If it is outside 8000 to 192000 Hz.
+    """
     low, high = SAMPLE_RATES
     if not low <= sample_rate <= high:
         raise SampleRateError(
@@ -246,7 +258,15 @@ def check_sample_rate(sample_rate: int) -> None:
 
 
 def check_signal(mixture: Array, *, n_channels: int | None = None) -> Array:
-    """Return `mixture` (channel, sample) as float32, or say why it is none."""
+    """Return `mixture` (channel, sample) as float32, or say why it is none.
+
+    Raises
+    ------
+    ShapeError
+        If it has other axes or another number of channels, or is not real floating point.
+    SignalError
+        If a sample is NaN or infinite.
+    """
     mixture = np.asarray(mixture)
     if mixture.ndim != 2 or not mixture.shape[0] or n_channels not in (None, mixture.shape[0]):
         expected = "channel >= 1" if n_channels is None else n_channels
