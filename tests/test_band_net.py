@@ -158,7 +158,7 @@ class Flat(torch.nn.Module):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"bands": (8, 5)}, r"cover 72 bins, expected 64 \(n_fft / 2\)"),
+        ({"bands": (8, 5)}, r"cover 72 bins, expected 64 \(n_fft / 2, or filters\)"),
         ({"bands": (8, 4, 1)}, "as many bands as widths"),
         ({"bands": (64,), "widths": (1,)}, "widths even"),
         ({"n_full": 3}, "n_full = 3, expected 0 to 2, the regions"),

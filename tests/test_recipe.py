@@ -14,6 +14,8 @@ pytest.importorskip("lightning_fabric")
 
 from unmask import recipe, train  # noqa: E402
 from unmask.errors import ConfigError  # noqa: E402
+from unmask.frontends import STFT, Frames  # noqa: E402
+from unmask.nets import Seen  # noqa: E402
 
 BASES = ("denoise-48k", "unet")  # that others extend
 RECIPES = sorted((Path(__file__).parents[1] / "recipes").glob("*.toml"))
@@ -49,10 +51,26 @@ def path(tmp_path):
 
 def test_a_recipe_says_what_the_system_is(path):
     system = recipe.load(path).system()
-    assert (system.stft.n_fft, system.stft.hop, system.stft.window) == (64, 32, "sqrt_hann")
-    assert (system.family.name, system.family.limit) == ("complex_tanh", 2.0)
-    assert (system.net.config.channels, system.net.config.hidden) == ((4, 6), 5)
-    assert (system.net.config.n_freq, system.net.config.n_sources) == (33, 1)
+    assert system.frontend == STFT(64, 32, "sqrt_hann")
+    net = system.net
+    assert (net.family.name, net.family.limit) == ("complex_tanh", 2.0)
+    assert (net.backbone.config.channels, net.backbone.config.hidden) == ((4, 6), 5)
+    assert net.front.seen == Seen(n_maps=3, n_bins=32, n_phaseless=1)
+    assert (net.n_sources, net.n_channels) == (1, 1)
+
+
+def test_a_recipe_chooses_the_front_end_and_the_head(path):
+    learned = "frontend={kind='learned', length=32, hop=16, filters=64}"
+    head = "head={mask='irm1', depth=2, hidden=9, outputs=3, grouping='sum'}"
+    loaded = recipe.load(path, [learned, head])
+    system = loaded.system()
+    assert system.frontend == Frames(length=32, hop=16) == loaded.frontend.host
+    assert system.net.front.seen.n_bins == 64
+    assert system.net.n_grouped == 3
+    assert [type(layer).__name__ for layer in system.net.head.branches[0][:2]] == ["Conv2d", "Tanh"]
+    assert system.net.head.branches[0][0].out_channels == 9
+    assert recipe.from_dict(loaded.to_dict()) == loaded
+    assert system(torch.randn(2, 1, 100)).shape == (2, 1, 1, 100)
 
 
 def test_what_is_written_back_is_the_same_recipe_with_every_default(path, tmp_path):
@@ -146,6 +164,14 @@ def test_an_override_comes_on_top(path, override, section, name, value):
         ("head.depth=0", "depth = 0, hidden = 0 and outputs = 0, expected depth >= 1 and the oth"),
         ("head.outputs=-1", "outputs = -1, expected depth >= 1 and the others >= 0"),
         ("head.grouping=mean", r"head: grouping 'mean'; there are \['none', 'sum'\]"),
+        (
+            "head.outputs=2",
+            "head: 2 outputs for 1 sources, expected as many, or grouping",
+        ),
+        (
+            "head={mask='decoupled', outputs=2, grouping='sum'}",
+            "head: masks of decoupled cannot be added up; take another family, or one output a so",
+        ),
         ("head.options={}", r"head: unknown keys \['options'\]"),
         (
             "head={mask='softmax'}",
@@ -160,7 +186,23 @@ def test_an_override_comes_on_top(path, override, section, name, value):
         ("backbone=crn", 'backbone is "crn", expected table'),
         ("licence=3", "licence is 3, expected text"),
         ("extends=3", r"unknown keys \['extends'\]"),
-        ("frontend.kind=mel", "frontend: no kind 'mel'"),
+        ("frontend.kind=mel", r"frontend.kind is 'mel'; there are \['learned', 'stft'\]"),
+        ("frontend.kind=learned", r"frontend: unknown keys \['n_fft'\]; there are \['filters', 'h"),
+        ("frontend.filters=3", r"frontend: unknown keys \['filters'\]; there are \['hop', 'input'"),
+        ("frontend={kind='learned', hop=17}", "frontend.* hop = 17 and length = 16, expected 1"),
+        ("frontend={kind='learned', filters=0}", "frontend: filters = 0, expected 1 or more"),
+        ("frontend={kind='learned', filters=64}", "head: complex_tanh masks are of a spectrum"),
+        (
+            "frontend.input=mel",
+            r"frontend: no input 'mel'; there are \['magnitude', 'complex'",
+        ),
+        ("frontend.power=0.0", r"frontend: power = 0\.0, expected above 0 and at most 1"),
+        ("frontend.channels=0", "frontend: channels = 0, expected 1 to 8"),
+        ("frontend.channels=9", "frontend: channels = 9, expected 1 to 8"),
+        (
+            "frontend.channels=3",
+            "frontend: sees 3 channels at once, examples have 1; set data",
+        ),
         ("frontend.hop=3300", "frontend: hop: 3300 with n_fft"),
         ("backbone.patch=5", "backbone: 32 bins .* no multiple of .* = 10"),
         ("loss.hop=0", "loss: hop: 0 "),
@@ -317,6 +359,26 @@ def test_a_score_of_one_stem_among_several_may_be_watched():
         songs("irm1", "vocals", "drums", train={"monitor": "bass/si_sdr_db"})
 
 
+def test_what_is_known_only_together_may_be_watched_where_a_validation_may_tell(path):
+    def watched(monitor, *contains, share=0.5, targets=("vocals", "drums", "bass")):
+        tracks = [{"glob": "*", "valid_share": share, "contains": {"instrumental": contains}}]
+        data = {"kind": "stems", "targets": targets, "tracks": tracks}
+        data["sources"] = ["vocals", "drums", "bass", "other"]
+        tables = {"data": data, "head": {"mask": "irm1"}, "train": {"monitor": monitor}}
+        return recipe.from_dict(SONGS | tables).train.monitor
+
+    for monitor in ("sums/si_sdr_db", "sums/si_sdr_improvement_db"):
+        assert watched(monitor, "drums", "bass") == monitor
+    for contains, options in (
+        (("drums",), {}),
+        (("drums", "other"), {}),
+        (("drums", "bass"), {"share": 0.0}),
+        (("drums", "bass"), {"targets": ("vocals", "bass")}),
+    ):
+        with pytest.raises(ConfigError, match=r"monitor 'sums/si_sdr_db'; there are \['loss'"):
+            watched("sums/si_sdr_db", *contains, **options)
+
+
 @pytest.mark.parametrize(
     ("mask", "loss", "sees", "words"),
     [
@@ -329,8 +391,8 @@ def test_a_score_of_one_stem_among_several_may_be_watched():
     ],
 )
 def test_what_can_be_trained_but_is_odd_is_said(mask, loss, sees, words):
-    backbone = SONGS["backbone"] | {"input": sees}
-    said = songs(mask, "vocals", loss={"kind": loss}, backbone=backbone).remarks
+    frontend = SONGS["frontend"] | {"input": sees}
+    said = songs(mask, "vocals", loss={"kind": loss}, frontend=frontend).remarks
     assert len(said) == len(words)
     assert all(word in line for word, line in zip(words, said, strict=True))
 
@@ -421,5 +483,6 @@ def test_the_paper_s_network_has_the_paper_s_size():
     with torch.device("meta"):
         size = sum(p.numel() for p in loaded.system().net.parameters())
     assert size == pytest.approx(9.82e6, rel=1e-3)
-    assert loaded.data.samples // loaded.frontend.hop + 1 == 256
-    assert (loaded.data.sample_rate, loaded.frontend.n_fft, loaded.train.batch) == (22050, 1024, 16)
+    assert loaded.data.samples // loaded.frontend.host.hop + 1 == 256
+    assert (loaded.data.sample_rate, loaded.frontend.host.n_fft) == (22050, 1024)
+    assert loaded.train.batch == 16

@@ -18,7 +18,7 @@ from unmask import recipe
 from unmask.data import DATA, Recordings, Tracks
 from unmask.errors import ConfigError
 from unmask.masks import FAMILIES
-from unmask.nets import NETS
+from unmask.nets import FRONTS, NETS
 from unmask.recipe import Frontend, Head, Loss, Train
 
 #: How a value looks in TOML -> examples
@@ -78,6 +78,12 @@ BANDS = {
     "frontend": {"n_fft": 64, "hop": 32},
     "backbone": {"kind": "band_net", "bands": [4], "widths": [8], "hidden": [5]},
 }
+LEARNED = SPEECH | {
+    "frontend": {"kind": "learned", "length": 16, "hop": 8, "filters": 64},
+    "backbone": {"kind": "crn", "channels": [4], "patch": 1, "hidden": 5},
+    "head": {"mask": "irm1"},
+}
+FRONT_BASES = {"stft": SPEECH, "learned": LEARNED}
 NET_BASES = {"crn": SPEECH, "unet": SONGS, "band_net": BANDS}
 DATA_BASES = {"speech_in_noise": SPEECH, "stems": SONGS}
 
@@ -101,8 +107,9 @@ def every_field():
     yield from settings(Recordings, SPEECH | {"data": {"recordings": [noise]}}, *RECORDINGS)
     yield from settings(Tracks, SONGS | {"data": SONGS["data"] | {"tracks": [song]}}, *TRACKS)
     for kind, (config, _) in NETS.items():
-        given = {"n_freq", "n_sources", "n_maps"}
-        yield from settings(config, NET_BASES[kind], "backbone", besides=given)
+        yield from settings(config, NET_BASES[kind], "backbone", besides={"seen"})
+    for kind, (config, _) in FRONTS.items():
+        yield from settings(config, FRONT_BASES[kind], "frontend")
     for name, family in FAMILIES.items():
         mask = {"head": {"mask": {"family": name, "options": {}}}}
         place = ("head", "mask", "options")

@@ -308,7 +308,7 @@ def test_a_run_can_begin_with_the_weights_of_another_where_they_fit(root, straig
     weights = [name for name in best if name.endswith(("weight", "bias"))]
     assert all(torch.allclose(same[name], best[name], atol=1e-6) for name in weights)
     kept = [name for name in weights if best[name].shape == other[name].shape]
-    assert {"encoder.1.0.weight", "last.bias"} <= set(kept) < set(weights)
+    assert {"backbone.encoder.1.0.weight", "head.branches.0.0.0.bias"} <= set(kept) < set(weights)
     assert all(torch.allclose(other[name], best[name], atol=1e-6) for name in kept)
 
 
@@ -316,7 +316,7 @@ def test_a_start_that_is_not_there_or_does_not_fit_is_refused(root, tmp_path):
     with pytest.raises(ModelError, match="no such checkpoint"):
         train.run(configure(warm_start=str(tmp_path)), tmp_path / "run", data_root=root)
     assert not (tmp_path / "run").exists()
-    checkpoint.save(tmp_path / train.BEST, {"mean.last.bias": torch.zeros(1)}, {})
+    checkpoint.save(tmp_path / train.BEST, {"mean.head.branches.0.0.0.bias": torch.zeros(1)}, {})
     with pytest.raises(ModelError, match="no weight has the name and shape"):
         train.run(configure(warm_start=str(tmp_path)), tmp_path / "run", data_root=root)
 

@@ -46,7 +46,8 @@ class BandNetConfig:
         if not (paired and even and covered == self.seen.n_bins):
             raise ConfigError(
                 f"backbone: bands = {self.bands} of widths = {self.widths} cover {covered} bins, "
-                f"expected {self.seen.n_bins} (n_fft / 2) by as many bands as widths, widths even"
+                f"expected {self.seen.n_bins} (n_fft / 2, or filters) by as many bands as widths, "
+                "widths even"
             )
         if not 0 <= self.n_full <= len(self.bands):
             raise ConfigError(
