@@ -37,8 +37,8 @@ class CRNConfig:
         unit = self.patch * 2 ** (len(self.channels) - 1)
         if not self.channels or self.patch < 1 or self.n_encoded % unit:
             raise ConfigError(
-                f"backbone: {self.n_encoded} bins (n_fine, n_fft / 2 or filters) are no multiple of "
-                f"patch * 2**(layers of channels - 1) = {unit}; change these"
+                f"backbone: {self.n_encoded} bins (n_fine, n_fft / 2 or filters) are no multiple "
+                f"of patch * 2**(layers of channels - 1) = {unit}; change these"
             )
         sizes = (*self.channels, self.hidden, self.layers, self.coarse_bands, self.coarse_channels)
         if min(sizes) < 1:

@@ -28,8 +28,8 @@ class UNetConfig:
     def __post_init__(self) -> None:
         if self.seen.n_bins < 1 or self.seen.n_bins % UNIT:
             raise ConfigError(
-                f"backbone: {self.seen.n_bins} bins (n_fft / 2, or filters) are no multiple of {UNIT}, as "
-                "six layers that halve them need; change these"
+                f"backbone: {self.seen.n_bins} bins (n_fft / 2, or filters) are no multiple of "
+                f"{UNIT}, as six layers that halve them need; change these"
             )
         if not self.width * CHANNELS[0] >= 1 or not 0 <= self.dropout < 1:
             raise ConfigError(
