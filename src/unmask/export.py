@@ -1,7 +1,6 @@
 """Training runs become one ``.onnx`` file: networks, metadata, and proof that they agree."""
 
 import json
-import os
 import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -15,11 +14,13 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
 from unmask import checkpoint
+from unmask._arrays import Array
 from unmask._version import __version__
 from unmask.engine.metadata import FORMAT
 from unmask.engine.model import Model, load_model
 from unmask.errors import ConfigError, ModelError
-from unmask.nets import Parallel
+from unmask.files import replacing
+from unmask.nets import Estimator, Network, Parallel
 from unmask.nets.counting import count_parameters, macs_per_frame
 from unmask.recipe import Recipe, from_dict
 
@@ -95,13 +96,9 @@ def export(
     }
     if test is not None:
         metadata["scores"]["test"] = test
-    partial = path.with_name(path.stem + ".partial.onnx")
-    try:
-        _write(partial, net, metadata)
-        _check(load_model(partial), net, path, TOLERANCE[weights])
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with replacing(path) as partial:
+        write(partial, net, metadata)
+        check(load_model(partial), net, path, TOLERANCE[weights])
     return metadata
 
 
@@ -111,7 +108,7 @@ class _Trained:
 
     folder: Path
     recipe: Recipe
-    net: Any  # an Estimator
+    net: Estimator
     header: dict[str, Any]
 
 
@@ -183,7 +180,7 @@ def _residual(runs: Sequence[_Trained], wanted: str | None) -> str | None:
 class _Flat(nn.Module):
     """A network whose state tensors are separate arguments and results."""
 
-    def __init__(self, net: Any) -> None:
+    def __init__(self, net: Network) -> None:
         super().__init__()
         self.net = net
 
@@ -192,8 +189,18 @@ class _Flat(nn.Module):
         return (output, *state)
 
 
-def _write(path: Path, net: Any, metadata: dict[str, Any]) -> None:
-    """Write network and metadata."""
+def write(path: Path, net: Network, metadata: dict[str, Any]) -> None:
+    """Write a network and what it says about itself as an ``.onnx`` file.
+
+    Parameters
+    ----------
+    path : Path
+        Written as it is, unchecked.
+    net : Network
+        In evaluation mode.
+    metadata : dict
+        See docs/architecture.md.
+    """
     batch = 2
     x, state = net.front.example(batch, 2 * net.unit_frames), net.initial_state(batch)
     names = [entry["name"] for entry in metadata["state"]]
@@ -204,7 +211,7 @@ def _write(path: Path, net: Any, metadata: dict[str, Any]) -> None:
     axes |= {name: {0: "batch"} for name in (*names, *following)}
     with warnings.catch_warnings():
         # The exporter that needs no further package is deprecated, and warns that traced shapes
-        # may be constants; `_check` runs other shapes than the traced ones.
+        # may be constants; `check` runs other shapes than the traced ones.
         warnings.simplefilter("ignore")
         torch.onnx.export(
             _Flat(net).eval(),
@@ -225,7 +232,7 @@ def _write(path: Path, net: Any, metadata: dict[str, Any]) -> None:
     onnx.save(model, path)
 
 
-def halve(graph: Any) -> None:
+def halve(graph: onnx.GraphProto) -> None:
     """Store the weights of an ONNX graph in half precision, and cast them back where it begins.
 
     ONNX Runtime folds the casts when it loads the file. What half precision cannot hold, above
@@ -244,7 +251,7 @@ def halve(graph: Any) -> None:
     graph.node.extend(nodes)
 
 
-def _metadata(runs: Sequence[_Trained], net: Any) -> dict[str, Any]:
+def _metadata(runs: Sequence[_Trained], net: Estimator | Parallel) -> dict[str, Any]:
     """Return what the file says about itself, but for what its maker chooses."""
     recipe = runs[0].recipe
     front, head = recipe.frontend, recipe.head
@@ -283,10 +290,26 @@ def _training(run: _Trained) -> dict[str, Any]:
 
 
 @torch.no_grad()
-def _check(model: Model, net: Any, path: Path, tolerance: float) -> None:
+def check(model: Model, net: Network, path: Path, tolerance: float) -> None:
     """Refuse a file that differs from the network by more than `tolerance`.
 
     The network hears the whole signal in silence, the file two pieces of it one after the other.
+
+    Parameters
+    ----------
+    model : Model
+        Of the file.
+    net : Network
+        What was written.
+    path : Path
+        What the refusal names.
+    tolerance : float
+        Largest difference, of 1 or the largest of what comes out.
+
+    Raises
+    ------
+    ModelError
+        If they differ by more.
     """
     context, unit = net.context_frames, net.unit_frames
     n_units = max(4, 40 // unit)
@@ -304,7 +327,7 @@ def _check(model: Model, net: Any, path: Path, tolerance: float) -> None:
     _check_same(np.concatenate([first, second], axis=-1), expected, path, tolerance)
 
 
-def _check_same(found: Any, expected: Any, path: Path, tolerance: float) -> None:
+def _check_same(found: Array, expected: Array, path: Path, tolerance: float) -> None:
     error = np.abs(found - expected).max()
     allowed = tolerance * max(1.0, float(np.abs(expected).max()))
     if not error <= allowed:

@@ -1,11 +1,13 @@
 """Networks that estimate masks: a front, a backbone by name, and a head, see `contract`."""
 
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from unmask.errors import ConfigError
 from unmask.masks.family import Family
 from unmask.nets.band_net import BandNet, BandNetConfig
-from unmask.nets.contract import Backbone, Network, Region, Seen
+from unmask.nets.contract import Backbone, Front, FrontSettings, Network, Region, Seen
 from unmask.nets.crn import CRN, CRNConfig
 from unmask.nets.estimator import Estimator
 from unmask.nets.fronts import FRONTS
@@ -14,7 +16,7 @@ from unmask.nets.parallel import Parallel
 from unmask.nets.unet import UNet, UNetConfig
 
 #: name -> (settings, backbone). A new architecture is one file and one line here.
-NETS: dict[str, tuple[Any, Any]] = {
+NETS: dict[str, tuple[type[Any], Callable[..., Backbone]]] = {
     "band_net": (BandNetConfig, BandNet),
     "crn": (CRNConfig, CRN),
     "unet": (UNetConfig, UNet),
@@ -25,6 +27,8 @@ __all__ = [
     "NETS",
     "Backbone",
     "Estimator",
+    "Front",
+    "FrontSettings",
     "MaskHead",
     "Network",
     "Parallel",
@@ -35,13 +39,13 @@ __all__ = [
 
 
 def build(
-    frontend: Any,
+    frontend: FrontSettings,
     backbone: str,
     family: Family,
     *,
     n_sources: int,
     n_channels: int = 1,
-    options: Any = (),
+    options: Mapping[str, Any] = MappingProxyType({}),
     **head: Any,
 ) -> Estimator:
     """Return a freshly initialised network.
@@ -58,7 +62,7 @@ def build(
         Sources that come out.
     n_channels : int
         Channels that are seen at once.
-    options : mapping
+    options : mapping of str to value
         Settings of the backbone.
     **head
         Settings of the head, see :class:`Estimator`.
@@ -71,7 +75,6 @@ def build(
     if backbone not in NETS:
         raise ConfigError(f"backbone: no network named {backbone!r}; there are {sorted(NETS)}")
     config, net = NETS[backbone]
-    options = dict(options)
     known = sorted(config.__dataclass_fields__.keys() - {"seen"})
     if unknown := sorted(options.keys() - set(known)):
         raise ConfigError(f"backbone {backbone!r}: unknown settings {unknown}; there are {known}")

@@ -3,7 +3,7 @@
 Axes are ``(batch, map, frame, bin)``; those of a spectrum ``(batch, part, channel, frame, bin)``.
 """
 
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +14,18 @@ from unmask.errors import ConfigError
 INPUTS = ("magnitude", "complex", "compressed")
 
 
-def features(kind: str, *, power: float) -> Any:
+class Features(Protocol):
+    """What a network sees of a spectrum (batch, 2, ...): maps (batch, map, ...)."""
+
+    n_maps: int
+    n_phaseless: int
+    """Of the maps, the last ones, which hold magnitudes."""
+
+    def __call__(self, spectrum: Tensor) -> Tensor:
+        """Return the maps."""
+
+
+def features(kind: str, *, power: float) -> Features:
     """Return the layer that turns a spectrum (batch, 2, ...) into what a network sees.
 
     Parameters
@@ -27,9 +38,8 @@ def features(kind: str, *, power: float) -> Any:
 
     Returns
     -------
-    Module
-        Its `n_maps` says how many maps it puts out, its `n_phaseless` how many of them, the last
-        ones, are magnitudes.
+    Features
+        A module.
 
     Raises
     ------
@@ -148,7 +158,7 @@ class _Reshape(torch.autograd.Function):
     """What :func:`reshape` is in an ONNX file."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, *shape: int) -> Tensor:
+    def forward(ctx: object, x: Tensor, *shape: int) -> Tensor:
         return x.reshape([n or x.shape[axis] for axis, n in enumerate(shape)])
 
     @staticmethod

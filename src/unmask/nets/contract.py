@@ -12,6 +12,9 @@ from typing import Protocol
 
 from torch import Tensor, nn
 
+from unmask.frontends import STFT, Frames
+from unmask.masks.family import Family
+
 State = tuple[Tensor, ...]
 
 
@@ -43,6 +46,35 @@ class Region:
     for the upper half of a hybrid of a complex and a real family."""
 
 
+class FrontSettings(Protocol):
+    """Settings of a front: a frozen dataclass, the table ``[frontend]`` of a recipe."""
+
+    def host(self) -> STFT | Frames:
+        """Return the front-end of the host; refuse one that cannot be inverted."""
+
+
+class Front(Protocol):
+    """What a backbone sees of what the host gives, and what the host takes of the masks."""
+
+    n_channels: int
+    """Channels of a recording that are seen at once."""
+    seen: Seen
+    repeat_last: bool
+    """Whether there is one bin more to mask than is seen, which shares its neighbour's mask."""
+
+    def check(self, family: Family, *, lookahead: int) -> None:
+        """Refuse masks that it cannot take, or that come too many frames late."""
+
+    def example(self, batch: int, n_frames: int) -> Tensor:
+        """Return silence, as the host gives it."""
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Return what a backbone sees, (batch, map, frame, bin)."""
+
+    def finish(self, masks: Tensor, seen: Tensor) -> Tensor:
+        """Return what the host takes, of masks (batch, source, part, channel, freq, frame)."""
+
+
 class Clock(Protocol):
     """How a network, or its backbone, runs through time.
 
@@ -63,7 +95,9 @@ class Clock(Protocol):
 class Backbone(Clock, Protocol):
     """Features of what a front shows: everything between encoder and masks."""
 
-    regions: Sequence[Region]
+    @property
+    def regions(self) -> Sequence[Region]:
+        """What it puts out, from 0 Hz up."""
 
     def __call__(self, x: Tensor, state: State) -> tuple[list[Tensor], State]:
         """Return the features of every region, and the state for the frames that follow."""
@@ -72,7 +106,9 @@ class Backbone(Clock, Protocol):
 class Network(Clock, Protocol):
     """What training, counting and export need to know of a network."""
 
-    front: nn.Module
+    front: Front
+    family: Family
+    """Of its masks."""
     n_sources: int
     """Sources that come out."""
     n_channels: int

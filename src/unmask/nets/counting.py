@@ -1,12 +1,13 @@
 """How large a network is: parameters, and multiply-accumulates while it runs."""
 
 import math
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
 from unmask.errors import ConfigError
+from unmask.nets.contract import Network
 
 # Layers whose parameters scale or move what passes, a few operations a value.
 _UNCOUNTED = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm, nn.PReLU)
@@ -17,7 +18,7 @@ def count_parameters(net: nn.Module) -> int:
     return sum(parameter.numel() for parameter in net.parameters())
 
 
-def macs_per_frame(net: Any, n_frames: int = 64) -> float:
+def macs_per_frame(net: Network, n_frames: int = 64) -> float:
     """Return the multiply-accumulates of one frame of one channel.
 
     Convolutions, linear and recurrent layers are counted as they run; biases, normalisation,
@@ -35,20 +36,21 @@ def macs_per_frame(net: Any, n_frames: int = 64) -> float:
         If a layer has weights and nothing tells what it does with them.
     """
     n_frames += -n_frames % net.unit_frames
-    _check_countable(net)
+    module = cast(nn.Module, net)
+    _check_countable(module)
     total = 0
 
-    def count(module: nn.Module, inputs: tuple[Tensor, ...], output: Any) -> None:
+    def count(layer: nn.Module, inputs: tuple[Tensor, ...], output: Any) -> None:
         nonlocal total
-        total += _macs(module, inputs[0], output)
+        total += _macs(layer, inputs[0], output)
 
-    hooks = [module.register_forward_hook(count) for module in net.modules()]
-    training = net.training
+    hooks = [layer.register_forward_hook(count) for layer in module.modules()]
+    training = module.training
     try:
         with torch.no_grad():
-            net.eval()(net.front.example(1, n_frames), net.initial_state(1))
+            module.eval()(net.front.example(1, n_frames), net.initial_state(1))
     finally:
-        net.train(training)
+        module.train(training)
         for hook in hooks:
             hook.remove()
     return total / n_frames / net.n_channels
@@ -56,8 +58,9 @@ def macs_per_frame(net: Any, n_frames: int = 64) -> float:
 
 def _macs(module: nn.Module, x: Tensor, output: Any) -> int:
     """Return the multiply-accumulates of one call of a layer, 0 for layers without weights."""
-    if hasattr(module, "macs"):
-        return int(module.macs(x, output))
+    own: Any = getattr(module, "macs", None)
+    if own is not None:
+        return int(own(x, output))
     if isinstance(module, nn.Conv1d | nn.Conv2d):
         kernel = math.prod(module.kernel_size) * module.in_channels // module.groups
         return int(output.numel() * kernel)

@@ -1,13 +1,12 @@
 """The network of a model: front, backbone, head and the activation of its masks in one module."""
 
-from typing import Any
-
+import torch
 from torch import Tensor, nn
 
 from unmask.errors import ConfigError
 from unmask.masks.family import Family
 from unmask.nets.blocks import reshape
-from unmask.nets.contract import State
+from unmask.nets.contract import Backbone, Front, State
 from unmask.nets.head import MaskHead
 
 #: How more outputs than sources become sources.
@@ -19,9 +18,9 @@ class Estimator(nn.Module):
 
     Parameters
     ----------
-    front : Module
+    front : Front
         One of :data:`unmask.nets.fronts.FRONTS`.
-    backbone : Module
+    backbone : Backbone
         One of :data:`unmask.nets.NETS`.
     family : Family
         Of the masks.
@@ -43,8 +42,8 @@ class Estimator(nn.Module):
 
     def __init__(
         self,
-        front: Any,
-        backbone: Any,
+        front: Front,
+        backbone: Backbone,
         family: Family,
         *,
         n_sources: int,
@@ -69,14 +68,13 @@ class Estimator(nn.Module):
             hidden=hidden,
             repeat_last=front.repeat_last,
         )
-        self.lookahead_frames: int = backbone.lookahead_frames
-        self.context_frames: int = backbone.context_frames
-        self.unit_frames: int = backbone.unit_frames
+        self.lookahead_frames = backbone.lookahead_frames
+        self.context_frames = backbone.context_frames
+        self.unit_frames = backbone.unit_frames
 
     def initial_state(self, batch: int) -> State:
         """Return the state before the first frame of `batch` recordings: zeros."""
-        state: State = self.backbone.initial_state(batch)
-        return state
+        return self.backbone.initial_state(batch)
 
     def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         """Return what the front makes of the masks of every frame, and the state after the last.
@@ -99,8 +97,10 @@ class Estimator(nn.Module):
         """
         seen = self.front(x)
         features, state = self.backbone(seen, state)
-        raw = self.head(features).transpose(-1, -2)
-        masks: Any = self.family.parts(raw)
+        raw: Tensor = self.head(features).transpose(-1, -2)
+        # Half precision has too few bits near 1 for masks that are bounded, and for their slopes.
+        raw = raw.float() if torch.finfo(raw.dtype).bits < 32 else raw
+        masks: Tensor = self.family.parts(raw)
         return self.front.finish(self._group(masks), seen), state
 
     def _group(self, masks: Tensor) -> Tensor:

@@ -4,8 +4,8 @@ A front shows a backbone ``(batch, map, frame, bin)`` of what the host gives, an
 host takes of the masks. The host's part is :mod:`unmask.frontends`.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +14,7 @@ from unmask.errors import ConfigError
 from unmask.frontends import STFT, Frames
 from unmask.masks.family import Family
 from unmask.nets.blocks import features, reshape
-from unmask.nets.contract import Seen
+from unmask.nets.contract import Front, FrontSettings, Seen
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,7 +125,7 @@ class Learned(nn.Module):
         ConfigError
             If masks are complex, have several components, differ by frequency or are late.
         """
-        if family.n_parts > 1 or hasattr(family, "crossover_hz"):
+        if family.n_parts > 1 or "hybrid:" in family.name:
             raise ConfigError(
                 f"head: {family.name} masks are of a spectrum, a learned front-end has none; take "
                 "a real family, as irm1 or softmax"
@@ -152,7 +152,7 @@ class Learned(nn.Module):
 
 
 #: kind -> (settings, front). A new front-end is one class here, and one of the host.
-FRONTS: dict[str, tuple[Any, Any]] = {
+FRONTS: dict[str, tuple[type[FrontSettings], Callable[..., Front]]] = {
     "stft": (SpectrumConfig, Spectrum),
     "learned": (LearnedConfig, Learned),
 }

@@ -2,13 +2,13 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from unmask.errors import ConfigError
 from unmask.nets.contract import State
+from unmask.nets.estimator import Estimator
 
 
 class Parallel(nn.Module):
@@ -25,9 +25,9 @@ class Parallel(nn.Module):
         If they cannot share what they see, a mask family or a clock.
     """
 
-    def __init__(self, nets: Sequence[Any]) -> None:
+    def __init__(self, nets: Sequence[Estimator]) -> None:
         super().__init__()
-        shared = {
+        shared: dict[str, list[object]] = {
             "what they are given is": [tuple(net.front.example(1, 1).shape) for net in nets],
             "mask families": [net.family.name for net in nets],
             "frames of lookahead": [net.lookahead_frames for net in nets],
@@ -50,15 +50,18 @@ class Parallel(nn.Module):
                 "write two files"
             )
 
+    @property
+    def _each(self) -> list[Estimator]:
+        return list(self.nets)  # type: ignore[arg-type]
+
     def initial_state(self, batch: int) -> State:
         """Return the states of all networks, one after the other."""
-        nets: list[Any] = list(self.nets)
-        return tuple(tensor for net in nets for tensor in net.initial_state(batch))
+        return tuple(tensor for net in self._each for tensor in net.initial_state(batch))
 
     def forward(self, x: Tensor, state: State = ()) -> tuple[Tensor, State]:
         """Return what all put out, along the axis of sources, and their states."""
         outputs, following = [], []
-        for net, n_tensors in zip(self.nets, self.n_tensors, strict=True):
+        for net, n_tensors in zip(self._each, self.n_tensors, strict=True):
             output, after = net(x, state[:n_tensors])
             outputs.append(output)
             following += after

@@ -1,14 +1,17 @@
 """A network between the two halves of a front-end: waveforms in, one waveform a source out."""
 
-from typing import Any
+from typing import Generic, TypeVar
 
 import torch
 from torch import Tensor, nn
 
-from unmask.frontends import STFT
+from unmask.frontends import STFT, Frames
+from unmask.nets.contract import Network
+
+N = TypeVar("N", bound=Network)
 
 
-class MaskingSystem(nn.Module):
+class MaskingSystem(nn.Module, Generic[N]):
     """Analyse, estimate, synthesise as the engine does; every step has gradients.
 
     Parameters
@@ -19,7 +22,7 @@ class MaskingSystem(nn.Module):
         Of the host.
     """
 
-    def __init__(self, net: Any, frontend: Any) -> None:
+    def __init__(self, net: N, frontend: STFT | Frames) -> None:
         super().__init__()
         self.net, self.frontend = net, frontend
 
@@ -30,14 +33,16 @@ class MaskingSystem(nn.Module):
         """
         n_seen = self.net.n_channels
         apart = mixture.reshape(-1, n_seen, mixture.shape[-1])
-        by_transform = isinstance(self.frontend, STFT)
-        estimates = self._masked(apart) if by_transform else self._decoded(apart)
+        if isinstance(self.frontend, STFT):
+            estimates = self._masked(apart, self.frontend)
+        else:
+            estimates = self._decoded(apart, self.frontend)
         shape = (len(mixture), -1, self.net.n_sources, n_seen, mixture.shape[-1])
         return estimates.reshape(shape).transpose(1, 2).flatten(2, 3)
 
-    def _masked(self, mixture: Tensor) -> Tensor:
+    def _masked(self, mixture: Tensor, stft: STFT) -> Tensor:
         """Return estimates by masks on the spectrum, where a full-scale sine is 1."""
-        stft, family = self.frontend, self.net.family
+        family = self.net.family
         spectrum = stft.analyze(mixture) * stft.unit
         parts = torch.view_as_real(spectrum).movedim(-1, 1)
         masks = family.of_parts(self._run(parts).float())
@@ -46,10 +51,10 @@ class MaskingSystem(nn.Module):
         )
         return estimate
 
-    def _decoded(self, mixture: Tensor) -> Tensor:
+    def _decoded(self, mixture: Tensor, host: Frames) -> Tensor:
         """Return estimates by the network's own decoder."""
-        frames = self._run(self.frontend.analyze(mixture)).float()
-        estimate: Tensor = self.frontend.synthesize(frames, mixture.shape[-1])
+        frames = self._run(host.analyze(mixture)).float()
+        estimate: Tensor = host.synthesize(frames, mixture.shape[-1])
         return estimate
 
     def _run(self, x: Tensor) -> Tensor:

@@ -1,16 +1,18 @@
 """What cannot be trained, or only in vain: found before any work starts."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping
 
 import torch
 
 from unmask import losses
+from unmask.data import Settings
 from unmask.errors import ConfigError
 from unmask.masks.family import Family
 
-#: What a validation tells of all stems and of one, see :mod:`unmask.train.validation`.
+#: What a validation tells of all stems, and of one, or of what is known only together, see
+#: :mod:`unmask.train.validation`.
 SCORES = ("loss", "si_sdr_db", "si_sdr_improvement_db", "median_improvement_db")
+SUMS = "sums"
 STEM_SCORES = ("si_sdr_db", "si_sdr_improvement_db")
 # Bins to try a family in, so that a hybrid has both halves.
 _BINS = 513
@@ -18,16 +20,24 @@ _BINS = 513
 BLIND_TO_LEVEL = {"sdr", "si_sdr"}
 
 
-def check_monitor(monitor: str, stems: Sequence[str]) -> None:
+def check_monitor(monitor: str, data: Settings) -> None:
     """Refuse to watch a score that no validation gives."""
-    known = list(SCORES)
+    known, stems = list(SCORES), data.stems
     if len(stems) > 1:
-        known += [f"{stem}/{score}" for stem in stems for score in STEM_SCORES]
+        names = [*stems, SUMS] if _has_sums(data) else stems
+        known += [f"{name}/{score}" for name in names for score in STEM_SCORES]
     if monitor not in known:
         raise ConfigError(f"train: monitor {monitor!r}; there are {known}")
 
 
-def check_channels(n_seen: int, data: Any) -> None:
+def _has_sums(data: Settings) -> bool:
+    """Return whether stems may be known only together in a validation."""
+    stems, tracks = set(data.stems), getattr(data, "tracks", ())
+    contents = [held for t in tracks if t.valid_share > 0 for held in t.contains.values()]
+    return any(len(stems & set(held)) > 1 for held in contents)
+
+
+def check_channels(n_seen: int, data: Settings) -> None:
     """Refuse a network that sees other channels at once than the examples have."""
     n_channels = getattr(data, "channels", 1)
     if n_seen not in (1, n_channels):
@@ -37,7 +47,7 @@ def check_channels(n_seen: int, data: Any) -> None:
         )
 
 
-def check_head(family: Family, data: Any) -> None:
+def check_head(family: Family, data: Settings) -> None:
     """Refuse masks that the network cannot change, or that leave nothing for the residual."""
     stems = list(data.stems)
     if len(stems) == 1 and data.residual is None:

@@ -9,9 +9,10 @@ from typing import Any, cast
 import torch
 
 from unmask import masks, nets
-from unmask.data import DATA
+from unmask.data import DATA, Settings
 from unmask.errors import ConfigError
 from unmask.masks.family import Family
+from unmask.nets import Estimator
 from unmask.nets.system import MaskingSystem
 from unmask.recipe import checks
 from unmask.recipe.sections import Backbone, Frontend, Head, Loss, Train
@@ -30,14 +31,14 @@ class Recipe:
     head: Head = field(default_factory=Head)
     loss: Loss = field(default_factory=Loss)
     data_kind: str = "speech_in_noise"
-    data: Any = field(default_factory=DATA["speech_in_noise"][0])
+    data: Settings = field(default_factory=DATA["speech_in_noise"][0])
     """Settings of that kind, see :data:`unmask.data.DATA`."""
     train: Train = field(default_factory=Train)
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", self.name):
             raise ConfigError(f"recipe: name {self.name!r}, expected letters, digits and . _ -")
-        checks.check_monitor(self.train.monitor, self.data.stems)
+        checks.check_monitor(self.train.monitor, self.data)
         checks.check_channels(self.frontend.channels, self.data)
         checks.check_head(self.family, self.data)
         # Building finds what cannot work together; here it takes no memory and draws nothing.
@@ -60,7 +61,7 @@ class Recipe:
         sees = getattr(self.frontend.settings, "input", None)
         return checks.remarks(self.family, self.loss.kind, sees=sees)
 
-    def system(self) -> MaskingSystem:
+    def system(self) -> MaskingSystem[Estimator]:
         """Return the freshly initialised system."""
         family, head = self.family, self.head
         net = nets.build(

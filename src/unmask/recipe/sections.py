@@ -8,6 +8,7 @@ from typing import Any
 from unmask import losses
 from unmask.errors import ConfigError
 from unmask.frontends import STFT, Frames
+from unmask.nets.contract import FrontSettings
 from unmask.nets.estimator import GROUPINGS
 from unmask.nets.fronts import FRONTS
 
@@ -34,15 +35,14 @@ class Frontend:
         _ = self.host  # refuses what cannot be inverted
 
     @property
-    def settings(self) -> Any:
+    def settings(self) -> FrontSettings:
         """Settings of that kind."""
         return FRONTS[self.kind][0](**self.options)
 
     @property
     def host(self) -> STFT | Frames:
         """The host's part of it."""
-        host: STFT | Frames = self.settings.host()
-        return host
+        return self.settings.host()
 
 
 @dataclass(frozen=True, kw_only=True)
