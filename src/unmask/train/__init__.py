@@ -6,6 +6,7 @@ from typing import Any
 
 from lightning_fabric import Fabric
 
+from unmask.data.kind import Examples
 from unmask.files import make_folder, write_text
 from unmask.recipe import Recipe
 from unmask.train.devices import launch
