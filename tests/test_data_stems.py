@@ -533,12 +533,12 @@ def test_a_cached_track_keeps_alignment_and_relative_levels(root):
     train, _, _ = sets(root)
     kept = waveforms(train.tracks[0])
     assert kept.dtype == np.int16
-    assert kept.shape == (4, 5 * N)
-    assert np.abs(kept).max(axis=1) / 32767 == pytest.approx(np.ones(4), abs=1e-3)
+    assert kept.shape == (4, 1, 5 * N)
+    assert np.abs(kept).max(axis=(1, 2)) / 32767 == pytest.approx(np.ones(4), abs=1e-3)
     write_song(root / "one", {"vocals": tone("vocals", gain=0.3), "drums": tone("drums")})
     spec = Tracks(glob="one")
     train, _, _ = sets(root, tracks=(spec, VALID))
-    peaks = np.abs(waveforms(train.tracks[0])).max(axis=1) / 32767
+    peaks = np.abs(waveforms(train.tracks[0])).max(axis=(1, 2)) / 32767
     named = dict(zip(train.tracks[0].song.contents, peaks, strict=True))
     assert named == pytest.approx({"vocals": 1, "drums": 1 / 3}, abs=1e-3)
 
@@ -709,4 +709,4 @@ def test_excerpts_that_may_start_in_a_block_play_wherever_they_start(tmp_path, r
     assert 0 < track.active.sum() < track.active.size
     for b in np.flatnonzero(track.active[0]):
         for start in (b * track.block, (b + 1) * track.block - 1):
-            assert waveforms(track)[0, start : start + N].any()
+            assert waveforms(track)[0, 0, start : start + N].any()
