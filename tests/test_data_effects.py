@@ -86,6 +86,29 @@ def test_an_effect_changes_a_stem_by_the_generator_alone_at_any_level(rng, name)
         assert 0.1 < rms(wet) / rms(x) < 4
 
 
+@pytest.mark.parametrize("name", EFFECTS)
+def test_an_effect_does_to_each_channel_what_it_does_to_it_alone(rng, name):
+    x = noise(rng, channels=2)
+    x *= np.float32(0.1) / np.array([[rms(channel)] for channel in x])  # levels as of both
+    wet = apply(np.random.default_rng(1), x, RATE, {name: 1.0})
+    for k in range(2):
+        alone = apply(np.random.default_rng(1), x[[k]], RATE, {name: 1.0})
+        assert wet[[k]] == pytest.approx(alone, abs=1e-5)
+    assert rms(wet[0] - wet[1]) > 0.1 * rms(x)
+
+
+def test_a_variation_keeps_parts_and_channels_apart_and_alike(rng):
+    x = np.zeros((2, 2, 4 * RATE), np.float32)
+    for row, f in zip(x.reshape(4, -1), (300, 500, 700, 1100), strict=True):
+        row[:] = 0.1 * np.sin(2 * np.pi * f * np.arange(4 * RATE) / RATE)
+    varied = Variation(stretch=1.0, semitones=12.0, speed=1.0).apply(x, RATE)
+    peaks = [[peak_hz(channel) for channel in part] for part in varied]
+    assert peaks == pytest.approx(np.array([[600, 1000], [1400, 2200]]), rel=1e-2)
+    x[:] = x[:1, :1]
+    alike = Variation(stretch=1.1, semitones=-1.0, speed=0.97).apply(x, RATE)
+    assert np.array_equal(alike, np.broadcast_to(alike[:1, :1], alike.shape))
+
+
 def test_an_effect_comes_as_often_as_it_should(rng):
     x = noise(rng, n=2048)
     changed = [
@@ -209,6 +232,17 @@ def test_effects_are_in_the_mixture_and_the_target_and_not_in_validation(root):
         # a tone after effects is no longer one of constant level, or another one
         assert not np.allclose(example["mixture"], plain[k]["mixture"], atol=1e-4)
         assert np.array_equal(valid[k]["mixture"], plain_valid[k]["mixture"])
+
+
+def test_augmented_stereo_adds_up_and_what_was_mono_stays_in_the_middle(root):
+    effects = dict.fromkeys(EFFECTS, 0.5)
+    shared = {"targets": ("vocals", "drums"), "channels": 2, "swap_share": 0.5}
+    train, _, _ = sets(root, effects=effects, variants=2, **shared)
+    assert {np.load(track.file).shape[:2] for track in train.tracks} == {(2, 2)}
+    for k in range(20):
+        mixture, targets = train[k]["mixture"], train[k]["targets"]
+        assert targets.sum(axis=0) == pytest.approx(mixture, abs=1e-5)
+        assert np.array_equal(targets[:, 0], targets[:, 1])
 
 
 @pytest.mark.parametrize("workers", [1, 2])
