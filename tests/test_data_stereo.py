@@ -211,6 +211,10 @@ def test_more_than_two_channels_are_refused_in_stereo_and_averaged_in_mono(root)
     assert sets(root, channels=1)[0][0]["mixture"].shape == (1, N)
 
 
+def test_nothing_on_two_channels_is_silent():
+    assert rms(np.zeros((2, 0), np.float32)) == 0
+
+
 @pytest.mark.parametrize(
     ("settings", "match"),
     [
