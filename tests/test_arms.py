@@ -4,16 +4,19 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from unmask import losses, masks, nets  # noqa: E402
+from small_nets import build  # noqa: E402
+from unmask import losses, masks  # noqa: E402
 from unmask.frontends import STFT  # noqa: E402
 from unmask.nets.blocks import INPUTS  # noqa: E402
+from unmask.nets.fronts import SpectrumConfig  # noqa: E402
 from unmask.nets.system import MaskingSystem  # noqa: E402
 
 RATE = 8000
-SMALL = {"crn": {"channels": (4, 6), "hidden": 5, "layers": 1}, "unet": {"width": 1 / 16}}
+SMALL = {"crn": {"layers": 1}, "unet": {"width": 1 / 16}}
 FAMILIES = [
     *masks.names(),
     "hybrid:complex_tanh:2000:irm1",
+    "hybrid:deep_filter:2000:psm_unit",
     "consistent:hybrid:complex_tanh:2000:irm1",
     "consistent:irm1",
     "consistent:complex_tanh",
@@ -30,15 +33,13 @@ def noise(*shape, seed=0):
 @pytest.mark.parametrize("kind", sorted(SMALL))
 @pytest.mark.parametrize("name", FAMILIES)
 def test_every_arm_separates(name, kind, sees, n_sources):
-    torch.manual_seed(0)
-    family = masks.get(name, sample_rate=RATE)
-    shape = {"n_freq": 65, "n_sources": n_sources, "n_maps": family.n_maps}
-    net = nets.build(kind, **shape, input=sees, **SMALL[kind])
+    front = SpectrumConfig(n_fft=128, hop=64, input=sees)
+    net = build(kind, front=front, mask=name, n_sources=n_sources, **SMALL[kind]).train()
     mixture = noise(2, 1, 1500)
-    estimate = MaskingSystem(net, STFT(128, 64, "sqrt_hann"), family)(mixture)
+    estimate = MaskingSystem(net, front.host())(mixture)
     assert estimate.shape == (2, n_sources, 1, 1500)
     assert torch.isfinite(estimate).all()
-    assert family.sums_to_one == torch.allclose(estimate.sum(1), mixture, atol=1e-4)
+    assert net.family.sums_to_one == torch.allclose(estimate.sum(1), mixture, atol=1e-4)
 
 
 @pytest.fixture(scope="module")

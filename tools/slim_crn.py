@@ -51,9 +51,12 @@ def strongest(strength, n):
 
 
 def slim(net, rms, channels, hidden):
-    """Return the weights of a CRN of that size."""
-    old, w = net.config.channels, net.state_dict()
+    """Return the weights of an estimator whose backbone is a CRN of that size."""
+    crn, w = net.backbone, net.state_dict()
+    old = crn.config.channels
     levels, deepest = range(len(old)), len(old) - 1
+    # What reads the decoder: the readout, or the first layer of a deep head.
+    head = next(name for name in rms if name.startswith("head.branches.0."))
 
     def read(name):
         return rms[name] * norms(w[f"{name}.weight"])
@@ -64,17 +67,17 @@ def slim(net, rms, channels, hidden):
     # What the encoder puts out at every level, and what the decoder takes in.
     encoded, decoded = [], []
     for k in levels:
-        skip = read(f"skips.{deepest - k}")
-        deeper = of_maps("down") if k == deepest else read(f"encoder.{k + 1}.0")
+        skip = read(f"backbone.skips.{deepest - k}")
+        deeper = of_maps("backbone.down") if k == deepest else read(f"backbone.encoder.{k + 1}.0")
         encoded.append(strongest((skip.square() + deeper.square()).sqrt(), channels[k]))
-        taken = read("last") if k == 0 else read(f"decoder.{deepest - k}.0")
+        taken = read(head) if k == 0 else read(f"backbone.decoder.{deepest - k}.0.0")
         decoded.append(strongest(taken, channels[k]))
     # What the bottleneck is told, and the units of its recurrent layers.
     units = []
-    for k in range(len(net.recurrent)):
-        weight = w[f"recurrent.{k}.weight_ih_l0"]
-        units.append(strongest(rms[f"recurrent.{k}"] * norms(weight), hidden))
-    units.append(strongest(read("up"), hidden))
+    for k in range(len(crn.recurrent)):
+        name = f"backbone.recurrent.{k}"
+        units.append(strongest(rms[name] * norms(w[f"{name}.weight_ih_l0"]), hidden))
+    units.append(strongest(read("backbone.up"), hidden))
 
     out = {}
 
@@ -92,31 +95,31 @@ def slim(net, rms, channels, hidden):
         return (maps[:, None] * n_bins + torch.arange(n_bins)).flatten()
 
     for k in levels:
-        take_layer(f"encoder.{k}", encoded[k], encoded[k - 1] if k else None)
-        skip = f"skips.{deepest - k}"
+        take_layer(f"backbone.encoder.{k}", encoded[k], encoded[k - 1] if k else None)
+        skip = f"backbone.skips.{deepest - k}"
         take(f"{skip}.weight", decoded[k], encoded[k])
         take(f"{skip}.bias", decoded[k])
         if k:
-            take_layer(f"decoder.{deepest - k}", bins(decoded[k - 1], 2), decoded[k])
-    take("last.weight", None, decoded[0])
-    take("last.bias")
-    n_bins = net.n_bins[-1]
-    take("down.weight", units[0], bins(encoded[-1], n_bins))
-    take("down.bias", units[0])
-    take("up.weight", bins(decoded[-1], n_bins), units[-1])
-    take("up.bias", bins(decoded[-1], n_bins))
+            take_layer(f"backbone.decoder.{deepest - k}.0", bins(decoded[k - 1], 2), decoded[k])
+    take(f"{head}.weight", None, decoded[0])
+    n_bins = crn.n_bins[-1]
+    take("backbone.down.weight", units[0], bins(encoded[-1], n_bins))
+    take("backbone.down.bias", units[0])
+    take("backbone.up.weight", bins(decoded[-1], n_bins), units[-1])
+    take("backbone.up.bias", bins(decoded[-1], n_bins))
     for k, (told, own) in enumerate(pairwise(units)):
-        gates = (torch.arange(3)[:, None] * net.config.hidden + own).flatten()
-        take(f"recurrent.{k}.weight_ih_l0", gates, told)
-        take(f"recurrent.{k}.weight_hh_l0", gates, own)
-        take(f"recurrent.{k}.bias_ih_l0", gates)
-        take(f"recurrent.{k}.bias_hh_l0", gates)
-    for name in w:
-        if name.startswith("coarse."):
+        gates = (torch.arange(3)[:, None] * crn.config.hidden + own).flatten()
+        name = f"backbone.recurrent.{k}"
+        take(f"{name}.weight_ih_l0", gates, told)
+        take(f"{name}.weight_hh_l0", gates, own)
+        take(f"{name}.bias_ih_l0", gates)
+        take(f"{name}.bias_hh_l0", gates)
+    for name in w.keys() - out.keys():  # what no unit that went was part of
+        if name.startswith(("backbone.coarse.", "head.", "front.")):
             take(name)
-    if net.coarse is not None:
-        take("coarse.down.weight", units[0])
-        take("coarse.up.weight", None, units[-1])
+    if crn.coarse is not None:
+        take("backbone.coarse.down.weight", units[0])
+        take("backbone.coarse.up.weight", None, units[-1])
     return out
 
 
