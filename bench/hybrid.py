@@ -29,7 +29,9 @@ def scores(model):
         mixture = speech + noise
         estimate = model.separate(mixture, RATE)["speech"]
         truth = {"speech": speech, "noise": noise}
-        oracle = unmask.Oracle(truth, RATE, model.family, model.stft).separate(mixture, RATE)
+        oracle = unmask.Oracle(truth, RATE, model.family, model.stft_at(RATE)).separate(
+            mixture, RATE
+        )
         low, true = (audio.resample(x, RATE, 16000) for x in (estimate, speech))
         quality = (metric(low, true, sample_rate=16000)[0] for metric in (pesq, stoi))
         rows.append([si_sdr(estimate, speech), si_sdr(oracle["speech"], speech), *quality])
@@ -55,7 +57,7 @@ def speeds(models):
             start = time.process_time()
             model.separate(noise, RATE)
             files[k] = min(files[k], time.process_time() - start)
-            streamer, hop = unmask.Streamer(model), model.stft.hop
+            streamer, hop = unmask.Streamer(model), model.frontend.hop
             taken = []
             for at in range(0, noise.shape[1] - hop, hop):
                 start = time.process_time()

@@ -15,16 +15,16 @@ from contextlib import ExitStack, contextmanager
 from unittest import mock
 
 import numpy as np
-import scipy.fft
 
 from unmask.audio.pcm import ENCODINGS, PipeFormat
+from unmask.engine import masking
 from unmask.engine.model import load_model
 from unmask.engine.stream import Streamer
 from unmask.live.pipe import relay
 from unmask.live.tap import Tap, delay, hop
 
 SECONDS = 60
-PARTS = ("STFT", "network and masks", "inverse STFT")
+PARTS = ("STFT", "network", "inverse STFT")
 BLOCKS = (1, 2, 4, 8, 16)
 
 
@@ -76,9 +76,9 @@ def parts(name: str) -> str:
     cells = [f"{1e6 * per_hop(Streamer(model), noise, n * size) / n:.0f}" for n in BLOCKS]
     streamer = Streamer(model)
     owners = (
-        (scipy.fft, "rfft"),
-        (model, "masked_step"),
-        (scipy.fft, "irfft"),
+        (masking, "rfft"),
+        (model, "step"),
+        (masking, "irfft"),
         (streamer, "process"),
     )
     with ExitStack() as stack:

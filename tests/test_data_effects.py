@@ -20,8 +20,8 @@ RATE = 22050
 N = 8192
 
 
-def noise(rng, n=RATE):
-    return (0.1 * rng.standard_normal(n)).astype(np.float32)
+def noise(rng, *, channels=1, n=RATE):
+    return (0.1 * rng.standard_normal((channels, n))).astype(np.float32)
 
 
 def peak_hz(x):
@@ -31,7 +31,7 @@ def peak_hz(x):
 @pytest.mark.parametrize("semitones", [-3.0, 0.0, 2.0])
 def test_a_pitch_shift_moves_a_tone_and_keeps_its_length(semitones):
     tone = 0.5 * np.sin(2 * np.pi * 440 * np.arange(4 * RATE) / RATE)[None].astype(np.float32)
-    varied = Variation(stretch=1.0, semitones=semitones, speed=1.0).apply(tone, RATE)
+    varied = Variation(stretch=1.0, semitones=semitones, speed=1.0).apply(tone[None], RATE)[0]
     assert varied.shape[1] == pytest.approx(4 * RATE, rel=1e-3)
     assert peak_hz(varied[0]) == pytest.approx(440 * 2 ** (semitones / 12), rel=1e-2)
     assert rms(varied[0]) == pytest.approx(rms(tone[0]), rel=0.1)
@@ -43,7 +43,7 @@ def test_a_pitch_shift_moves_a_tone_and_keeps_its_length(semitones):
 )
 def test_a_stretch_keeps_the_pitch_and_a_speed_does_not(stretch, speed, length, pitch):
     tone = 0.5 * np.sin(2 * np.pi * 440 * np.arange(4 * RATE) / RATE)[None].astype(np.float32)
-    varied = Variation(stretch=stretch, semitones=0.0, speed=speed).apply(tone, RATE)
+    varied = Variation(stretch=stretch, semitones=0.0, speed=speed).apply(tone[None], RATE)[0]
     assert varied.shape[1] == pytest.approx(4 * RATE * length, rel=1e-3)
     assert peak_hz(varied[0]) == pytest.approx(440 * pitch, rel=1e-2)
 
@@ -60,10 +60,10 @@ def test_the_parts_of_a_song_stay_aligned(rng):
     for start in rng.integers(0, 10 * RATE - 100, 30):
         clicks[:, start : start + 100] = 0.5 * rng.standard_normal((3, 100))
         clicks[:, start] = 1
-    clicks[1] += noise(rng, 10 * RATE) / 10
+    clicks[1] += noise(rng, n=10 * RATE)[0] / 10
     clicks[2] *= 0.1
-    parts = Variation(stretch=1.13, semitones=-1.7, speed=0.96).apply(clicks, RATE)
-    envelopes = np.abs(parts)
+    parts = Variation(stretch=1.13, semitones=-1.7, speed=0.96).apply(clicks[:, None], RATE)
+    envelopes = np.abs(parts[:, 0])
     for a, b in pairwise(range(3)):
         # the whole, and the end: a drift would show there
         for part in (slice(None), slice(-3 * RATE, None)):
@@ -86,23 +86,46 @@ def test_an_effect_changes_a_stem_by_the_generator_alone_at_any_level(rng, name)
         assert 0.1 < rms(wet) / rms(x) < 4
 
 
+@pytest.mark.parametrize("name", EFFECTS)
+def test_an_effect_does_to_each_channel_what_it_does_to_it_alone(rng, name):
+    x = noise(rng, channels=2)
+    x *= np.float32(0.1) / np.array([[rms(channel)] for channel in x])  # levels as of both
+    wet = apply(np.random.default_rng(1), x, RATE, {name: 1.0})
+    for k in range(2):
+        alone = apply(np.random.default_rng(1), x[[k]], RATE, {name: 1.0})
+        assert wet[[k]] == pytest.approx(alone, abs=1e-5)
+    assert rms(wet[0] - wet[1]) > 0.1 * rms(x)
+
+
+def test_a_variation_keeps_parts_and_channels_apart_and_alike(rng):
+    x = np.zeros((2, 2, 4 * RATE), np.float32)
+    for row, f in zip(x.reshape(4, -1), (300, 500, 700, 1100), strict=True):
+        row[:] = 0.1 * np.sin(2 * np.pi * f * np.arange(4 * RATE) / RATE)
+    varied = Variation(stretch=1.0, semitones=12.0, speed=1.0).apply(x, RATE)
+    peaks = [[peak_hz(channel) for channel in part] for part in varied]
+    assert peaks == pytest.approx(np.array([[600, 1000], [1400, 2200]]), rel=1e-2)
+    x[:] = x[:1, :1]
+    alike = Variation(stretch=1.1, semitones=-1.0, speed=0.97).apply(x, RATE)
+    assert np.array_equal(alike, np.broadcast_to(alike[:1, :1], alike.shape))
+
+
 def test_an_effect_comes_as_often_as_it_should(rng):
-    x = noise(rng, 2048)
+    x = noise(rng, n=2048)
     changed = [
         apply(np.random.default_rng(k), x, RATE, {"filter": 0.3}) is not x for k in range(500)
     ]
     assert 0.24 < np.mean(changed) < 0.36
     assert apply(rng, x, RATE, {}) is x
-    silence = np.zeros(2048, np.float32)
+    silence = np.zeros((1, 2048), np.float32)
     assert not apply(rng, silence, RATE, dict.fromkeys(EFFECTS, 1.0)).any()
 
 
 def response_db(name, seed, n=1 << 15):
     """Gain of an effect over frequency, from an impulse."""
-    impulse = np.zeros(n, np.float32)
-    impulse[0] = 1
+    impulse = np.zeros((1, n), np.float32)
+    impulse[0, 0] = 1
     wet = apply(np.random.default_rng(seed), impulse, RATE, {name: 1.0})
-    return 20 * np.log10(np.abs(np.fft.rfft(wet)) + 1e-9)
+    return 20 * np.log10(np.abs(np.fft.rfft(wet[0])) + 1e-9)
 
 
 def test_an_equaliser_has_peaks_and_dips_of_at_most_27_db():
@@ -119,18 +142,18 @@ def test_a_filter_takes_one_end_away_and_leaves_the_other():
 
 
 def test_a_compressor_makes_loud_and_soft_more_alike(rng):
-    x = noise(rng, 2 * RATE)
-    x[RATE:] *= 0.05
+    x = noise(rng, n=2 * RATE)
+    x[:, RATE:] *= 0.05
     for seed in range(5):
         wet = apply(np.random.default_rng(seed), x, RATE, {"compress": 1.0})
-        assert rms(wet[: RATE // 2]) / rms(wet[-RATE // 2 :]) < 19
+        assert rms(wet[:, : RATE // 2]) / rms(wet[:, -RATE // 2 :]) < 19
 
 
 def test_reverberation_adds_a_tail_to_what_was_there():
-    x = np.zeros(RATE, np.float32)
-    x[100] = 1
+    x = np.zeros((1, RATE), np.float32)
+    x[0, 100] = 1
     for seed in range(5):
-        wet = apply(np.random.default_rng(seed), x, RATE, {"reverb": 1.0})
+        wet = apply(np.random.default_rng(seed), x, RATE, {"reverb": 1.0})[0]
         assert not wet[:100].any()
         assert wet[100] == pytest.approx(1, abs=0.05)
         assert 0.01 < np.linalg.norm(wet[101:]) < 1
@@ -167,7 +190,7 @@ def test_variants_of_a_song_differ_and_its_parts_vary_alike(root):
     assert facts["train"]["tracks"] == 2
     shifts = []
     for track in train.tracks:
-        kept = dict(zip(track.song.contents, np.load(track.file), strict=True))
+        kept = dict(zip(track.song.contents, np.load(track.file)[:, 0], strict=True))
         assert track.length == kept["vocals"].shape[0]
         shifts.append([peak_hz(kept["vocals"]) / 440, peak_hz(kept["drums"]) / 1700])
     vocals, drums = np.array(shifts).T
@@ -209,6 +232,17 @@ def test_effects_are_in_the_mixture_and_the_target_and_not_in_validation(root):
         # a tone after effects is no longer one of constant level, or another one
         assert not np.allclose(example["mixture"], plain[k]["mixture"], atol=1e-4)
         assert np.array_equal(valid[k]["mixture"], plain_valid[k]["mixture"])
+
+
+def test_augmented_stereo_adds_up_and_what_was_mono_stays_in_the_middle(root):
+    effects = dict.fromkeys(EFFECTS, 0.5)
+    shared = {"targets": ("vocals", "drums"), "channels": 2, "swap_share": 0.5}
+    train, _, _ = sets(root, effects=effects, variants=2, **shared)
+    assert {np.load(track.file).shape[:2] for track in train.tracks} == {(2, 2)}
+    for k in range(20):
+        mixture, targets = train[k]["mixture"], train[k]["targets"]
+        assert targets.sum(axis=0) == pytest.approx(mixture, abs=1e-5)
+        assert np.array_equal(targets[:, 0], targets[:, 1])
 
 
 @pytest.mark.parametrize("workers", [1, 2])

@@ -101,6 +101,40 @@ def test_an_example_depends_on_seed_and_index_alone(root):
     assert np.array_equal(valid[0]["mixture"], other_valid[0]["mixture"])
 
 
+#: Samples 0, 1500 and 3000 of a mixture and its two targets: across songs, of one, to validate.
+FIXED = {
+    "across": [
+        [0.1436657, -0.007422, 0.0511649],
+        [0.1552133, 0.0843442, -0.0238227],
+        [-0.148758, -0.0421072, -0.038619],
+    ],
+    "coherent": [
+        [-0.0095618, -0.0065122, -0.0094243],
+        [0.0080675, -0.0288785, 0.0026033],
+        [-0.005969, 0.005286, -0.0001974],
+    ],
+    "valid": [
+        [-0.0380785, -0.0197325, -0.0187134],
+        [-0.0025532, -0.0014791, -0.0119656],
+        [-0.0054068, -0.0060733, -0.0033431],
+    ],
+}
+
+
+def test_the_examples_of_a_seed_are_those_of_always(tmp_path, rng):
+    """What was trained can be trained again: whoever changes this changes every run."""
+    for song in ("train/a", "train/b", "valid/c"):
+        stems = {stem: 0.1 * rng.standard_normal((2 * N, 2)) for stem in SOURCES}
+        write_song(tmp_path / song, stems)
+    targets = ("vocals", "bass")
+    across, valid, _ = sets(tmp_path, targets=targets, coherent_share=0.0)
+    coherent, _, _ = sets(tmp_path, targets=targets, coherent_share=1.0)
+    made = {"across": across[5], "coherent": coherent[5], "valid": valid[0]}
+    for name, example in made.items():
+        signals = np.concatenate([example["mixture"], example["targets"][:, 0]])
+        assert signals[:, [0, 1500, 3000]] == pytest.approx(np.array(FIXED[name]), abs=1e-6)
+
+
 # torch warns of more workers than processors
 @pytest.mark.filterwarnings("ignore:This DataLoader will create")
 @pytest.mark.parametrize("workers", [1, 2])
@@ -499,12 +533,12 @@ def test_a_cached_track_keeps_alignment_and_relative_levels(root):
     train, _, _ = sets(root)
     kept = waveforms(train.tracks[0])
     assert kept.dtype == np.int16
-    assert kept.shape == (4, 5 * N)
-    assert np.abs(kept).max(axis=1) / 32767 == pytest.approx(np.ones(4), abs=1e-3)
+    assert kept.shape == (4, 1, 5 * N)
+    assert np.abs(kept).max(axis=(1, 2)) / 32767 == pytest.approx(np.ones(4), abs=1e-3)
     write_song(root / "one", {"vocals": tone("vocals", gain=0.3), "drums": tone("drums")})
     spec = Tracks(glob="one")
     train, _, _ = sets(root, tracks=(spec, VALID))
-    peaks = np.abs(waveforms(train.tracks[0])).max(axis=1) / 32767
+    peaks = np.abs(waveforms(train.tracks[0])).max(axis=(1, 2)) / 32767
     named = dict(zip(train.tracks[0].song.contents, peaks, strict=True))
     assert named == pytest.approx({"vocals": 1, "drums": 1 / 3}, abs=1e-3)
 
@@ -675,4 +709,4 @@ def test_excerpts_that_may_start_in_a_block_play_wherever_they_start(tmp_path, r
     assert 0 < track.active.sum() < track.active.size
     for b in np.flatnonzero(track.active[0]):
         for start in (b * track.block, (b + 1) * track.block - 1):
-            assert waveforms(track)[0, start : start + N].any()
+            assert waveforms(track)[0, 0, start : start + N].any()

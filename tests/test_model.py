@@ -352,7 +352,7 @@ def test_threads_and_providers_are_checked(path):
 def test_a_provider_that_does_not_start_is_refused(path, monkeypatch):
     """ONNX Runtime goes on with the CPU instead."""
     names = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
-    monkeypatch.setattr("unmask.engine.model.available_providers", lambda: names)
+    monkeypatch.setattr("unmask.engine.session.available_providers", lambda: names)
     with pytest.raises(ConfigError, match="providers: cuda did not start"):
         load_model(path, providers=["cuda", "cpu"])
 

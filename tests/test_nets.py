@@ -63,7 +63,7 @@ every_chunk_net = arrangements([*CHUNK, "chunks"])
 def test_every_backbone_and_front_has_small_settings_here():
     assert SMALL.keys() == nets.NETS.keys()
     assert FRONTS.keys() == RAW.keys() == nets.FRONTS.keys()
-    assert all(type(FRONTS[name]) is kind for name, (kind, _) in nets.FRONTS.items())
+    assert all(type(FRONTS[name]) is kind for name, kind in nets.FRONTS.items())
 
 
 @every_net

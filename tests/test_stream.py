@@ -403,3 +403,35 @@ def test_blocks_of_another_shape_or_type_are_refused(identity):
 def test_a_sample_rate_outside_the_range_is_refused(identity, sample_rate):
     with pytest.raises(SampleRateError, match="8000 to 192000 Hz"):
         Streamer(identity, sample_rate=sample_rate)
+
+
+@pytest.mark.parametrize(("n_fft", "hop"), [(62, 16), (400, 160), (64, 60), (50, 17)])
+@pytest.mark.parametrize("sample_rate", [16000, 22050])
+def test_a_hop_need_not_divide_the_window(tmp_path, n_fft, hop, sample_rate):
+    front = {"kind": "stft", "n_fft": n_fft, "hop": hop, "window": "hamming"}
+    path = onnx_models.recurrent(tmp_path / "m.onnx", n_parts=2, frontend=front)
+    model, mixture = load_model(path), noise(2, 1500)
+    streamer = Streamer(model, sample_rate=sample_rate, n_channels=2)
+    found = stream(streamer, mixture, range(0, 1500, 13))
+    close(found, whole(model, mixture, sample_rate))
+    path = onnx_models.constant(tmp_path / "i.onnx", [[1, 0]], **IDENTITY, frontend=front)
+    close(whole(load_model(path), mixture, sample_rate)[0], mixture)
+
+
+@pytest.mark.parametrize("family", ["complex_tanh", "irm1", "deep_filter"])
+@pytest.mark.parametrize("sample_rate", [8000, 16000, 44100])
+def test_the_masks_that_were_used_are_handed_out(build, family, sample_rate):
+    """In their order, each frame once, with what they were applied to and what came of it."""
+    model, mixture, used = build(family, n_stems=2, ahead=2), noise(2, 3000), []
+    streamer = Streamer(model, sample_rate=sample_rate, n_channels=2, on_masks=used.append)
+    found = stream(streamer, mixture, range(0, 3000, 100))
+    close(found, whole(model, mixture, sample_rate))
+    stft = streamer.frontend
+    n_known = min(stft.n_freq, model.frontend.n_freq)
+    spectrum = (stft.analyze(mixture) * stft.unit)[:, :n_known]
+    close(np.concatenate([one.mixture for one in used], axis=-1), spectrum)
+    masked = np.concatenate([one.masked for one in used], axis=-1)
+    per_bin = np.concatenate([one.per_bin for one in used], axis=-1)
+    close(per_bin * spectrum, masked, 1e-3)  # a quotient, of masks with several components
+    if sample_rate <= 16000:
+        close(stft.synthesize(masked / stft.unit, 3000), found)

@@ -706,3 +706,43 @@ def test_a_joint_network_learns_from_songs_known_in_part_whatever_makes_the_exam
     losses = [[line["loss"] for line in records(run) if "loss" in line] for run in runs.values()]
     assert np.isfinite(losses).all()
     assert losses[0] != losses[2]
+
+
+@pytest.fixture(scope="module")
+def panned(tmp_path_factory):
+    """Songs of two noises that differ in their place alone: 14 dB louder left, or right."""
+    root, rng = tmp_path_factory.mktemp("panned"), np.random.default_rng(0)
+    for song in ("train/a", "valid/b"):
+        (root / song).mkdir(parents=True)
+        for name, gains in (("vocals", [1, 0.2]), ("other", [0.2, 1])):
+            x = 0.1 * rng.standard_normal((2 * RATE, 1)) * gains
+            soundfile.write(root / song / f"{name}.wav", x, RATE)
+    return root
+
+
+@pytest.mark.parametrize(
+    ("channels", "kind", "mask"),
+    [
+        (1, "crn", "complex_tanh"),
+        (1, "unet", "irm1"),
+        (2, "crn", "psm_unit"),
+        (2, "crn", "deep_filter"),
+        (2, "crn", "hybrid:complex_tanh:2000:irm1"),
+        (2, "crn", "consistent:cirm"),
+        (2, "unet", "softmax"),
+        (2, "unet", "complex"),
+    ],
+)
+def test_places_are_told_apart_by_a_network_that_sees_both_channels_alone(
+    panned, tmp_path, channels, kind, mask
+):
+    songs = [{"glob": "train/*"}, {"glob": "valid/*", "valid_share": 1.0}]
+    made = joint(songs, steps=30, valid_every=30, learning_rate=1e-2, warmup_steps=1).to_dict()
+    made["frontend"]["channels"] = channels
+    made["backbone"] = TABLES["backbone"] if kind == "crn" else {"kind": kind, "width": 1 / 16}
+    made["head"]["mask"] = mask
+    made["data"] |= {"channels": 2, "sources": ["vocals", "other"], "targets": ["vocals", "other"]}
+    run = train.run(recipe.from_dict(made), tmp_path / "run", data_root=panned)
+    (scores,) = (line["valid"] for line in records(run) if "valid" in line)
+    improvement = [scores[f"{stem}/si_sdr_improvement_db"] for stem in ("vocals", "other")]
+    assert min(improvement) > 5 if channels == 2 else np.abs(improvement).max() < 1

@@ -17,7 +17,7 @@ async function fetchBytes(url) {
   return response.arrayBuffer();
 }
 
-/** Return the channels of an encoded recording, at most two, at the model's rate. */
+/** Return the channels of an encoded recording at the model's rate. */
 async function decode(bytes, sampleRate) {
   // A context decodes to its own rate.
   const context = new OfflineAudioContext(1, 1, sampleRate);

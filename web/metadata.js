@@ -5,7 +5,7 @@ export class UnmaskError extends Error {
   name = "UnmaskError";
 }
 
-const FORMAT = 1;
+const FORMAT = 2;
 // Fields of ModelProto and StringStringEntryProto in onnx.proto.
 const METADATA_PROPS = 14;
 const [KEY, VALUE] = [1, 2];
@@ -62,12 +62,13 @@ function check(json) {
   } catch (error) {
     throw new UnmaskError(`model: metadata is no JSON: ${error.message}; export it again`);
   }
-  if (!(metadata?.format <= FORMAT)) {
+  if (metadata?.format !== FORMAT) {
     throw new UnmaskError(
-      `model: has format ${metadata?.format}, this version reads up to ${FORMAT}; update it`,
+      `model: has format ${metadata?.format}, this version reads ${FORMAT}; ` +
+        (metadata?.format > FORMAT ? "update it" : "export it again"),
     );
   }
-  metadata = { context_frames: 0, unit_frames: 1, ...metadata };
+  metadata = { context_frames: 0, unit_frames: 1, channels: 1, ...metadata };
   const fields = ["sample_rate", "frontend", "mask", "stems", "lookahead_frames", "state"];
   const missing = fields.filter((field) => metadata[field] === undefined);
   if (missing.length) {

@@ -5,27 +5,13 @@
  * Python package.
  */
 
-import { maskFamily } from "./masks.js";
+import { maskFamily } from "./apply.js";
+import { join } from "./framing.js";
+import { makeFrontend } from "./frontends.js";
 import { UnmaskError, readMetadata } from "./metadata.js";
-import { FRAMES_PER_CALL, Streamer, join } from "./stream.js";
+import { FRAMES_PER_CALL, Streamer } from "./stream.js";
 
 export { Streamer, UnmaskError };
-
-/** Return the periodic window `name`; `sqrt_` before a name takes its root. */
-function windowValues(name, n) {
-  const cosines = { hann: [0.5, 0.5], hamming: [0.54, 0.46], blackman: [0.42, 0.5, 0.08] };
-  const terms = cosines[name.replace(/^sqrt_/, "")];
-  if (!terms) {
-    throw new UnmaskError(
-      `window '${name}' is not known here; there are ${Object.keys(cosines).join(", ")}, ` +
-        "each also with sqrt_; use the Python package",
-    );
-  }
-  const root = name.startsWith("sqrt_") ? (x) => Math.sqrt(Math.max(x, 0)) : (x) => x;
-  return Float64Array.from({ length: n }, (_, k) =>
-    root(terms.reduce((sum, a, m) => sum + (-1) ** m * a * Math.cos((m * 2 * Math.PI * k) / n), 0)),
-  );
-}
 
 /**
  * Load a model from the bytes of its .onnx file, which says everything about itself.
@@ -45,10 +31,7 @@ export async function loadModel(ort, bytes, options = {}) {
 /** A network ready for use. It holds no signal: several streams may share it. */
 export class Model {
   constructor(ort, metadata) {
-    const { frontend, mask, state } = metadata;
-    if (frontend.kind !== "stft" || frontend.n_fft % frontend.hop) {
-      throw new UnmaskError("model: front-end is no STFT whose hop divides n_fft; export it again");
-    }
+    const { frontend, mask } = metadata;
     this.ort = ort;
     this.metadata = metadata;
     this.name = metadata.name;
@@ -59,12 +42,15 @@ export class Model {
     this.unit = metadata.unit_frames;
     this.context = metadata.context_frames;
     this.lookahead = metadata.lookahead_frames || this.context;
-    this.nFft = frontend.n_fft;
-    this.hop = frontend.hop;
-    this.nFreq = Math.floor(this.nFft / 2) + 1;
-    this.window = windowValues(frontend.window, this.nFft);
-    this.states = state;
-    this.family = maskFamily(mask, this.sampleRate, this.nFreq);
+    this.channels = metadata.channels;
+    this.states = metadata.state;
+    this.frontend = makeFrontend(frontend);
+    const { nFreq, length } = this.frontend;
+    // Masks are applied here; or they stay in the network, and frames of the sources come out.
+    this.family = nFreq ? maskFamily(mask, this.sampleRate, nFreq) : null;
+    [this.given, this.made] = nFreq ? ["spectrum", "mask"] : ["frames", "sources"];
+    this.sizes = nFreq ? [2, this.channels, nFreq] : [this.channels, length];
+    checkLookahead(this, mask);
   }
 
   /**
@@ -82,7 +68,7 @@ export class Model {
     }
     const streamer = new Streamer(this, { nChannels: mixture.length, residual });
     const parts = [];
-    const [n, step] = [mixture[0].length, FRAMES_PER_CALL * this.hop];
+    const [n, step] = [mixture[0].length, FRAMES_PER_CALL * this.frontend.hop];
     for (let k = 0; k < n; k += step) {
       parts.push(await streamer.process(mixture.map((channel) => channel.subarray(k, k + step))));
       await progress?.(Math.min(1, (k + step) / n));
@@ -96,57 +82,79 @@ export class Model {
     );
   }
 
-  /** Return the memory of a stream that begins: zeros, or silence before the first frame. */
-  start(nChannels) {
+  /** Return the memory of streams that begin: zeros, or silence before the first frame. */
+  start(nSignals) {
     const tensors = this.states.map(({ shape }) => {
-      const dims = [nChannels, ...shape];
-      return new this.ort.Tensor("float32", new Float32Array(dims.reduce((a, b) => a * b)), dims);
+      const dims = [nSignals, ...shape];
+      return new this.ort.Tensor("float32", new Float32Array(product(dims)), dims);
     });
-    const frames = Array.from({ length: this.context }, () => this.silence(nChannels));
-    return { tensors, frames };
+    return { tensors, frames: Array(this.context).fill(this.silence(nSignals)) };
   }
 
-  /** Return a silent frame: a spectrum per channel. */
-  silence(nChannels) {
-    return Array.from({ length: nChannels }, () => new Float32Array(2 * this.nFreq));
+  /** Return a silent frame, of every signal. */
+  silence(nSignals) {
+    return Array.from({ length: nSignals }, () => new Float32Array(product(this.sizes)));
   }
 
   /**
-   * Run the network over frames, each a list of spectra, one per channel.
+   * Run the network over frames [frame][signal]: real parts of all channels, then imaginary ones;
+   * or the samples of all channels.
    *
    * A network without memory gets what its context needs from the steps before: it then is as one
-   * with memory whose masks come `context` frames late.
+   * with memory whose output comes `context` frames late.
    *
-   * @returns raw maps `values` (channel, source, map, freq, frame) of which the frames from `first`
-   *   up to `last` are the next ones; and the memory after them
+   * @returns `values` of `dims` (signal, source, part, channel, freq or sample, frame), of which
+   *   `nMade` frames from `first` on are the next ones; and the memory after them
    */
   async step(frames, memory) {
     const all = [...memory.frames, ...frames];
-    const [nChannels, nFreq, nFrames] = [frames[0].length, this.nFreq, all.length];
-    const features = new Float32Array(nChannels * 2 * nFreq * nFrames);
-    for (let k = 0; k < nFrames; k++) {
-      all[k].forEach((spectrum, channel) => {
-        const offset = channel * 2 * nFreq * nFrames + k;
-        for (let f = 0; f < 2 * nFreq; f++) features[offset + f * nFrames] = spectrum[f];
-      });
-    }
-    const dims = [nChannels, 2, nFreq, nFrames];
-    const feeds = { spectrum: new this.ort.Tensor("float32", features, dims) };
+    const [nSignals, nFrames] = [frames[0].length, all.length];
+    const n = product(this.sizes);
+    const values = new Float32Array(nSignals * n * nFrames);
+    all.forEach((signals, k) =>
+      signals.forEach((row, signal) => {
+        for (let i = 0; i < n; i++) values[(signal * n + i) * nFrames + k] = row[i];
+      }),
+    );
+    const dims = [nSignals, ...this.sizes, nFrames];
+    const feeds = { [this.given]: new this.ort.Tensor("float32", values, dims) };
     this.states.forEach(({ name }, k) => (feeds[name] = memory.tensors[k]));
-    const outputs = ["raw", ...this.states.map(({ name }) => `next_${name}`)];
-    const fetched = await this.session.run(feeds, outputs);
-    const expected = [nChannels, this.stems.length, this.family.nMaps, nFreq, nFrames];
-    if (String(fetched.raw.dims) !== String(expected)) {
-      throw new UnmaskError(
-        `model: raw has shape [${fetched.raw.dims}], expected [${expected}]; export it again`,
-      );
-    }
+    const following = this.states.map(({ name }) => `next_${name}`);
+    const fetched = await this.session.run(feeds, [this.made, ...following]);
     return {
-      raw: { values: fetched.raw.data, nFrames, first: this.context, last: nFrames - this.context },
+      values: fetched[this.made].data,
+      dims: this.#checked(fetched[this.made].dims, nSignals, nFrames),
+      first: this.context,
+      nMade: nFrames - 2 * this.context,
       memory: {
-        tensors: this.states.map(({ name }) => fetched[`next_${name}`]),
+        tensors: following.map((name) => fetched[name]),
         frames: this.context ? all.slice(-2 * this.context) : [],
       },
     };
   }
+
+  /** Return the axes of what the network gave, an axis of parts among them; refuse others. */
+  #checked(dims, nSignals, nFrames) {
+    const shape = this.family ? [...dims] : [...dims.slice(0, 2), 1, ...dims.slice(2)];
+    const nComponents = this.family?.nComponents ?? 1;
+    // A single mask value is real or complex, as the network has it.
+    const nParts = nComponents > 1 || shape[2] === 2 ? 2 * nComponents : 1;
+    const expected = [nSignals, this.stems.length, nParts, ...this.sizes.slice(-2), nFrames];
+    if (String(shape) === String(expected)) return shape;
+    if (!this.family) expected.splice(2, 1);
+    throw new UnmaskError(
+      `model: ${this.made} has shape [${dims}], expected [${expected}]; export it again`,
+    );
+  }
+}
+
+const product = (sizes) => sizes.reduce((a, b) => a * b, 1);
+
+/** Refuse masks that need frames which are not there yet. */
+function checkLookahead({ family, lookahead }, mask) {
+  if (!family || lookahead >= family.future) return;
+  throw new UnmaskError(
+    `model: mask family ${mask.family} looks ${family.future} frames ahead, lookahead_frames is ` +
+      `${lookahead}; export it again`,
+  );
 }

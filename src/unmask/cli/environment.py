@@ -31,7 +31,8 @@ def info(json_file: str | None) -> None:
     Example:
       unmask info --json environment.json
     """
-    from unmask.engine.model import available_providers, bundled
+    from unmask.engine.model import bundled
+    from unmask.engine.session import available_providers
 
     found = {
         "unmask": __version__,

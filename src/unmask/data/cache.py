@@ -40,20 +40,24 @@ class Cache:
 
     def open(self, path: Path) -> Any:
         """Return the mono samples of `path`, int16 of shape (sample,), with peak 1."""
-        kept = self.keep(lambda: quantise(self.read_mono(path)), [path])
+        kept = self.keep(lambda: quantise(self.read(path)[0]), [path])
         return np.load(kept, mmap_mode="r")
 
     def band(self, path: Path) -> float:
         """Return up to where `path` can have sound, as a share of half the rate of the cache."""
         return min(1.0, audio.info(path).sample_rate / self.sample_rate)
 
-    def read_mono(self, path: Path, *, stream: int = 0) -> Any:
-        """Return the mean of the channels of a file at the sample rate of the cache, (sample,)."""
+    def read(self, path: Path, *, stream: int = 0, channels: int = 1) -> Any:
+        """Return a file at the sample rate of the cache, float of shape (channel, sample).
+
+        One channel is the mean of those of the file; of more, a mono file has the same in each.
+        """
         waveform, found = audio.read(path, stream=stream)
-        mono = waveform.mean(axis=0, keepdims=True)
+        if channels == 1:
+            waveform = waveform.mean(axis=0, keepdims=True)
         if found != self.sample_rate:
-            mono = audio.resample(mono, found, self.sample_rate)
-        return mono[0]
+            waveform = audio.resample(waveform, found, self.sample_rate)
+        return np.broadcast_to(waveform, (channels, waveform.shape[1]))
 
 
 def quantise(x: Any) -> Any:

@@ -51,31 +51,32 @@ class Variation:
     """Faster by that factor and so much higher, as a tape: resampling."""
 
     def apply(self, x: Any, sample_rate: int) -> Any:
-        """Return `x`, float32 of shape (part, sample), played like that.
+        """Return `x`, float32 of shape (part, channel, sample), played like that.
 
-        The parts are the channels of one sound to the stretcher, so they stay aligned (its faster
+        All are the channels of one sound to the stretcher, so they stay aligned (its faster
         engine keeps clicks together to the sample, the other within eight). There are about
         ``n_samples / (stretch * speed)`` samples.
         """
         varied = pedals().time_stretch(
-            np.ascontiguousarray(x, np.float32),
+            np.ascontiguousarray(x.reshape(-1, x.shape[-1]), np.float32),
             sample_rate,
             stretch_factor=self.stretch,
             pitch_shift_in_semitones=self.semitones,
             high_quality=False,
             preserve_formants=False,
         )
-        return audio.resample(varied, sample_rate * self.speed, sample_rate)
+        varied = audio.resample(varied, sample_rate * self.speed, sample_rate)
+        return varied.reshape(*x.shape[:-1], -1)
 
 
 def apply(rng: np.random.Generator, x: Any, sample_rate: int, shares: Mapping[str, float]) -> Any:
-    """Return a stem after a random choice of effects.
+    """Return a stem after a random choice of effects, the same on every channel.
 
     Parameters
     ----------
     rng : Generator
         Decides which and how.
-    x : float32 array [shape=(sample,)]
+    x : float32 array [shape=(channel, sample)]
     sample_rate : int
         In Hz.
     shares : mapping
@@ -83,7 +84,7 @@ def apply(rng: np.random.Generator, x: Any, sample_rate: int, shares: Mapping[st
 
     Returns
     -------
-    float32 array [shape=(sample,)]
+    float32 array [shape=(channel, sample)]
         At the level that `x` had, but for what the effects do to it.
     """
     chosen = [name for name in EFFECTS if rng.uniform() < shares.get(name, 0.0)]
@@ -96,7 +97,8 @@ def apply(rng: np.random.Generator, x: Any, sample_rate: int, shares: Mapping[st
         for plugin in EFFECTS[name](rng, library, sample_rate):
             board.append(plugin)
     gain = np.float32(LEVEL / level)
-    return board(gain * x, sample_rate) / gain
+    # each by itself: of two at once, JUCE's reverberation would give each a room of its own
+    return np.stack([board(channel, sample_rate) for channel in gain * x]) / gain
 
 
 def _between(rng: np.random.Generator, low: float, high: float) -> float:

@@ -62,7 +62,7 @@ def known_sums(targets: Sequence[str], contents: Iterable[Collection[str]]) -> A
 
 def rms(x: Any) -> float:
     """Return the root of the mean square, 0 for nothing."""
-    return float(np.sqrt(np.mean(np.square(x, dtype=np.float32)))) if len(x) else 0.0
+    return float(np.sqrt(np.mean(np.square(x, dtype=np.float32)))) if x.size else 0.0
 
 
 def ratio(num: float, den: float) -> float:

@@ -27,6 +27,10 @@ class Settings(Protocol):
         """Length of an example."""
 
     @property
+    def channels(self) -> int:
+        """Of the examples."""
+
+    @property
     def stems(self) -> tuple[str, ...]:
         """Names of the sources that the network estimates, in the order of the targets."""
 

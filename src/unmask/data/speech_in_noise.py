@@ -65,6 +65,11 @@ class SpeechInNoiseConfig:
                 raise ConfigError(f"data: {name} = {getattr(self, name)}, expected 0 to 1")
 
     @property
+    def channels(self) -> int:
+        """Of the examples: recordings become mono."""
+        return 1
+
+    @property
     def stems(self) -> tuple[str, ...]:
         """Names of the targets."""
         return ("speech",)

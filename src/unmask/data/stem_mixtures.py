@@ -23,6 +23,8 @@ class StemMixturesConfig:
     sample_rate: int = 22050
     samples: int = 65280
     """Length of an example; 255 hops of 256 are 256 frames, the patch of Jansson et al., 2021."""
+    channels: int = 1
+    """Of an example: 1, the mean of those of a file, or 2, where mono is the same on both sides."""
     targets: tuple[str, ...] = ("vocals",)
     """Stems that the network estimates, in this order."""
     sources: tuple[str, ...] = ("vocals", "drums", "bass", "other")
@@ -46,6 +48,8 @@ class StemMixturesConfig:
     """Pitch of the others, at the same tempo."""
     speed: tuple[float, float] = (0.95, 1.05)
     """Tempo and pitch of the others together: resampling."""
+    swap_share: float = 0.0
+    """Sources whose left and right change places; 0.5 makes both sides alike to a network."""
     effects: Mapping[str, float] = field(default_factory=dict)
     """Name of an effect on a stem -> its probability in an example, see `data.effects.EFFECTS`."""
     jobs: int = 1
@@ -59,6 +63,12 @@ class StemMixturesConfig:
                 f"data: sample_rate = {self.sample_rate}, samples = {self.samples}, "
                 f"valid_examples = {self.valid_examples} and jobs = {self.jobs}, expected > 0"
             )
+        if self.channels not in (1, 2):
+            raise ConfigError(f"data: channels = {self.channels}, expected 1 or 2")
+        if self.swap_share and self.channels == 1:
+            raise ConfigError(
+                f"data: swap_share = {self.swap_share}, expected 0 in mono; set channels = 2"
+            )
         for name in ("targets", "sources"):
             names = getattr(self, name)
             if not names or len(set(names)) < len(names):
@@ -70,19 +80,14 @@ class StemMixturesConfig:
                 f"data: variants = {self.variants}, stretch = {list(self.stretch)} and "
                 f"speed = {list(self.speed)}, expected > 0"
             )
-        for low, high in (
-            self.gain_db,
-            self.level_db,
-            self.stretch,
-            self.semitones,
-            self.speed,
-        ):
+        ranges = (self.gain_db, self.level_db, self.stretch, self.semitones, self.speed)
+        for low, high in ranges:
             if not low <= high:
                 raise ConfigError(f"data: a range must be [low, high], got [{low}, {high}]")
         if unknown := sorted(self.effects.keys() - EFFECTS.keys()):
             raise ConfigError(f"data: no effects {unknown}; there are {list(EFFECTS)}")
         shares = {f"effects.{name}": share for name, share in self.effects.items()}
-        for name in ("coherent_share", "absent_share", "silent_share"):
+        for name in ("coherent_share", "absent_share", "silent_share", "swap_share"):
             shares[name] = getattr(self, name)
         for name, share in shares.items():
             if not 0 <= share <= 1:
@@ -199,16 +204,24 @@ class StemMixtures:
         rng = np.random.default_rng([self.seed, index])
         coherent = self.plain or rng.uniform() < config.coherent_share
         parts = self._coherent(rng) if coherent else self._across(rng)
-        if not self.plain and config.effects:
-            parts = [(h, apply(rng, x, config.sample_rate, config.effects)) for h, x in parts]
-        mixture = sum((x for _, x in parts), np.zeros(config.samples, np.float32))
-        targets = np.zeros((len(config.targets), 1, config.samples), np.float32)
+        if not self.plain:
+            parts = [(held, self._augment(rng, x)) for held, x in parts]
+        shape = (config.channels, config.samples)
+        mixture = sum((x for _, x in parts), np.zeros(shape, np.float32))
+        targets = np.zeros((len(config.targets), *shape), np.float32)
         sums = known_sums(config.targets, [held for held, _ in parts])
         for held, x in parts:
             if within := [k for k, name in enumerate(config.targets) if name in held]:
-                targets[sums[:, within[0]].argmax(), 0] += x
+                targets[sums[:, within[0]].argmax()] += x
         gain = np.float32(ratio(10 ** (rng.uniform(*config.level_db) / 20), rms(mixture)))
-        return {"mixture": gain * mixture[None], "targets": gain * targets, "sums": sums}
+        return {"mixture": gain * mixture, "targets": gain * targets, "sums": sums}
+
+    def _augment(self, rng: np.random.Generator, x: Any) -> Any:
+        """Return a source (channel, sample), at times with its sides swapped or effects on it."""
+        config = self.config
+        if config.swap_share and rng.uniform() < config.swap_share:
+            x = x[::-1]
+        return apply(rng, x, config.sample_rate, config.effects) if config.effects else x
 
     def _coherent(self, rng: np.random.Generator) -> list[tuple[frozenset[str], Any]]:
         """Return all parts of one song at one time: what each holds, and its samples."""
@@ -252,17 +265,17 @@ class StemMixtures:
             chances = self.chances * open_to
             drawn = int(rng.choice(len(chances), p=chances / chances.sum()))
             track, k = self.parts[drawn]
-            piece = track.excerpt(rng, [k], track.active[k])[0, :missing] / track.levels[k]
+            piece = track.excerpt(rng, [k], track.active[k])[0, :, :missing] / track.levels[k]
             if first < 0:
                 first = drawn
                 open_to = open_to & (self.holds == self.holds[first]).all(axis=1)
             pieces.append(piece)
-            missing -= len(piece)
-        return first, np.concatenate(pieces)
+            missing -= piece.shape[1]
+        return first, np.concatenate(pieces, axis=1)
 
     def _gains(self, rng: np.random.Generator, n: int) -> Any:
-        """Return linear gains, float32 of shape (n, 1)."""
-        gains_db = rng.uniform(*self.config.gain_db, size=(n, 1))
+        """Return linear gains, float32 of shape (n, 1, 1)."""
+        gains_db = rng.uniform(*self.config.gain_db, size=(n, 1, 1))
         return (10 ** (gains_db / 20)).astype(np.float32)
 
 
@@ -279,7 +292,8 @@ def make(
     if config.effects or config.variants > 1:
         pedals()
     store = Cache(cache, config.sample_rate)
-    songs = list(find_songs(root, config.tracks, sources=config.sources, targets=config.targets))
+    asked = {"sources": config.sources, "targets": config.targets}
+    songs = list(find_songs(root, config.tracks, **asked, channels=config.channels))
     tracks = {}
     for split, n_variants in (("train", config.variants), ("valid", 1)):
         versions = [

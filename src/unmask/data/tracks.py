@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from unmask import audio
 from unmask.data.cache import Cache, quantise
 from unmask.data.effects import Variation
 from unmask.data.recordings import Selection, choose
-from unmask.errors import AudioFileError, ConfigError
+from unmask.errors import AudioFileError, ConfigError, ShapeError
 from unmask.stems import MIXTURES, STREAMS_SUFFIX, canonical, check_aligned, locate_stems
 from unmask.workers import map_tasks
 
@@ -71,6 +72,8 @@ class Song:
     """Part -> files and streams that add up to it."""
     contents: Mapping[str, frozenset[str]]
     """Part -> the sources that are in it."""
+    channels: int
+    """Of its decoded parts."""
 
     @property
     def paths(self) -> list[Path]:
@@ -83,31 +86,43 @@ class Song:
         return not self.spec.stem
 
     def check(self, cache: Cache) -> None:
-        """Refuse files that are not aligned, unless the cache has them.
+        """Refuse files that are not aligned or have too many channels, unless the cache has them.
 
         Raises
         ------
         SampleRateError, ShapeError
-            As :func:`unmask.stems.check_aligned`.
+            As :func:`unmask.stems.check_aligned`; or if two channels are asked for and a file has
+            more.
         """
-        if not cache.place(self.paths, *self.files.items()).is_file():
-            check_aligned(file for part in self.files.values() for file in part)
+        if cache.place(self.paths, *self._about).is_file():
+            return
+        files = [file for part in self.files.values() for file in part]
+        check_aligned(files)
+        if self.channels > 1:
+            _check_channels(files)
 
     def keep(self, cache: Cache, variation: Variation | None = None) -> Path:
-        """Return the file of its parts, int16 of shape (part, sample), levels as they were."""
-        about: list[object] = [*self.files.items()]
+        """Return the file of its parts, int16 (part, channel, sample), levels as they were."""
         if variation is None:
-            return cache.keep(lambda: quantise(self._decode(cache)), self.paths, *about)
+            return cache.keep(lambda: quantise(self._decode(cache)), self.paths, *self._about)
 
         def vary() -> Any:
             return quantise(variation.apply(self._decode(cache), cache.sample_rate))
 
-        return cache.keep(vary, self.paths, *about, variation)
+        return cache.keep(vary, self.paths, *self._about, variation)
+
+    @property
+    def _about(self) -> list[object]:
+        """What the cache keeps of its files."""
+        return [*self.files.items(), f"{self.channels} channels"]
 
     def _decode(self, cache: Cache) -> Any:
         parts = np.stack(
             [
-                sum(cache.read_mono(path, stream=stream) for path, stream in files)
+                sum(
+                    cache.read(path, stream=stream, channels=self.channels)
+                    for path, stream in files
+                )
                 for files in self.files.values()
             ]
         )
@@ -117,7 +132,12 @@ class Song:
 
 
 def find_songs(
-    root: Path, specs: Sequence[Tracks], *, sources: Collection[str], targets: Collection[str]
+    root: Path,
+    specs: Sequence[Tracks],
+    *,
+    sources: Collection[str],
+    targets: Collection[str],
+    channels: int,
 ) -> Iterator[tuple[str, Song]]:
     """Yield every track with its split, ``"train"`` or ``"valid"``.
 
@@ -130,7 +150,7 @@ def find_songs(
     splits: dict[Path, str] = {}
     for spec in specs:
         for split, path in choose(root, spec, files_of=_files_of(spec)):
-            song = _song(path.relative_to(root).as_posix(), path, spec, sources)
+            song = _song(path.relative_to(root).as_posix(), path, spec, sources, channels)
             if {splits.setdefault(file, split) for file in song.paths} != {split}:
                 raise ConfigError(
                     f"data: {song.name}: would be trained on and validated with; "
@@ -157,7 +177,7 @@ def _files_of(spec: Tracks) -> Any:
     return files
 
 
-def _song(name: str, path: Path, spec: Tracks, sources: Collection[str]) -> Song:
+def _song(name: str, path: Path, spec: Tracks, sources: Collection[str], channels: int) -> Song:
     located = {spec.stem: (path, 0)} if spec.stem else locate_stems(path)
     files: dict[str, tuple[tuple[Path, int], ...]] = {}
     contents: dict[str, frozenset[str]] = {}
@@ -170,7 +190,17 @@ def _song(name: str, path: Path, spec: Tracks, sources: Collection[str]) -> Song
             )
         files[part] = (*files.get(part, ()), file)
         contents[part] = contents.get(part, frozenset()) | held
-    return Song(name, path, spec, files, contents)
+    return Song(name, path, spec, files, contents, channels)
+
+
+def _check_channels(files: Sequence[tuple[Path, int]]) -> None:
+    """Refuse files that are neither mono nor stereo."""
+    for path, stream in files:
+        if (found := audio.info(path, stream=stream).n_channels) > 2:
+            raise ShapeError(
+                f"{path}: has {found} channels, expected 1 or 2 with data.channels = 2; mix it "
+                "down, or set data.channels = 1"
+            )
 
 
 class Track:
@@ -181,7 +211,7 @@ class Track:
     song : Song
         What it is.
     file : Path
-        Its parts in the cache, int16 of shape (part, sample).
+        Its parts in the cache, int16 of shape (part, channel, sample).
     n_samples : int
         Samples of an excerpt.
     cache : Cache
@@ -193,14 +223,14 @@ class Track:
         self.contents = list(song.contents.values())
         self.block = max(1, n_samples // 16)
         header = np.load(file, mmap_mode="r")  # not kept: a file open for each track is too many
-        self.offset, self.length = header.offset, header.shape[1]
+        self.offset, (_, self.channels, self.length) = header.offset, header.shape
         noted = cache.keep(lambda: _energies(header, self.block), [file], "energies", self.block)
         activity = [_activity(row, self.length, n_samples, self.block) for row in np.load(noted)]
         self.levels = [level for level, _ in activity]
         self.active = np.stack([active for _, active in activity])
 
     def excerpt(self, rng: np.random.Generator, parts: Sequence[int], where: Any) -> Any:
-        """Return at most `n_samples` of some parts, float32 of shape (part, sample).
+        """Return at most `n_samples` of some parts, float32 of shape (part, channel, sample).
 
         `where` tells for every block whether an excerpt may start in it.
         """
@@ -210,11 +240,12 @@ class Track:
         return np.stack([self.read(part, start) for part in parts])
 
     def read(self, part: int, start: int) -> Any:
-        """Return at most `n_samples` of a part from sample `start` on, float32 of (sample,)."""
-        place = part * self.length + start
+        """Return at most `n_samples` of a part from `start` on, float32 of (channel, sample)."""
         count = min(self.n_samples, self.length - start)
-        cut = np.fromfile(self.file, np.int16, count, offset=self.offset + 2 * place)
-        return cut.astype(np.float32) / 32767
+        rows = range(part * self.channels, (part + 1) * self.channels)
+        places = [self.offset + 2 * (row * self.length + start) for row in rows]
+        cuts = [np.fromfile(self.file, np.int16, count, offset=place) for place in places]
+        return np.stack(cuts).astype(np.float32) / 32767
 
 
 def load_tracks(
@@ -260,12 +291,12 @@ def _fill(cache: Cache, version: tuple[Song, Variation | None]) -> None:
 
 def _energies(waveforms: Any, block: int) -> Any:
     """Return the mean square of every whole block of every part, float32 of (part, block)."""
-    n_blocks = max(1, waveforms.shape[1] // block)
+    n_blocks = max(1, waveforms.shape[-1] // block)
     return np.array(
         [
-            [np.mean(np.square(row[k * block : (k + 1) * block], dtype=np.float32)) / 32767**2
+            [np.mean(np.square(part[:, k * block : (k + 1) * block], dtype=np.float32)) / 32767**2
             for k in range(n_blocks)]
-            for row in waveforms
+            for part in waveforms
         ],
         np.float32,
     )  # fmt: skip

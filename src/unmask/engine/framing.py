@@ -97,7 +97,9 @@ class Framing:
 
     def rest(self) -> tuple[Array, Array]:
         """Return what the last frames complete, as :meth:`add`; perhaps too much."""
-        return self._leave(self._tail, last=True)
+        sources, mixture = self._leave(self._tail, last=True)
+        # Rows are whole hops, where frames may end within one.
+        return sources[..., : mixture.shape[1]], mixture
 
     def _rows(self, frames: Array) -> Array:
         """Return the sum of frames, hop by hop: (source, channel, n_frames + overlap - 1, hop)."""

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-import scipy.fft
 
 from unmask._arrays import Array, complex_divide
 from unmask.engine.settings import Configurable, Settings
+from unmask.engine.transforms import irfft, rfft
 from unmask.frontends import STFT, Frames
 from unmask.masks import sharpen
 
@@ -153,8 +153,7 @@ class Masking:
         """
         if not frames.shape[1] and not (last and self._model.lookahead):
             return ()
-        # SciPy's transform is several times faster than NumPy's for many frames.
-        spectrum = scipy.fft.rfft(frames, overwrite_x=True)
+        spectrum = rfft(frames)
         parts = self._pace.ask(self._features(spectrum), last=last)
         if self._spectra.shape[1]:
             spectrum = np.concatenate([self._spectra, spectrum], axis=1)
@@ -169,8 +168,7 @@ class Masking:
 
     def _separated(self, parts: Array) -> Array:
         """Return the next frames, masked."""
-        frames: Array = scipy.fft.irfft(self._mask(parts), n=self._stft.n_fft, overwrite_x=True)
-        return frames
+        return irfft(self._mask(parts), self._stft.n_fft)
 
     def _silence(self, n_frames: int) -> Array:
         return np.zeros((self._n_channels, n_frames, self._stft.n_freq), np.complex64)

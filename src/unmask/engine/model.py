@@ -13,6 +13,7 @@ import numpy as np
 from unmask import masks
 from unmask._arrays import Array
 from unmask.engine.metadata import parse
+from unmask.engine.session import one_line_of, open_session
 from unmask.engine.settings import Settings
 from unmask.engine.stream import Streamer, check_signal, frontend_at
 from unmask.errors import ConfigError, ModelError
@@ -230,14 +231,6 @@ def bundled() -> dict[str, Path]:
     return {path.stem: path for path in sorted(folder.glob("*.onnx"))}
 
 
-def available_providers() -> dict[str, str]:
-    """Return the execution providers of this ONNX Runtime: short name -> full name."""
-    import onnxruntime
-
-    names = onnxruntime.get_available_providers()
-    return {name.removesuffix("ExecutionProvider").lower(): name for name in names}
-
-
 def load_model(
     name_or_path: str | os.PathLike[str],
     *,
@@ -266,7 +259,7 @@ def load_model(
     """
     path = _find(name_or_path)
     content = path.read_bytes()
-    session = _session(content, path, threads, providers or ("cpu",))
+    session = open_session(content, path, threads, providers or ("cpu",))
     metadata = _metadata(session, path)
     try:
         source = (path, threads, tuple(providers or ()))
@@ -304,55 +297,6 @@ def _find(name_or_path: str | os.PathLike[str]) -> Path:
     return path
 
 
-def _session(content: bytes, path: Path, threads: int, providers: Sequence[str]) -> Any:
-    import onnxruntime
-    from onnxruntime.capi import onnxruntime_pybind11_state as errors
-
-    if threads < 1:
-        raise ConfigError(f"threads: {threads}, expected 1 or more")
-    available = available_providers()
-    wanted = [name.removesuffix("ExecutionProvider").lower() for name in providers]
-    if missing := [name for name in wanted if name not in available]:
-        raise ConfigError(
-            f"providers: {', '.join(missing)} not in this ONNX Runtime; "
-            f"there are {', '.join(available)}"
-        )
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    try:
-        # From memory: a file that refers to others cannot reach them.
-        session = onnxruntime.InferenceSession(
-            content, options, providers=[available[name] for name in wanted]
-        )
-    except errors.InvalidProtobuf:
-        raise ModelError(
-            f"{path}: is not an ONNX file; make one of a training run with `unmask export`"
-        ) from None
-    except (
-        errors.Fail,
-        errors.InvalidArgument,
-        errors.InvalidGraph,
-        errors.NotImplemented,
-    ) as error:
-        raise ModelError(
-            f"{path}: ONNX Runtime {onnxruntime.__version__} cannot run it: {_line(error)}; "
-            "export it again or update onnxruntime"
-        ) from error
-    # One whose libraries or device are missing is passed over in silence.
-    if idle := [name for name in wanted if available[name] not in session.get_providers()]:
-        raise ConfigError(
-            f"providers: {', '.join(idle)} did not start; are its device and libraries there?"
-        )
-    return session
-
-
-def _line(error: Exception) -> str:
-    """Return the message of an error on one line."""
-    return " ".join(str(error).split())[:200]
-
-
 def _metadata(session: Any, path: Path) -> dict[str, Any]:
     """Return the checked metadata of a model."""
     text = session.get_modelmeta().custom_metadata_map.get("unmask")
@@ -376,7 +320,8 @@ def _check_network(model: Model, path: Path) -> None:
         )
     except (errors.Fail, errors.InvalidArgument, errors.RuntimeException, ValueError) as error:
         raise ModelError(
-            f"{path}: inputs or outputs do not fit the metadata: {_line(error)}; export it again"
+            f"{path}: inputs or outputs do not fit the metadata: {one_line_of(error)}; "
+            "export it again"
         ) from error
     found = [array.shape for array in (output, *after)]
     expected = [(n_signals, *model._made_sizes, n_frames), *(array.shape for array in state)]

@@ -121,17 +121,18 @@ class Streamer:
 
     @property
     def settings(self) -> Settings:
-        """How masks are used from the next frames on.
-
-        Raises
-        ------
-        ConfigError
-            If what it is set to is impossible for the model, or would change `linked`.
-        """
+        """How masks are used from the next frames on."""
         return self._settings
 
     @settings.setter
     def settings(self, settings: Settings) -> None:
+        """Use masks in another way.
+
+        Raises
+        ------
+        ConfigError
+            If that is impossible for the model, or would change `linked`.
+        """
         if settings.linked != self._settings.linked:
             raise ConfigError(
                 "linked: cannot be changed while a stream runs, the network hears other signals; "

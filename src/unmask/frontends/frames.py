@@ -73,13 +73,10 @@ class Frames:
             If there are fewer than two axes.
         """
         check_axes("channel, sample", waveform=waveform)
-        xp, hop = namespace(waveform), self.hop
-        n_frames, n_hops = self.n_frames(waveform.shape[-1]), -(-self.length // hop)
-        right = (n_frames - 1 + n_hops) * hop - self.lead - waveform.shape[-1]
-        padded = _pad(waveform, self.lead, right)
-        hops = xp.reshape(padded, (*padded.shape[:-1], n_frames - 1 + n_hops, hop))
-        parts = [hops[..., k : k + n_frames, :] for k in range(n_hops)]
-        return xp.matrix_transpose(xp.concat(parts, axis=-1)[..., : self.length])
+        frames = cut(
+            waveform, self.n_frames(waveform.shape[-1]), self.length, self.hop, lead=self.lead
+        )
+        return namespace(waveform).matrix_transpose(frames)
 
     def synthesize(self, frames: Array, n_samples: int) -> Array:
         """Return the sum of frames, each at its place.
@@ -106,19 +103,45 @@ class Frames:
                 f"frames have (sample, frame) = {tuple(frames.shape[-2:])}, expected {expected} "
                 f"for {n_samples} samples with length = {self.length}, hop = {self.hop}"
             )
-        xp, hop = namespace(frames), self.hop
-        n_hops = -(-self.length // hop)
-        frames = _pad(xp.matrix_transpose(frames), 0, n_hops * hop - self.length)
-        total: Array = 0
-        for k in range(n_hops):
-            part = frames[..., k * hop : (k + 1) * hop]
-            flat = xp.reshape(part, (*part.shape[:-2], -1))
-            total = total + _pad(flat, k * hop, (n_hops - 1 - k) * hop)
+        total = add(namespace(frames).matrix_transpose(frames), self.hop)
         return total[..., self.lead : self.lead + n_samples]
+
+
+def cut(waveform: Array, n_frames: int, length: int, hop: int, *, lead: int) -> Array:
+    """Return the frames (..., frame, sample) of a waveform (..., sample).
+
+    The first begins `lead` samples before the waveform; beyond its ends is silence.
+    """
+    # Cut into blocks of one hop, frame k is block k and the `overlap` - 1 blocks after it, so all
+    # frames are `overlap` shifted views of the blocks side by side. They are whole hops long; what
+    # they have more than `length` samples is cut off.
+    xp, overlap = namespace(waveform), -(-length // hop)
+    n_blocks = n_frames - 1 + overlap
+    padded = _pad(waveform, lead, n_blocks * hop - lead - waveform.shape[-1])
+    blocks = xp.reshape(padded, (*padded.shape[:-1], n_blocks, hop))
+    frames = xp.concat([blocks[..., k : k + n_frames, :] for k in range(overlap)], axis=-1)
+    return frames[..., :length]
+
+
+def add(frames: Array, hop: int) -> Array:
+    """Return the sum (..., sample) of frames (..., frame, sample), each `hop` after the last."""
+    # The other way round than in `cut`: the k-th hops of all frames, one after another, are a
+    # signal that begins k hops late. The last hop of a frame may be short: zeros fill it.
+    xp, length = namespace(frames), frames.shape[-1]
+    overlap = -(-length // hop)
+    frames = _pad(frames, 0, overlap * hop - length)
+    total: Array = 0
+    for k in range(overlap):
+        part = frames[..., k * hop : (k + 1) * hop]
+        flat = xp.reshape(part, (*part.shape[:-2], -1))
+        total = total + _pad(flat, k * hop, (overlap - 1 - k) * hop)
+    return total
 
 
 def _pad(x: Array, left: int, right: int) -> Array:
     """Return `x` with zeros before and after its last axis."""
+    if left == right == 0:
+        return x
     xp = namespace(x)
     zeros = [xp.zeros((*x.shape[:-1], n), dtype=x.dtype, device=x.device) for n in (left, right)]
     return xp.concat([zeros[0], x, zeros[1]], axis=-1)

@@ -14,6 +14,7 @@ import numpy as np
 
 from unmask._arrays import Array, check_axes, is_complex, namespace, real_dtype
 from unmask.errors import ConfigError, ShapeError
+from unmask.frontends.frames import add, cut
 
 # Least envelope of squared windows, relative to the largest, that is still inverted: below it
 # synthesis would amplify rounding by more than about 14.
@@ -193,16 +194,8 @@ class STFT:
         check_axes("channel, sample", waveform=waveform)
         if is_complex(waveform):
             raise ShapeError("waveform is complex, expected real samples; take its real part")
-        xp = namespace(waveform)
-        n_frames = self.n_frames(waveform.shape[-1])
-        # Cut into blocks of one hop, frame k is block k and the `overlap` - 1 blocks after it, so
-        # all frames are `overlap` shifted views of the blocks side by side. They are whole hops
-        # long; what they have more than n_fft samples is cut off.
-        left, n_blocks = self.n_fft // 2, n_frames - 1 + self.overlap
-        padded = _pad(waveform, left, n_blocks * self.hop - left - waveform.shape[-1])
-        blocks = xp.reshape(padded, (*padded.shape[:-1], n_blocks, self.hop))
-        frames = xp.concat([blocks[..., k : k + n_frames, :] for k in range(self.overlap)], axis=-1)
-        frames = frames[..., : self.n_fft]
+        xp, n_frames = namespace(waveform), self.n_frames(waveform.shape[-1])
+        frames = cut(waveform, n_frames, self.n_fft, self.hop, lead=self.lead)
         return xp.matrix_transpose(xp.fft.rfft(frames * self._window_like(waveform)))
 
     def synthesize(self, spectrum: Array, n_samples: int) -> Array:
@@ -233,10 +226,9 @@ class STFT:
             )
         xp = namespace(spectrum)
         frames = xp.fft.irfft(xp.matrix_transpose(spectrum), n=self.n_fft)
-        summed = self._overlap_add(frames * self._window_like(frames))
-        left = self.n_fft // 2
-        envelope = self._envelope(expected[1])[left : left + n_samples]
-        return summed[..., left : left + n_samples] / _like(envelope, summed)
+        summed = add(frames * self._window_like(frames), self.hop)
+        inside = slice(self.lead, self.lead + n_samples)
+        return summed[..., inside] / _like(self._envelope(expected[1])[inside], summed)
 
     def pieces(
         self, n_samples: int, *, n_frames: int = 2048, context: int = 0
@@ -269,19 +261,6 @@ class STFT:
     def _window_like(self, x: Array) -> Array:
         return _like(self.window_values, x)
 
-    def _overlap_add(self, frames: Array) -> Array:
-        """Add frames (..., frame, sample) at their places: (..., sample)."""
-        # The other way round than in `analyze`: the k-th hops of all frames, one after another, are
-        # a signal that begins k hops late. The last hop of a window may be short: zeros fill it.
-        xp = namespace(frames)
-        frames = _pad(frames, 0, self.overlap * self.hop - self.n_fft)
-        total: Array = 0
-        for k in range(self.overlap):
-            part = frames[..., k * self.hop : (k + 1) * self.hop]
-            flat = xp.reshape(part, (*part.shape[:-2], -1))
-            total = total + _pad(flat, k * self.hop, (self.overlap - 1 - k) * self.hop)
-        return total
-
     def _envelope(self, n_frames: int) -> Any:
         """Return the sum of squared windows of `n_frames` frames, float64."""
         overlap = self.overlap
@@ -302,18 +281,6 @@ def _is_smooth(n: int) -> bool:
         while n % prime == 0:
             n //= prime
     return n == 1
-
-
-def _pad(x: Array, left: int, right: int) -> Array:
-    """Return `x` with zeros before and after its last axis."""
-    if left == right == 0:
-        return x
-    xp = namespace(x)
-
-    def zeros(n: int) -> Array:
-        return xp.zeros((*x.shape[:-1], n), dtype=x.dtype, device=x.device)
-
-    return xp.concat([zeros(left), x, zeros(right)], axis=-1)
 
 
 def _like(values: Any, x: Array) -> Array:

@@ -78,8 +78,7 @@ def build(
     known = sorted(config.__dataclass_fields__.keys() - {"seen"})
     if unknown := sorted(options.keys() - set(known)):
         raise ConfigError(f"backbone {backbone!r}: unknown settings {unknown}; there are {known}")
-    kinds = {settings: front for settings, front in FRONTS.values()}
-    front = kinds[type(frontend)](frontend, n_channels=n_channels)
+    front = frontend.front(n_channels=n_channels)
     return Estimator(
         front, net(config(seen=front.seen, **options)), family, n_sources=n_sources, **head
     )

@@ -52,6 +52,9 @@ class FrontSettings(Protocol):
     def host(self) -> STFT | Frames:
         """Return the front-end of the host; refuse one that cannot be inverted."""
 
+    def front(self, *, n_channels: int) -> "Front":
+        """Return the network's part of it."""
+
 
 class Front(Protocol):
     """What a backbone sees of what the host gives, and what the host takes of the masks."""

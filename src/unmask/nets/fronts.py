@@ -4,7 +4,6 @@ A front shows a backbone ``(batch, map, frame, bin)`` of what the host gives, an
 host takes of the masks. The host's part is :mod:`unmask.frontends`.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -32,6 +31,10 @@ class SpectrumConfig:
     def host(self) -> STFT:
         """Return the front-end of the host."""
         return STFT(n_fft=self.n_fft, hop=self.hop, window=self.window)
+
+    def front(self, *, n_channels: int) -> Front:
+        """Return the network's part of it."""
+        return Spectrum(self, n_channels=n_channels)
 
 
 class Spectrum(nn.Module):
@@ -93,6 +96,10 @@ class LearnedConfig:
         """Return the front-end of the host."""
         return Frames(length=self.length, hop=self.hop)
 
+    def front(self, *, n_channels: int) -> Front:
+        """Return the network's part of it."""
+        return Learned(self, n_channels=n_channels)
+
 
 class Learned(nn.Module):
     """Encoder and decoder are learned: frames of samples in, frames of every source out.
@@ -151,8 +158,6 @@ class Learned(nn.Module):
         return frames
 
 
-#: kind -> (settings, front). A new front-end is one class here, and one of the host.
-FRONTS: dict[str, tuple[type[FrontSettings], Callable[..., Front]]] = {
-    "stft": (SpectrumConfig, Spectrum),
-    "learned": (LearnedConfig, Learned),
-}
+#: kind -> settings, which make a front. A new front-end is two classes here, and one of the host if
+#: that must do something new.
+FRONTS: dict[str, type[FrontSettings]] = {"stft": SpectrumConfig, "learned": LearnedConfig}

@@ -39,11 +39,10 @@ def _has_sums(data: Settings) -> bool:
 
 def check_channels(n_seen: int, data: Settings) -> None:
     """Refuse a network that sees other channels at once than the examples have."""
-    n_channels = getattr(data, "channels", 1)
-    if n_seen not in (1, n_channels):
+    if n_seen not in (1, data.channels):
         raise ConfigError(
-            f"frontend: sees {n_seen} channels at once, examples have {n_channels}; set "
-            "data.channels, where that kind of data has it"
+            f"frontend: sees {n_seen} channels at once, examples have {data.channels}; set "
+            "data.channels, which stems have"
         )
 
 

@@ -109,8 +109,8 @@ def _compose(tables: Mapping[str, Any]) -> Recipe:
     refuse_unknown("", tables, ["name", "licence", *SECTIONS])
     words = {key: typed(tables[key], str, key) for key in ("name", "licence") if key in tables}
     tables = {name: typed(tables.get(name, {}), Mapping[str, Any], name) for name in SECTIONS}
-    data_kind, settings = _chosen(DATA, tables["data"], "data", default=Recipe.data_kind)
-    kind, net = _chosen(NETS, tables["backbone"], "backbone", default=Backbone.kind)
+    data_kind, settings = _chosen(_settings(DATA), tables["data"], "data", default=Recipe.data_kind)
+    kind, net = _chosen(_settings(NETS), tables["backbone"], "backbone", default=Backbone.kind)
     frontend = _frontend(tables["frontend"])
     with _within("data"):
         data = DATA[data_kind][0](**settings)
@@ -142,14 +142,19 @@ def _section(kind: Any, table: Mapping[str, Any], name: str) -> Any:
 
 
 def _chosen(
-    kinds: Mapping[str, tuple[Any, Any]], table: Mapping[str, Any], name: str, *, default: str
+    kinds: Mapping[str, Any], table: Mapping[str, Any], name: str, *, default: str
 ) -> tuple[str, dict[str, Any]]:
-    """Return which of `kinds` a section wants, and its values for the settings of that kind."""
+    """Return which of `kinds` a section wants, and its values for these settings."""
     kind = typed(table.get("kind", default), str, f"{name}.kind")
     if kind not in kinds:
         raise ConfigError(f"{name}.kind is {kind!r}; there are {sorted(kinds)}")
     rest = {key: value for key, value in table.items() if key != "kind"}
-    return kind, options(kinds[kind][0], rest, name)
+    return kind, options(kinds[kind], rest, name)
+
+
+def _settings(kinds: Mapping[str, tuple[Any, Any]]) -> dict[str, Any]:
+    """Return kind -> settings."""
+    return {kind: settings for kind, (settings, _) in kinds.items()}
 
 
 def _frontend(table: Mapping[str, Any]) -> Frontend:

@@ -37,7 +37,7 @@ class Frontend:
     @property
     def settings(self) -> FrontSettings:
         """Settings of that kind."""
-        return FRONTS[self.kind][0](**self.options)
+        return FRONTS[self.kind](**self.options)
 
     @property
     def host(self) -> STFT | Frames:
