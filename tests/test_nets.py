@@ -342,7 +342,7 @@ def test_an_unknown_network_or_setting_is_refused_by_name():
         with pytest.raises(ConfigError, match=message):
             nets.build(FRONTS["stft"], name, masks.get("irm1"), n_sources=1, options=options)
 
-    refused("umx", r"no network named 'umx'; there are \[.*'crn', 'unet'\]")
+    refused("umx", r"no network named 'umx'; there are \[.*'crn'.*'unet'\]")
     refused("crn", r"unknown settings \['hiden'\]; there are \[.*'hidden'", hiden=3)
     refused("crn", r"unknown settings \['seen'\]", seen=3)
 
