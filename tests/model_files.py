@@ -9,25 +9,14 @@ from unmask import masks
 torch = pytest.importorskip("torch")
 pytest.importorskip("onnx")
 
-from unmask import export, nets  # noqa: E402  (needs torch)
+from small_nets import SMALL  # noqa: E402  (needs torch)
+from unmask import export, nets  # noqa: E402
 from unmask.engine.metadata import FORMAT  # noqa: E402
 from unmask.nets.fronts import LearnedConfig, SpectrumConfig  # noqa: E402
 
-SPECTRUM = SpectrumConfig(n_fft=64, hop=32)
-LEARNED = LearnedConfig(length=24, hop=10, filters=32)
-#: Backbone -> settings of a small one, which sees 32 bins, or of "unet" 64.
-SMALL = {
-    "band_net": {
-        "bands": (8, 2),
-        "widths": (2, 8),
-        "channels": 4,
-        "narrow": 4,
-        "narrow_channels": 4,
-        "hidden": (8,),
-    },
-    "crn": {"channels": (4, 4), "hidden": 8, "layers": 1},
-    "unet": {"width": 1 / 16},
-}
+#: Front-ends of 64 bins, as small networks see them.
+SPECTRUM = SpectrumConfig(n_fft=128, hop=64)
+LEARNED = LearnedConfig(length=24, hop=10, filters=64)
 
 
 def write(
@@ -55,7 +44,7 @@ def write(
         Of the family.
     frontend : SpectrumConfig or LearnedConfig
     backbone : str
-        A name in :data:`SMALL`.
+        A name in :data:`small_nets.SMALL`.
     channels : int
         Channels that it sees at once.
     stems : sequence of str
@@ -99,7 +88,7 @@ def write(
         ],
         "weights": "float32",
     }
-    export._write(path, network, values | metadata)
+    export.write(path, network, values | metadata)
     return path
 
 

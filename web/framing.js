@@ -46,14 +46,11 @@ export class Framing {
     );
   }
 
-  /** Return the frames that silence after the last sample completes. */
+  /** Return the frames that silence after the last sample completes; it counts as having come in. */
   end() {
     const { length, hop, lead } = this.#frontend;
-    const nIn = this.#nIn;
-    const nSilent = (this.#frontend.nFrames(nIn) - 1) * hop + length - lead - nIn;
-    const frames = this.cut(this.#held.map(() => new Float32Array(nSilent)));
-    this.#nIn = nIn;
-    return frames;
+    const nSilent = (this.#frontend.nFrames(this.#nIn) - 1) * hop + length - lead - this.#nIn;
+    return this.cut(this.#held.map(() => new Float32Array(nSilent)));
   }
 
   /**

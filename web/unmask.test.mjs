@@ -229,7 +229,7 @@ test("a filter delays by the place of its tap, less the frames it looks ahead", 
 
 test("decoupled masks scale, turn and add to magnitudes, and take no more than there is", () => {
   const quarter = [row(0.5), row(0, 1), row(0.25)];
-  const { spectra, masked } = applied("decoupled", {}, quarter, 0, 1);
+  const { found, spectra, masked } = applied("decoupled", {}, quarter, 0, 1);
   for (let f = 0; f < 5; f++) {
     const [re, im] = [spectra[0].re[f], spectra[0].im[f]];
     const gain = 0.5 + 0.25 / Math.hypot(re, im);
@@ -237,15 +237,22 @@ test("decoupled masks scale, turn and add to magnitudes, and take no more than t
   }
   const taken = applied("decoupled", {}, [row(0.5), row(1), row(-9)], 0, 1).masked;
   assert.deepEqual([...taken.re, ...taken.im].map(Math.abs), Array(10).fill(0));
+  const silence = { re: new Float32Array(5), im: new Float32Array(5) };
+  const added = { re: new Float32Array(5), im: new Float32Array(5) };
+  found.apply(quarter, [silence], 0, added, 0, 5);
+  assert.deepEqual([...added.re, ...added.im], [...Array(5).fill(0), ...Array(5).fill(0.25)]);
 });
 
 test("a hybrid has another family in the bins above its crossover", () => {
   const masks = [row(0, 0), row(2, 0), row(0, 0), row(0, 0), row(0, 0)];
   // Bins are 2 kHz apart.
-  const { spectra, masked, found } = applied("hybrid:deep_filter:4000:irm1", {}, masks, 4, 5);
-  assert.deepEqual([found.nComponents, found.past, found.future], [5, 4, 0]);
+  const { spectra, masked } = applied("hybrid:deep_filter:3000:irm1", {}, masks, 4, 5);
   assert(error(masked.re.subarray(0, 2), times(2, spectra[3].re)) < 1e-6);
   assert.deepEqual([...masked.re.subarray(2)], [0, 0, 0]);
+  for (const family of ["hybrid:deep_filter:3000:irm1", "hybrid:irm1:3000:deep_filter"]) {
+    const { nComponents, past, future } = maskFamily({ family }, 16000, 5);
+    assert.deepEqual([nComponents, past, future], [5, 4, 0]);
+  }
 });
 
 test("a filter begins and ends in silence, and its frames come when those ahead are there", async () => {
