@@ -402,13 +402,15 @@ TINY = (
     "train.batch=2",
     "train.workers=0",
     "train.precision=32-true",
-    "frontend.n_fft=128",
-    "frontend.hop=64",
     "loss.n_fft=128",
     "loss.hop=64",
     "data.sample_rate=16000",
     "data.valid_examples=2",
 )
+TINY_FRONT = {
+    "stft": ("frontend.n_fft=128", "frontend.hop=64"),
+    "learned": ("frontend.filters=64",),
+}
 TINY_DATA = {
     "stems": ("data.samples=4096", "data.variants=1", "data.effects={}"),
     "speech_in_noise": ("data.seconds=0.25",),
@@ -458,7 +460,8 @@ def recordings(tmp_path_factory):
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 def test_the_recipes_of_the_repository_can_be_trained(path, recordings, tmp_path):
     full = recipe.load(path)
-    small = TINY_DATA[full.data_kind] + TINY_NET[full.backbone.kind]
+    small = TINY_FRONT[full.frontend.kind] + TINY_DATA[full.data_kind]
+    small += TINY_NET[full.backbone.kind]
     loaded = recipe.load(path, [*TINY, *small])
     cache = recordings.parent / "cache"
     run = train.run(loaded, tmp_path / "run", data_root=recordings, cache=cache)
