@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 import onnx_models
-
 from unmask import audio, load_model, masks
 from unmask.errors import ConfigError, SampleRateError, ShapeError
 from unmask.frontends import STFT

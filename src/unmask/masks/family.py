@@ -142,7 +142,7 @@ class Family(ABC):
         """
         return algebra.apply(masks, mixture)
 
-    def at(self, sample_rate: float) -> "Family":  # noqa: ARG002 - for those that know Hz
+    def at(self, sample_rate: float) -> "Family":
         """Return the family for spectra that span 0 Hz to half of `sample_rate` in Hz."""
         return self
 
