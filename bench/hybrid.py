@@ -29,9 +29,8 @@ def scores(model):
         mixture = speech + noise
         estimate = model.separate(mixture, RATE)["speech"]
         truth = {"speech": speech, "noise": noise}
-        oracle = unmask.Oracle(truth, RATE, model.family, model.stft_at(RATE)).separate(
-            mixture, RATE
-        )
+        oracle = unmask.Oracle(truth, RATE, model.family_at(RATE), model.stft_at(RATE))
+        oracle = oracle.separate(mixture, RATE)
         low, true = (audio.resample(x, RATE, 16000) for x in (estimate, speech))
         quality = (metric(low, true, sample_rate=16000)[0] for metric in (pesq, stoi))
         rows.append([si_sdr(estimate, speech), si_sdr(oracle["speech"], speech), *quality])

@@ -28,6 +28,9 @@ class Fake:
     def stft_at(self, sample_rate):
         return self.stft
 
+    def family_at(self, sample_rate):
+        return self.family.at(sample_rate)
+
     def separate(self, mixture, sample_rate, *, residual):
         assert residual
         return {"speech": self.estimate, "noise": mixture - self.estimate}

@@ -385,6 +385,16 @@ def test_beside_a_model_stands_the_oracle_of_its_family_on_its_bins(tmp_path, st
     np.testing.assert_array_equal(best.mixture, found.mixture)
 
 
+@pytest.mark.parametrize("rate", [8000, 16000, 44100])
+def test_beside_a_model_a_crossover_lies_where_it_is_in_hz(tmp_path, stems, rate):
+    mask = {"family": "hybrid:complex_tanh:2000:irm1", "options": {}}
+    onnx_models.constant(tmp_path / "m.onnx", [[1.0, 0.0]], stems=["a"], residual="b", mask=mask)
+    model = load_model(tmp_path / "m.onnx")
+    best = model_masks(model, stems, rate).ideal(model.family)
+    is_complex = np.abs(best.masks["a"].imag).max(axis=(0, 2)) > 0
+    np.testing.assert_array_equal(is_complex[1:-1], best.frequencies_hz[1:-1] < 2000)
+
+
 def test_only_some_sources_may_be_asked_for(stems):
     found = ideal_masks(stems, RATE, "irm1", stft=FRONT)
     assert [c.source for c in corrections(found.of(["c", "a"]))] == ["c", "a"]

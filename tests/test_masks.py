@@ -421,6 +421,18 @@ def test_a_hybrid_fills_what_its_narrower_half_has_not_with_zeros():
     assert parts[:, :5, :, :8].any(axis=(0, 2, 3, 4)).tolist() == [True, True, True, False, True]
 
 
+@pytest.mark.parametrize("name", ["hybrid:complex:1000:irm1", "consistent:hybrid:psm:1000:irm1"])
+def test_at_another_rate_a_crossover_keeps_its_place_in_hz(name):
+    kind = family(name)
+    assert kind.at(RATE) == kind
+    assert kind.at(44100) == masks.get(name, sample_rate=44100)
+    targets, mixture = spectra()
+    low = masks.get(name.replace(":irm1", ":complex"), sample_rate=RATE).at(1500)
+    assert np.allclose(
+        kind.at(1500).ideal(targets, mixture)[..., :-1, :], low.ideal(targets, mixture)[..., :-1, :]
+    )
+
+
 def test_a_hybrid_sees_as_many_frames_as_the_half_that_sees_more():
     late = masks.get("deep_filter", order=3, lookahead=2)
     both = replace(family("hybrid:deep_filter:2000:psm_unit"), high=late)

@@ -3,7 +3,8 @@ import functools
 import numpy as np
 import pytest
 
-from unmask import masks
+import onnx_models
+from unmask import audio, load_model, masks
 from unmask.errors import ConfigError, SampleRateError, ShapeError
 from unmask.frontends import STFT
 from unmask.metrics import sdr
@@ -134,3 +135,20 @@ def test_disjointness_of_a_song_is_that_of_its_spectrum(rng, monkeypatch):
     # the last frame, half of which lies beyond the end, counts only in the first
     assert np.allclose(list(pieces.values()), whole, atol=2e-3)
     assert pieces["tone"] > 0.95
+
+
+@pytest.mark.parametrize("rate", [11025, 16000, 22050, 44100, 48000])
+def test_the_bound_of_a_models_hybrid_does_not_depend_on_the_rate_of_the_file(tmp_path, rate):
+    """Noise below 3.5 kHz at 96 kHz, resampled; the model's crossover is at 1 kHz."""
+    mask = {"family": "hybrid:complex_tanh:1000:psm_unit", "options": {}}
+    onnx_models.constant(tmp_path / "m.onnx", [[1.0, 0.0]], mask=mask)
+    model, rng = load_model(tmp_path / "m.onnx"), np.random.default_rng(0)
+
+    def bound(at):
+        found = {name: audio.resample(x, 96000, at) for name, x in stems.items()}
+        oracle = Oracle(found, at, model.family_at(at), model.stft_at(at))
+        return float(sdr(oracle.separate(sum_of(found), at)["a"], found["a"]))
+
+    low = np.arange(96001) < 2 * 3500
+    stems = {name: np.fft.irfft(low * np.fft.rfft(rng.normal(size=(1, 192000)))) for name in "ab"}
+    assert bound(rate) == pytest.approx(bound(96000), abs=0.1)

@@ -46,7 +46,9 @@ class Separator(Protocol):
     stems: tuple[str, ...]
     residual: str
     sample_rate: int
-    family: Family
+
+    def family_at(self, sample_rate: int) -> Family:
+        """Return the family of its masks at that rate."""
 
     def stft_at(self, sample_rate: int) -> STFT:
         """Return the transform whose bins its masks are for."""
@@ -116,7 +118,9 @@ def gap(
     stft = model.stft_at(sample_rate)
     targets = named_sources(model, stems)
     estimates = model.separate(mixture, sample_rate, residual=True)
-    best = Oracle(targets, sample_rate, model.family, stft).separate(mixture, sample_rate)
+    best = Oracle(targets, sample_rate, model.family_at(sample_rate), stft).separate(
+        mixture, sample_rate
+    )
     exact = Oracle(targets, sample_rate, "complex", stft).separate(mixture, sample_rate)
     bands = list(octave_bands(sample_rate)) if octaves else []
     for name in (name for name in targets if name in estimates):

@@ -47,7 +47,7 @@ def score(job: Job, model: Model, folder: str | Path) -> list[Score]:
     truth, sample_rate = read_stems(own if own.is_dir() else folder)
     mixture, _ = audio.read(job.source)
     stft = model.stft_at(sample_rate)
-    oracle = Oracle(truth, sample_rate, model.family, stft)
+    oracle = Oracle(truth, sample_rate, model.family_at(sample_rate), stft)
     ideal = oracle.separate(mixture, sample_rate)
     scores = []
     for stem, path in job.targets.items():

@@ -115,6 +115,15 @@ class Model:
             f"model {self.name} has a learned front-end: there is no spectrum to look at masks on"
         )
 
+    def family_at(self, sample_rate: float) -> masks.Family:
+        """Return the family of its masks on spectra of another sample rate in Hz.
+
+        A crossover stays where it is in Hz. Above the model's band, where the engine extends
+        masks, the family goes on as it ends: what an oracle of it says of a file is what masks of
+        this family could do in all of the file's band, whoever finds them.
+        """
+        return self.family.at(sample_rate)
+
     def separate(
         self,
         mixture: Array,

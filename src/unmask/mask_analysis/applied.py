@@ -84,8 +84,10 @@ class AppliedMasks:
     def ideal(self, family: Family) -> "AppliedMasks":
         """Return the best masks of `family` for the same bins, of the same sources.
 
-        A family that looks at neighbouring frames sees silence beyond the stretch.
+        A crossover has its place in Hz on these bins. A family that looks at neighbouring frames
+        sees silence beyond the stretch.
         """
+        family = family.at(2 * float(self.frequencies_hz[-1]))
         best = _ideal(family, np.stack([*self.targets.values()]), self.mixture)
         named = dict(zip(self.targets, best, strict=True))
         chosen = {name: named[name] for name in self.masks}

@@ -1,6 +1,6 @@
 """Masks of any family, moved together until they add up to one."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from unmask._arrays import Array, namespace
@@ -45,6 +45,10 @@ class Consistent(Family):
     def n_maps(self) -> int:
         """Those of the other family."""
         return self.of.n_maps
+
+    def at(self, sample_rate: float) -> "Consistent":
+        """Return the moved masks of the other family at that rate."""
+        return replace(self, of=self.of.at(sample_rate))
 
     def ideal(self, targets: Array, mixture: Array) -> Array:
         """Return the best masks of the other family, moved; silence is shared out evenly."""

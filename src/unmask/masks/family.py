@@ -142,6 +142,10 @@ class Family(ABC):
         """
         return algebra.apply(masks, mixture)
 
+    def at(self, sample_rate: float) -> "Family":
+        """Return the family for spectra that span 0 Hz to half of `sample_rate` in Hz."""
+        return self
+
     def describe(self) -> dict[str, Any]:
         """Return name, range, kind, maps and source as plain data."""
         options = {f.name: getattr(self, f.name) for f in fields(self)}

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from unmask._arrays import FREQ_AXIS, Array, namespace, to_complex
 from unmask.errors import ConfigError
@@ -66,6 +66,14 @@ class Hybrid(Family):
         """The larger of the two on each side."""
         past, future = zip(self.low.context, self.high.context, strict=True)
         return max(past), max(future)
+
+    def at(self, sample_rate: float) -> "Hybrid":
+        """Return the hybrid with its crossover in the same place in Hz.
+
+        `high` goes on to half of the sample rate; below two times the crossover all is `low`.
+        """
+        crossover_hz = min(self.crossover_hz, sample_rate / 2)
+        return replace(self, crossover_hz=crossover_hz, sample_rate=sample_rate)
 
     def ideal(self, targets: Array, mixture: Array) -> Array:
         """Return the best masks of each family in its own bins."""
