@@ -34,7 +34,7 @@ ONLY_IN = {
     "safetensors": TRAINING_WING,
     "tensorboard": TRAINING_WING,
     "onnx": TRAINING_WING,
-    "onnxruntime": {"engine", "metrics"},
+    "onnxruntime": {"_runtime"},
     "soundfile": {"audio"},
     "soxr": {"audio"},
     "sounddevice": {"live"},

@@ -3,13 +3,13 @@
 from functools import cache
 
 import numpy as np
-import onnxruntime
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 import onnx_models
 from unmask import masks
+from unmask._runtime import onnxruntime
 from unmask.engine.model import load_model
 from unmask.engine.stream import Streamer
 from unmask.errors import ConfigError

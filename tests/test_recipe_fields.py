@@ -108,7 +108,7 @@ def every_field():
     yield from settings(Tracks, SONGS | {"data": SONGS["data"] | {"tracks": [song]}}, *TRACKS)
     for kind, (config, _) in NETS.items():
         yield from settings(config, NET_BASES[kind], "backbone", besides={"seen"})
-    for kind, (config, _) in FRONTS.items():
+    for kind, config in FRONTS.items():
         yield from settings(config, FRONT_BASES[kind], "frontend")
     for name, family in FAMILIES.items():
         mask = {"head": {"mask": {"family": name, "options": {}}}}

@@ -1,6 +1,7 @@
 """Weights and multiply-accumulates of ONNX graphs: each peer counted alike, from its own file."""
 
 import math
+import os
 import tarfile
 from pathlib import Path
 
@@ -44,6 +45,8 @@ def _macs(model):
     """Run the graph once with every dense node's output laid open, and count from the shapes."""
     import numpy as np
     import onnx
+
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     import onnxruntime
 
     dense = [node for node in model.graph.node if node.op_type in DENSE]

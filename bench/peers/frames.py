@@ -1,5 +1,7 @@
 """What the wrappers share: hops, spectra of one frame, an ONNX session on one thread."""
 
+import os
+
 import numpy as np
 
 
@@ -55,6 +57,7 @@ def hann(n_fft):
 
 def session(path):
     """Return an ONNX Runtime session on one thread."""
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     import onnxruntime
 
     check(path)

@@ -16,8 +16,12 @@
 Every message is one line: *subject: what is, what should be; what to do.* Where it arose is a note
 (`BaseException.add_note`). The command line prints both (`one_line`) and exits with code 1; any
 other exception is a bug and keeps its traceback.
+
+File names, model files and tables of scores come from others: what is shown of them goes through
+`printable`.
 """
 
+import unicodedata
 from collections.abc import Iterable
 
 
@@ -62,8 +66,31 @@ class MissingExtraError(UnmaskError, ImportError):
 
 
 def one_line(error: BaseException) -> str:
-    """Return the message of an error after its notes, which say where it arose."""
-    return ": ".join([*reversed(getattr(error, "__notes__", [])), str(error)])
+    """Return the message of an error after its notes, which say where it arose, printable."""
+    return printable(": ".join([*reversed(getattr(error, "__notes__", [])), str(error)]))
+
+
+def printable(text: str) -> str:
+    r"""Return `text` with escapes for what is no character of a line.
+
+    Control characters can steer a terminal, line ends and marks of direction can forge what it
+    shows, and halves of characters (names of files that are not UTF-8) cannot be written.
+
+    >>> printable("naïve 日本.wav"), printable("a\x1b[31m\nb")
+    ('naïve 日本.wav', 'a\\x1b[31m\\nb')
+    """
+    if text.isprintable():
+        return text
+    return "".join(char if _is_shown(char) else _escape(char) for char in text)
+
+
+def _is_shown(char: str) -> bool:
+    # Spaces of other widths, and the joiners that Persian and emoji are written with.
+    return char.isprintable() or unicodedata.category(char) == "Zs" or char in "\u200c\u200d"
+
+
+def _escape(char: str) -> str:
+    return char.encode("unicode_escape").decode()
 
 
 def listed(names: Iterable[str], at_most: int | None = None) -> str:

@@ -1,35 +1,38 @@
-"""ONNX Runtime: files become sessions, or one line that says why not."""
+"""ONNX Runtime: bytes become sessions, or one line that says why not."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from unmask.errors import ConfigError, ModelError
+from unmask._arrays import Array
+from unmask.errors import ConfigError, ModelError, printable
+
+# More than that do not make a network faster, and some numbers end the process.
+_MOST_THREADS = 256
 
 
 def available_providers() -> dict[str, str]:
     """Return the execution providers of this ONNX Runtime: short name -> full name."""
-    import onnxruntime
+    from unmask._runtime import onnxruntime
 
     names = onnxruntime.get_available_providers()
     return {name.removesuffix("ExecutionProvider").lower(): name for name in names}
 
 
 def open_session(content: bytes, path: Path, threads: int, providers: Sequence[str]) -> Any:
-    """Return a session of a model's bytes.
+    """Return a session of a model's bytes, which :mod:`unmask.engine.container` found sound.
 
     Raises
     ------
     ModelError
-        If they are no ONNX file, or this ONNX Runtime cannot run it; names `path`.
+        If this ONNX Runtime cannot run them; names `path`.
     ConfigError
         If `threads` or `providers` cannot be had on this machine.
     """
-    import onnxruntime
-    from onnxruntime.capi import onnxruntime_pybind11_state as errors
+    from unmask._runtime import onnxruntime
 
-    if threads < 1:
-        raise ConfigError(f"threads: {threads}, expected 1 or more")
+    if not 1 <= threads <= _MOST_THREADS:
+        raise ConfigError(f"threads: {threads}, expected 1 to {_MOST_THREADS}")
     available = available_providers()
     wanted = [name.removesuffix("ExecutionProvider").lower() for name in providers]
     if missing := [name for name in wanted if name not in available]:
@@ -40,22 +43,13 @@ def open_session(content: bytes, path: Path, threads: int, providers: Sequence[s
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
-    options.log_severity_level = 3
+    options.log_severity_level = 4  # it is said here, on one line
+    options.add_session_config_entry("session.load_model_format", "ONNX")
     try:
-        # From memory: a file that refers to others cannot reach them.
         session = onnxruntime.InferenceSession(
             content, options, providers=[available[name] for name in wanted]
         )
-    except errors.InvalidProtobuf:
-        raise ModelError(
-            f"{path}: is not an ONNX file; make one of a training run with `unmask export`"
-        ) from None
-    except (
-        errors.Fail,
-        errors.InvalidArgument,
-        errors.InvalidGraph,
-        errors.NotImplemented,
-    ) as error:
+    except failures() as error:
         raise ModelError(
             f"{path}: ONNX Runtime {onnxruntime.__version__} cannot run it: {one_line_of(error)}; "
             "export it again or update onnxruntime"
@@ -68,6 +62,32 @@ def open_session(content: bytes, path: Path, threads: int, providers: Sequence[s
     return session
 
 
+def run(
+    session: Any, outputs: Sequence[str], inputs: Mapping[str, Array], subject: object
+) -> list[Array]:
+    """Return what a network gives.
+
+    Raises
+    ------
+    ModelError
+        If it fails; names `subject`.
+    """
+    try:
+        found: list[Array] = session.run(outputs, inputs)
+    except failures() as error:
+        raise ModelError(
+            f"{subject}: its network failed: {one_line_of(error)}; export it again"
+        ) from error
+    return found
+
+
+def failures() -> tuple[type[Exception], ...]:
+    """Return what ONNX Runtime raises about a model, in its own words and in Python's."""
+    from unmask._runtime import ERRORS
+
+    return (*ERRORS, ValueError, RuntimeError, MemoryError)
+
+
 def one_line_of(error: Exception) -> str:
-    """Return the message of an error on one line."""
-    return " ".join(str(error).split())[:200]
+    """Return the message of an error of others on one line."""
+    return printable(" ".join(str(error).split()))[:200]

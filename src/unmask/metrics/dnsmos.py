@@ -49,8 +49,7 @@ class DNSMOS:
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        import onnxruntime
-        from onnxruntime.capi import onnxruntime_pybind11_state as errors
+        from unmask._runtime import ERRORS, onnxruntime
 
         self.path = Path(path)
         if not self.path.is_file():
@@ -60,7 +59,7 @@ class DNSMOS:
         options.log_severity_level = 3
         try:
             self._session = onnxruntime.InferenceSession(self.path.read_bytes(), options)
-        except (errors.InvalidProtobuf, errors.InvalidGraph, errors.Fail):
+        except ERRORS:
             raise ModelError(f"{path}: is not an ONNX file; expected sig_bak_ovr.onnx") from None
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
         if len(inputs) != 1 or inputs[0].shape[-1] not in (_WINDOW, None) or len(outputs) != 1:
