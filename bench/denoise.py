@@ -63,7 +63,9 @@ def measure(model, rate, *, extra=False):
         seconds += time.process_time() - start
         length += speech.shape[1] / rate
         stft = model.stft_at(rate)
-        oracle = unmask.Oracle({"speech": speech, "noise": noise}, rate, model.family_at(rate), stft)
+        oracle = unmask.Oracle(
+            {"speech": speech, "noise": noise}, rate, model.family_at(rate), stft
+        )
         best = oracle.separate(mixture, rate)["speech"]
         signals = {"mixture": mixture, "model": estimate, "oracle": best}
         row = {"snr": snr} | {name: float(si_sdr(x, speech)) for name, x in signals.items()}

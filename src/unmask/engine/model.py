@@ -319,7 +319,7 @@ def _metadata(session: Any, path: Path) -> dict[str, Any]:
 
 def _check_network(model: Model, path: Path) -> None:
     """Refuse a network whose inputs or outputs are not what the metadata says: run it once."""
-    from onnxruntime.capi import onnxruntime_pybind11_state as errors
+    from unmask._runtime import ERRORS
 
     n_signals, n_frames = 2, model.unit * -(-3 // model.unit)
     state = model.start(n_signals) if not model.context else []
@@ -327,7 +327,7 @@ def _check_network(model: Model, path: Path) -> None:
         output, after = model._run(
             np.zeros((n_signals, *model._sizes, n_frames), np.float32), state
         )
-    except (errors.Fail, errors.InvalidArgument, errors.RuntimeException, ValueError) as error:
+    except (*ERRORS, ValueError) as error:
         raise ModelError(
             f"{path}: inputs or outputs do not fit the metadata: {one_line_of(error)}; "
             "export it again"
