@@ -129,12 +129,18 @@ def _data(
         return max(behind(file, end + (end - chunk.start) % 2, order), behind(file, end, order))
 
     n_bytes, end = settle(file, chunk.start, length, unknown=unknown, tail=tail)
-    if n_bytes != length and wide:
+    if n_bytes == length:
+        return Found(Part(start, end, tuple(patches)), end, rate)
+    stop = chunk.start + n_bytes
+    if wide:
         patches = [*patches, (wide[1], struct.pack("<Q", n_bytes))]
-    elif n_bytes != length and not is_unknown(length):
+    elif not is_unknown(chunk.length):
         patches = [*patches, (chunk.field, b"\xff" * 4)]
-    stop = end if n_bytes == length else chunk.start + n_bytes
-    return Found(Part(start, stop, tuple(patches)), end, rate)
+    if wide or n_bytes < _WRAP:
+        return Found(Part(start, stop, tuple(patches)), end, rate)
+    sizes = struct.pack("<IQQQI", 28, stop - start + 28, n_bytes, 0, 0)
+    head = b"RF64\xff\xff\xff\xffWAVEds64" + sizes
+    return Found(Part(start + 12, stop, tuple(patches), head), end, rate)
 
 
 def aiff(file: Bytes, start: int) -> Found:
@@ -152,7 +158,7 @@ def aiff(file: Bytes, start: int) -> Found:
 
     unknown = is_unknown(chunk.length)
     n_bytes, end = settle(file, chunk.start, chunk.length, unknown=unknown, tail=tail)
-    fixed = struct.pack(">I", min(n_bytes, 0xFFFFFFFF))
+    fixed = struct.pack(">I", n_bytes if n_bytes < _WRAP else 0)  # which is the rest, too
     patches = () if n_bytes == chunk.length else ((chunk.field, fixed),)
     return Found(Part(start, end, patches), end)
 

@@ -86,7 +86,7 @@ def mpeg(file: Bytes, start: int) -> Found | None:
     n_frames, stop = _count(file, sound, lengths)
     remark = f"{first - start} bytes from byte {start} on are no sound" if first > start else ""
     if tag and tag.n_frames:
-        whole = abs(stop - first - tag.n_bytes) < 4096
+        whole = 0 < tag.n_bytes <= stop - first + 256  # some count the tags behind it
         if n_frames > tag.n_frames + 1 and not whole:  # another recording follows
             n_frames, stop = _count(file, sound, lengths, tag.n_frames)
         partial = lengths.get(file.at(stop, 3), 0) > file.size - stop
@@ -143,7 +143,9 @@ def _is_frame(file: Bytes, place: int) -> bool:
         if length is None:
             return False
         place += length
-        if place >= file.size or file.at(place, 3) in {b"TAG", b"ID3", b"APE"}:
+        if place > file.size:
+            return False
+        if place == file.size or file.at(place, 3) in {b"TAG", b"ID3", b"APE"}:
             return True
     return True
 

@@ -44,7 +44,7 @@ class View(io.RawIOBase):
         data += self._file.read(n_bytes - len(data))
         for place, patch in self._part.patches:
             at = place - self._part.start + len(head) - start
-            low, high = max(0, at), min(len(data), at + len(patch))
+            low, high = max(0, at, len(head) - start), min(len(data), at + len(patch))
             if low < high:
                 data[low:high] = patch[low - at : high - at]
         buffer[: len(data)] = data
