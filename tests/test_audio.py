@@ -242,16 +242,6 @@ def test_length_told_is_length_read(some_files):
         assert found.duration_s == x.shape[1] / rate
 
 
-def test_flac_that_does_not_tell_its_length_is_refused(rng, tmp_path):
-    path = tmp_path / "piped.flac"
-    audio.write(path, noise(rng, 2, 10_000), RATE)
-    data = bytearray(path.read_bytes())
-    data[21] &= 0xF0  # STREAMINFO: 36 bits of length, zero when unknown
-    data[22:26] = bytes(4)
-    path.write_bytes(data)
-    assert "does not tell its length, it was written to a pipe; convert it" in refusal(path)
-
-
 def test_wav_that_was_piped_and_promises_nothing_is_read(rng, path):
     audio.write(path, noise(rng), RATE)
     data = bytearray(path.read_bytes())
@@ -357,7 +347,7 @@ def test_a_truncated_m4a_without_its_index_is_refused(rng, tmp_path):
     path = tmp_path / "x.m4a"
     encode(path, [noise(rng, 2, 200_000)])
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    with pytest.raises(AudioFileError, match=r"x.m4a: is damaged, truncated or no sound, FFmpeg"):
+    with pytest.raises(AudioFileError, match=r"x.m4a: is truncated, it ends \d+ bytes before its"):
         audio.read(path)
 
 
@@ -368,15 +358,16 @@ def test_an_m4a_that_ends_between_two_packets_is_refused(rng, tmp_path):
     with av.open(str(path)) as container:
         places = [packet.pos for packet in container.demux(audio=0) if packet.size]
     path.write_bytes(path.read_bytes()[: places[len(places) // 2]])
-    with pytest.raises(AudioFileError, match=r"x.m4a: is truncated, it ends after 2.\d s of 4.2 s"):
+    with pytest.raises(AudioFileError, match=r"x.m4a: is truncated, it ends \d+ bytes before its"):
         audio.read(path)
 
 
-def test_a_truncated_matroska_file_promises_nothing_and_is_read(rng, tmp_path):
+def test_a_truncated_matroska_file_is_refused(rng, tmp_path):
     path = tmp_path / "x.mka"
     encode(path, [noise(rng, 2, 200_000)])
     path.write_bytes(path.read_bytes()[:-10_000])
-    assert 100_000 < audio.read(path)[0].shape[1] < 200_000
+    with pytest.raises(AudioFileError, match=r"x.mka: is truncated, it ends after 3.\d s of 4.2 s"):
+        audio.read(path)
 
 
 # --- Bad input: one line that names the file, what is wrong and what to do
@@ -497,7 +488,7 @@ def test_a_truncated_mp3(rng, tmp_path, share):
     path = tmp_path / "x.mp3"
     audio.write(path, noise(rng, 2, 96000), 48000)
     path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
-    with pytest.raises(AudioFileError, match=r"x.mp3: is truncated, it ends after \d+ samples"):
+    with pytest.raises(AudioFileError, match=r"x.mp3: is truncated, it ends after \d+ frames"):
         audio.read(path)
 
 
@@ -536,16 +527,13 @@ def test_an_mp3_without_a_length_is_read_to_its_end(headerless, monkeypatch, wit
     np.testing.assert_allclose(part, waveform[:, 44100:66150], atol=1e-6)
 
 
-def test_an_mp3_whose_bit_rate_falls_is_not_cut(headerless, tmp_path, monkeypatch):
+def test_an_mp3_whose_bit_rate_falls_is_not_cut(headerless, tmp_path):
     """libsndfile stops at its guess, a quarter of what is there."""
     loud, soft = headerless("a.mp3", 320000, 50_000), headerless("b.mp3", 32000, 200_000)
     path = tmp_path / "both.mp3"
     path.write_bytes(loud.read_bytes() + soft.read_bytes())
     assert soundfile.info(path).frames < 100_000
     assert audio.read(path)[0].shape[1] >= 250_000
-    monkeypatch.setattr("unmask.audio.media.is_installed", lambda: False)
-    with pytest.raises(AudioFileError, match=r"both.mp3: does not tell its length and may be"):
-        audio.read(path)
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])

@@ -10,12 +10,10 @@ Arrays are (channel, sample). Full scale is 1. Nothing is resampled, mixed, or s
   would round down in WAV and to the nearest in FLAC.)
 * *Clipping.* Samples beyond full scale are clamped in every subtype but FLOAT and DOUBLE, and the
   `WriteReport` says how many there were and how high the peak was.
-* *Truncated files.* WAV, AIFF, OGG, FLAC, MP3 and media that end before their header says are
-  refused. Not noticed: W64, CAF and AU (libsndfile shortens their length), an OGG that lost whole
-  pages, an MP3 without a length header, a WAV that was written to a pipe (its header promises
-  nothing), and media streams without a length.
-* *MP3 without a length header* (constant bit rate, as iTunes writes them) is counted by decoding it
-  once, through PyAV if that is installed: libsndfile guesses, and stops at its guess.
+* *Length.* A header is a promise; `lengths` compares it with the size of the file, and decoding
+  with both. What ends early is refused, what the header leaves open is counted, recordings that
+  were joined are read one after the other (docs/containers.md).
+* *Content, not suffix.* What is in a file decides who reads it.
 """
 
 from unmask.audio.formats import MEDIA_SUFFIXES, SUFFIXES, WRITABLE, AudioInfo, find

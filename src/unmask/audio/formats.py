@@ -53,6 +53,8 @@ class AudioInfo:
     """libsndfile's name (PCM_16, FLOAT, VORBIS, …) or FFmpeg's name of the codec."""
     n_streams: int = 1
     """Audio streams in the file; `stream` of `read` chooses one."""
+    remarks: tuple[str, ...] = ()
+    """What is odd about the file and does not keep it from being read."""
 
     @property
     def duration_s(self) -> float:
@@ -91,14 +93,6 @@ def _files_below(folder: Path) -> list[Path]:
     if not files:
         raise AudioFileError(f"{folder}: no sound file in this folder; known are {listed(known)}")
     return files
-
-
-def truncated(path: Path, where: str) -> AudioFileError:
-    """Make the error for a file that ends too early."""
-    return AudioFileError(
-        f"{path}: is truncated, it ends {where}; "
-        "copy or download it again, or convert it to WAV to use what is there"
-    )
 
 
 def check_finite(x: NDArray[Any], name: str | Path, position: int, rate: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,13 +13,42 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from unmask.audio.formats import AudioInfo, truncated
+from unmask.audio.formats import AudioInfo
+from unmask.audio.lengths.parts import truncated
 from unmask.errors import AudioFileError, MissingExtraError
+
+#: Containers whose lengths are counts; those of others are FFmpeg's estimates from a bit rate.
+_PROMISING = {
+    "aiff",
+    "ape",
+    "asf",
+    "avi",
+    "caf",
+    "flac",
+    "matroska",
+    "mov",
+    "tta",
+    "w64",
+    "wav",
+    "wv",
+}
+_TIME = re.compile(r"(\d+):(\d+):(\d+(?:\.\d+)?)")
 
 
 def is_installed() -> bool:
     """Tell whether PyAV is there."""
     return find_spec("av") is not None
+
+
+def opens(path: Path) -> bool:
+    """Tell whether PyAV is there and finds sound in a file."""
+    if not is_installed():
+        return False
+    try:
+        with _container(path, 0):
+            return True
+    except AudioFileError:
+        return False
 
 
 @contextmanager
@@ -39,6 +69,8 @@ def _container(path: Path, stream: int) -> Iterator[tuple[Any, Any]]:
                     f"{path}: has {len(streams)} audio streams, number {stream} was asked for "
                     "(the first is 0); choose another stream or file"
                 )
+            if not streams[stream].codec_context.sample_rate:
+                raise AudioFileError(f"{path}: is damaged or no sound; copy it again")
             yield container, streams[stream]
     except av.FFmpegError as error:
         raise AudioFileError(
@@ -86,11 +118,22 @@ def _frames(path: Path, container: Any, source: Any) -> Iterator[NDArray[Any]]:
             )
         n_samples += frame.samples
         yield from (part.to_ndarray() for part in converter.resample(frame))
-    if container.format.name == "mp3":  # Its length is a guess if it comes here.
-        return
-    promised_s = float((source.duration or 0) * (source.time_base or 0))
+    promised_s = _promised_s(container, source)
     if n_samples / rate < promised_s - 0.5:  # Encoder delay and padding are below that.
         raise truncated(path, f"after {n_samples / rate:.1f} s of {promised_s:.1f} s")
+
+
+def _promised_s(container: Any, source: Any) -> float:
+    """Return the seconds of sound that a container holds for certain; 0 where FFmpeg estimates."""
+    if not _PROMISING & set(container.format.name.split(",")):
+        return 0.0
+    if source.duration is not None:
+        return float(source.duration * source.time_base)
+    if tag := _TIME.fullmatch(source.metadata.get("DURATION", "")):  # of a track of Matroska
+        hours, minutes, seconds = map(float, tag.groups())
+        return 3600 * hours + 60 * minutes + seconds
+    alone = len(container.streams) == 1 and container.duration is not None
+    return float(container.duration / 1e6) if alone else 0.0
 
 
 def blocks(

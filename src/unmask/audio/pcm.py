@@ -7,9 +7,11 @@ offer neither. So samples are decoded here, and only what the head of a WAV says
 from __future__ import annotations
 
 import io
+import os
+import select
 import struct
 from dataclasses import dataclass
-from typing import Any, BinaryIO
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -104,6 +106,44 @@ _OF_SUBTYPE = {
 }
 
 
+class Source(Protocol):
+    """A binary file that gives what it has: a buffered file or pipe."""
+
+    def read1(self, size: int, /) -> bytes:
+        """Return up to `size` bytes as soon as there are any; none at the end."""
+
+
+class Patient:
+    """A source that waits where a non-blocking one has nothing yet, which is not its end."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+
+    def read1(self, size: int, /) -> bytes:
+        """Return up to `size` bytes as soon as there are any; none at the end."""
+        data = self._source.read1(size)
+        if not data and (pipe := non_blocking(self._source)) is not None:
+            select.select([pipe], [], [])
+            data = self._source.read1(size)
+        return data or b""
+
+    def read(self, size: int) -> bytes:
+        """Return `size` bytes, fewer only at the end."""
+        found = bytearray()
+        while len(found) < size and (data := self.read1(size - len(found))):
+            found += data
+        return bytes(found)
+
+
+def non_blocking(file: Any) -> int | None:
+    """Return the descriptor of a file that does not wait, None if it does."""
+    try:
+        descriptor: int = file.fileno()
+        return None if os.get_blocking(descriptor) else descriptor
+    except (AttributeError, OSError):  # no file of the system, or a system without such
+        return None
+
+
 @dataclass(frozen=True)
 class PipeFormat:
     """What a pipe carries."""
@@ -118,7 +158,7 @@ class PipeFormat:
     """What stands before the samples where the same format goes out; none for raw PCM."""
 
 
-def read_wav_head(source: BinaryIO, *, subject: str = "standard input") -> PipeFormat:
+def read_wav_head(source: Source, *, subject: str = "standard input") -> PipeFormat:
     """Read the head of a WAV stream; the next byte of `source` is the first of the samples.
 
     Parameters
@@ -133,31 +173,32 @@ def read_wav_head(source: BinaryIO, *, subject: str = "standard input") -> PipeF
     AudioFileError
         If it is no WAV, ends in its head, or holds samples that are in none of `ENCODINGS`.
     """
-    magic = source.read(12)
+    patient = Patient(source)
+    magic = patient.read(12)
     if magic[:4] != b"RIFF" or magic[8:] != b"WAVE":
         found = "is empty" if not magic else f"starts with {magic[:4]!r}"
         raise AudioFileError(
             f"{subject}: {found}, expected WAV (RIFF); convert it, or name the format of raw PCM"
         )
     description = b""
-    name, length = _chunk(source, subject)
+    name, length = _chunk(patient, subject)
     while name != b"data":
         if name == b"fmt " and length <= _LONGEST_FORMAT:
-            description = _read(source, length + length % 2, subject)
+            description = _read(patient, length + length % 2, subject)
         else:
             for start in range(0, length + length % 2, _PIECE):
-                _read(source, min(_PIECE, length + length % 2 - start), subject)
-        name, length = _chunk(source, subject)
+                _read(patient, min(_PIECE, length + length % 2 - start), subject)
+        name, length = _chunk(patient, subject)
     n_bytes = length if 0 < length < _UNKNOWN_FROM else None
     return PipeFormat(*_described(description, subject), n_bytes, _head(description, n_bytes))
 
 
-def _chunk(source: BinaryIO, subject: str) -> tuple[bytes, int]:
+def _chunk(source: Patient, subject: str) -> tuple[bytes, int]:
     name, length = struct.unpack("<4sI", _read(source, 8, subject))
     return name, length
 
 
-def _read(source: BinaryIO, n_bytes: int, subject: str) -> bytes:
+def _read(source: Patient, n_bytes: int, subject: str) -> bytes:
     data = source.read(n_bytes)
     if len(data) < n_bytes:
         raise AudioFileError(f"{subject}: ends in the head of a WAV file; check what writes it")

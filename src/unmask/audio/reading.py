@@ -4,28 +4,31 @@ from __future__ import annotations
 
 import os
 import stat
-import struct
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from unmask.audio import media
-from unmask.audio.formats import BLOCK, SUFFIXES, AudioInfo, check_finite, truncated
+from unmask.audio.formats import BLOCK, SUFFIXES, AudioInfo, check_finite
+from unmask.audio.lengths import Extent, Part, View, measure
+from unmask.audio.lengths.parts import truncated
 from unmask.errors import AudioFileError, ConfigError
 
-#: libsndfile's length of a FLAC file that does not tell is larger than this.
+#: libsndfile's length of a file that does not tell is larger than this.
 _UNKNOWN = 1 << 62
 
 
 def info(path: str | Path, *, stream: int = 0) -> AudioInfo:
     """Describe a sound file.
 
-    Media containers do not tell exactly how many samples a decoder will give, so such a file is
-    decoded once and counted.
+    Media containers do not tell exactly how many samples a decoder will give, so a file that is
+    read through PyAV is decoded once and counted.
 
     Raises
     ------
@@ -35,21 +38,17 @@ def info(path: str | Path, *, stream: int = 0) -> AudioInfo:
         The file needs PyAV.
     """
     path = _existing(path)
-    source = _source(path)
-    if source is media.blocks:
+    if not _extent(path).parts:
         return media.info(path, stream)
-    n_samples = None
-    if source is _guessed_blocks:
-        n_samples = sum(part.shape[-1] for _, part in source(path, BLOCK, 0.0, None, stream))
-    with _opened(path, stream) as file:
-        return AudioInfo(
-            path,
-            file.samplerate,
-            file.channels,
-            n_samples or file.frames,
-            file.format,
-            file.subtype,
-        )
+    extent = _extent(path)
+    n_samples, form = 0, None
+    for part in extent.parts:
+        with _opened(path, part, stream, form) as file:
+            form = file.samplerate, file.channels
+            n_samples += file.frames
+            kind, subtype = file.format, file.subtype
+    rate, n_channels = form or (0, 0)
+    return AudioInfo(path, rate, n_channels, n_samples, kind, subtype, remarks=extent.remarks)
 
 
 def read(
@@ -60,7 +59,8 @@ def read(
     Parameters
     ----------
     path
-        WAV, FLAC, OGG, MP3 and relatives; anything else (m4a, mp4, video) needs ``unmask[media]``.
+        WAV, FLAC, OGG, MP3 and relatives, whatever their suffix; anything else (m4a, mp4, video)
+        needs ``unmask[media]``.
     start_s, stop_s
         The part to read, rounded to whole samples; what lies beyond the end is not there.
     stream
@@ -137,93 +137,112 @@ def _decoded(
         )
 
 
+def _extent(path: Path) -> Extent:
+    """Walk through a file, once while it stays as it is."""
+    status = path.stat()
+    return _measured(path, (status.st_ino, status.st_size, status.st_mtime_ns))
+
+
+@lru_cache(maxsize=16)
+def _measured(path: Path, _: tuple[int, ...]) -> Extent:
+    """Keep the parts if libsndfile reads them all; where it does not, FFmpeg may."""
+    import soundfile
+
+    extent = measure(path, known=path.suffix.lower() in SUFFIXES)
+    try:
+        for part in extent.parts:
+            with _file(path, part) as file:
+                if part.n_samples not in {None, file.frames}:  # it guesses
+                    return replace(extent, parts=())
+    except soundfile.LibsndfileError:
+        return replace(extent, parts=()) if media.opens(path) else extent
+    return extent
+
+
 def _source(path: Path) -> Callable[..., Iterator[tuple[int, NDArray[Any]]]]:
     """Return what yields the blocks of a file."""
-    if path.suffix.lower() not in SUFFIXES:
-        return media.blocks
-    if not _guesses_length(path):
-        return _native_blocks
-    return media.blocks if media.is_installed() else _guessed_blocks
+    return _native_blocks if _extent(path).parts else media.blocks
 
 
-def _guesses_length(path: Path) -> bool:
-    """Tell whether a file is an MP3 without the header that holds its length.
+@contextmanager
+def _file(path: Path, part: Part) -> Iterator[Any]:
+    """Open a part of a file in soundfile."""
+    import soundfile
 
-    libsndfile then guesses from the size of the file and the bit rate at its beginning, and never
-    reads beyond its guess.
-    """
-    with path.open("rb") as file:
-        head = file.read(10)
-        start = 0
-        if head[:3] == b"ID3":
-            sizes = zip(head[6:10], (21, 14, 7, 0), strict=True)
-            start = 10 + sum((byte & 127) << shift for byte, shift in sizes)
-        file.seek(start)
-        first = file.read(4096)
-    is_frame = len(first) > 1 and first[0] == 0xFF and first[1] & 0xE0 == 0xE0
-    return is_frame and not any(mark in first for mark in (b"Xing", b"Info", b"VBRI"))
-
-
-def _guessed_blocks(
-    path: Path, block: int, start_s: float, stop_s: float | None, stream: int
-) -> Iterator[tuple[int, NDArray[Any]]]:
-    """Blocks of a file whose length is a guess: what comes before its end is all there is."""
-    with _opened(path, stream) as file:
-        rate, position = file.samplerate, 0
-        start = round(start_s * rate)
-        stop = file.frames if stop_s is None else min(round(stop_s * rate), file.frames)
-        while position < stop:
-            samples = file.read(min(block, stop - position), dtype="float32", always_2d=True)
-            if not len(samples):
-                return
-            kept = samples[max(0, start - position) :]
-            position += len(samples)
-            if len(kept):
-                yield rate, np.ascontiguousarray(kept.T)
-        if stop == file.frames:
-            raise AudioFileError(
-                f"{path}: does not tell its length and may be longer than libsndfile reads; "
-                'pip install "unmask[media]" or convert it to WAV'
-            )
+    if part == Part(0, path.stat().st_size, n_samples=part.n_samples):
+        with soundfile.SoundFile(path) as file:
+            yield file
+        return
+    with View(path, part) as view, soundfile.SoundFile(view) as file:
+        yield file
 
 
 def _native_blocks(
     path: Path, block: int, start_s: float, stop_s: float | None, stream: int
 ) -> Iterator[tuple[int, NDArray[Any]]]:
-    with _opened(path, stream) as file:
-        rate, end = file.samplerate, file.frames
-        dtype = "float64" if file.subtype in {"PCM_32", "DOUBLE"} else "float32"
-        position = min(round(start_s * rate), end)
-        stop = end if stop_s is None else min(round(stop_s * rate), end)
-        file.seek(position)
-        while position < stop:
-            samples = file.read(min(block, stop - position), dtype=dtype, always_2d=True)
-            if not len(samples):
-                break
-            position += len(samples)
-            yield rate, np.ascontiguousarray(samples.T)
-        if position < stop:
-            raise truncated(path, f"after {position} samples, its header promises {end}")
+    """Blocks of one part after the other; they are filled across their borders."""
+    pieces = _native_pieces(path, block, start_s, stop_s, stream)
+    if len(_extent(path).parts) == 1:
+        yield from pieces
+        return
+    held: list[NDArray[Any]] = []
+    rate = n_held = 0
+    for rate, piece in pieces:
+        held.append(piece)
+        n_held += piece.shape[-1]
+        if n_held >= block:
+            joined = np.concatenate(held, axis=-1)
+            yield rate, joined[:, :block]
+            held, n_held = [joined[:, block:]], n_held - block
+    if n_held:
+        yield rate, np.concatenate(held, axis=-1)
+
+
+def _native_pieces(
+    path: Path, block: int, start_s: float, stop_s: float | None, stream: int
+) -> Iterator[tuple[int, NDArray[Any]]]:
+    end, form = 0, None
+    for part in _extent(path).parts:
+        with _opened(path, part, stream, form) as file:
+            form = file.samplerate, file.channels
+            rate, first, end = file.samplerate, end, end + file.frames
+            start = max(0, round(start_s * rate) - first)
+            stop = file.frames if stop_s is None else min(round(stop_s * rate) - first, file.frames)
+            if start < stop:
+                for samples in _read(path, file, start, stop, block):
+                    yield rate, samples
+
+
+def _read(path: Path, file: Any, start: int, stop: int, block: int) -> Iterator[NDArray[Any]]:
+    """Yield samples from `start` to `stop` of an opened file; all that it promises must come."""
+    dtype = "float64" if file.subtype in {"PCM_32", "DOUBLE"} else "float32"
+    position = start
+    if start and file.seekable():
+        file.seek(start)
+    elif start:  # some codecs only go forward
+        for _ in _read(path, file, 0, start, BLOCK):
+            pass
+    while position < stop:
+        samples = file.read(min(block, stop - position), dtype=dtype, always_2d=True)
+        if not len(samples):
+            raise truncated(path, f"after {position} samples, its header promises {file.frames}")
+        position += len(samples)
+        yield np.ascontiguousarray(samples.T)
 
 
 @contextmanager
-def _opened(path: Path, stream: int) -> Iterator[Any]:
-    """Open a file in soundfile; every complaint of libsndfile becomes one line."""
+def _opened(path: Path, part: Part, stream: int, form: tuple[int, int] | None) -> Iterator[Any]:
+    """Open a part in soundfile; every complaint of libsndfile becomes one line.
+
+    Its rate and channels must be `form`, those of the part before it.
+    """
     import soundfile
 
     if stream:
         raise ConfigError(f"{path}: has one audio stream, stream {stream} was asked for; use 0")
-    if missing := _missing_bytes(path):
-        raise truncated(path, f"{missing} bytes before its header says")
     try:
-        with soundfile.SoundFile(path) as file:
-            if file.frames == 0:
-                raise AudioFileError(f"{path}: has 0 samples; record or export it again")
-            if file.frames >= _UNKNOWN:
-                raise AudioFileError(
-                    f"{path}: does not tell its length, it was written to a pipe; "
-                    "convert it to WAV or encode it again to a file"
-                )
+        with _file(path, part) as file:
+            _check(path, file, form)
             yield file
     except soundfile.LibsndfileError as error:
         raise AudioFileError(
@@ -232,33 +251,16 @@ def _opened(path: Path, stream: int) -> Iterator[Any]:
         ) from error
 
 
-def _missing_bytes(path: Path) -> int:
-    """Bytes that a WAV, AIFF or OGG file promises and lacks; libsndfile does not mind."""
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        magic = file.read(12)[:4]
-        if magic in {b"RIFF", b"RF64", b"RIFX", b"FORM"}:
-            return _missing_in_chunks(file, size, "<" if magic in {b"RIFF", b"RF64"} else ">")
-        if magic != b"OggS":
-            return 0
-        file.seek(max(0, size - 2 * 65307))  # The largest page has 65307 bytes.
-        tail = file.read()
-    page = tail[tail.rfind(b"OggS\0") :]
-    segments = page[27 : 27 + page[26]] if len(page) > 26 else b""
-    whole = 27 + len(segments) + sum(segments) if segments else 28
-    return max(0, whole - len(page))
-
-
-def _missing_in_chunks(file: BinaryIO, size: int, order: str) -> int:
-    wide = 0
-    while len(header := file.read(8)) == 8:
-        name, length = struct.unpack(f"{order}4sI", header)
-        start = file.tell()
-        if name in {b"data", b"SSND"}:
-            # Writers to a pipe do not know the length and put a number near 2**31 or 2**32.
-            length = wide if length >= 0x7FFFF000 else length
-            return max(0, start + length - size)
-        if name == b"ds64":
-            wide = struct.unpack("<Q", file.read(16)[8:])[0]
-        file.seek(start + length + length % 2)
-    return 0
+def _check(path: Path, file: Any, form: tuple[int, int] | None) -> None:
+    if file.frames == 0:
+        raise AudioFileError(f"{path}: has 0 samples; record or export it again")
+    if file.frames >= _UNKNOWN:
+        raise AudioFileError(
+            f"{path}: does not tell its length and has no whole frame at its end; "
+            "convert it to WAV or encode it again"
+        )
+    if form and form != (file.samplerate, file.channels):
+        raise AudioFileError(
+            f"{path}: changes from {form[1]} channels at {form[0]} Hz to {file.channels} at "
+            f"{file.samplerate} Hz, two recordings were joined; split it"
+        )

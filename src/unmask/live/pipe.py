@@ -1,20 +1,14 @@
 """A stream from one binary file to another."""
 
+import select
 from collections.abc import Iterator
-from typing import BinaryIO, NamedTuple, Protocol
+from typing import BinaryIO, NamedTuple
 
 from unmask._arrays import Array
-from unmask.audio.pcm import PipeFormat
+from unmask.audio.pcm import Patient, PipeFormat, Source, non_blocking
 from unmask.live.tap import Tap
 
 _PIECE = 1 << 16
-
-
-class Source(Protocol):
-    """A binary file that gives what it has: a buffered file or pipe."""
-
-    def read1(self, size: int, /) -> bytes:
-        """Return up to `size` bytes as soon as there are any; none at the end."""
 
 
 class Ending(NamedTuple):
@@ -52,8 +46,8 @@ def relay(source: Source, sink: BinaryIO, tap: Tap, form: PipeFormat, *, block: 
     """
     frame = form.n_channels * form.encoding.n_bytes
     n_stray = n_read = 0
-    sink.write(form.head)
-    sink.flush()
+    source = Patient(source)
+    _write(sink, form.head)
     for data in _pieces(source, frame * block, form.n_bytes):
         n_read += len(data)
         n_stray = len(data) % frame
@@ -62,8 +56,7 @@ def relay(source: Source, sink: BinaryIO, tap: Tap, form: PipeFormat, *, block: 
     _put(sink, tap, form, tap.flush())
     if form.n_bytes is None:
         return Ending(n_stray, 0)
-    sink.write(bytes(form.n_bytes % 2))  # a chunk is padded
-    sink.flush()
+    _write(sink, bytes(form.n_bytes % 2))  # a chunk is padded
     while source.read1(_PIECE):
         pass  # What stands behind the samples: who writes it should not find a broken pipe.
     return Ending(n_stray, form.n_bytes - n_read)
@@ -73,8 +66,23 @@ def _put(sink: BinaryIO, tap: Tap, form: PipeFormat, samples: Array) -> None:
     data, n_clipped = form.encoding.encode(samples)
     tap.n_clipped += n_clipped
     if data:
-        sink.write(data)
-        sink.flush()
+        _write(sink, data)
+
+
+def _write(sink: BinaryIO, data: bytes) -> None:
+    """Write and flush; wait where a non-blocking sink is full."""
+    left = memoryview(data)
+    while True:
+        try:
+            sink.write(left)
+            left = left[len(left) :]
+            sink.flush()
+            return
+        except BlockingIOError as error:
+            left = left[error.characters_written :]
+            if (pipe := non_blocking(sink)) is None:
+                raise
+            select.select([], [pipe], [])
 
 
 def _pieces(source: Source, unit: int, n_bytes: int | None) -> Iterator[bytes]:
