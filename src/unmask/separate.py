@@ -4,7 +4,6 @@ import json
 import os
 import platform
 import shutil
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -25,10 +24,18 @@ from unmask.engine.metadata import SAMPLE_RATES
 from unmask.engine.model import Model
 from unmask.engine.settings import Settings
 from unmask.engine.stream import Streamer
-from unmask.errors import AudioFileError, SampleRateError, UnmaskError
-from unmask.files import make_folder, sha256, write_text, writing
+from unmask.errors import AudioFileError, FileError, SampleRateError, UnmaskError
+from unmask.files import (
+    Contents,
+    contents,
+    hidden_folder,
+    make_folder,
+    on_device_of,
+    sha256,
+    writing,
+)
 from unmask.layout import Job, Output, plan
-from unmask.workers import map_tasks
+from unmask.workers import map_tasks, tell
 
 #: Most channels of a file.
 MAX_CHANNELS = 8
@@ -118,7 +125,8 @@ def separate_files(
 ) -> Iterator[Result]:
     """Yield every job with its run record, or with the error that a bad file met, as it is done.
 
-    Nothing half-written is left, whatever ends the run.
+    Nothing half-written is left by what Python can catch; what a killed process leaves is hidden,
+    and taken away by the next run that writes to this folder.
 
     Parameters
     ----------
@@ -131,7 +139,6 @@ def separate_files(
     resume : bool
         Do not separate again what is :func:`finished`; it comes first.
     progress : function (path, share)
-        With several jobs it is called only when a file is done.
 
     Raises
     ------
@@ -140,7 +147,7 @@ def separate_files(
     FileError
         If the folder cannot be written to.
     WorkerError
-        If a process was killed.
+        If a process was killed or could not begin.
     """
     work = _Work(model, output, settings or Settings())
     work.settings.check(model)
@@ -156,8 +163,8 @@ def separate_files(
     with _staging(output.out) as staging:
         tasks = [(job, staging / str(k)) for k, job in enumerate(left)]
         alone = min(n_jobs, len(tasks)) == 1
-        attempt = partial(_attempt, work, progress if alone else None)
-        for result in map_tasks(attempt, tasks, jobs=n_jobs):
+        attempt = partial(_attempt, work, progress if alone or not progress else tell)
+        for result in map_tasks(attempt, tasks, jobs=n_jobs, listen=progress):
             if progress:
                 progress(result.job.source, 1.0)
             yield result
@@ -166,50 +173,48 @@ def separate_files(
 def finished(job: Job, model: Model, output: Output, settings: Settings) -> dict[str, Any] | None:
     """Return the run record of a job that an earlier run has finished, None if it is to be done.
 
-    It is finished if its run record is there, says the same of input, model (by their hashes) and
-    settings, and has all its outputs beside it, each of the size that it says.
+    It is finished if its run record is there, says the same of input, model and settings, and has
+    all its outputs beside it; files are told by their hashes.
     """
     try:
         record: dict[str, Any] = json.loads(job.record.read_text("utf-8"))
         made = record["input"]["sha256"], record["model"]["sha256"]
-        sizes = {entry["stem"]: entry["n_bytes"] for entry in record["outputs"]}
-        found = {stem: path.stat().st_size for stem, path in job.targets.items()}
-        same = record["settings"] == _plain(output, settings)
+        stems = {entry["stem"]: entry["sha256"] for entry in record["outputs"]}
+        same = record["settings"] == _plain(output, settings) and stems.keys() == job.targets.keys()
         same = same and made == (sha256(job.source), model.sha256)
-    except (OSError, ValueError, KeyError, TypeError):
+        same = same and all(sha256(path) == stems[stem] for stem, path in job.targets.items())
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
-    return record if same and sizes == found else None
+    return record if same else None
 
 
 @contextmanager
 def _staging(out: Path) -> Iterator[Path]:
-    """Make a hidden folder in `out`, which goes at the end, as do folders that are left empty."""
+    """Make a hidden folder in `out`; folders that are made and left empty go again at the end."""
     missing = [folder for folder in (out, *out.parents) if not folder.exists()]
     make_folder(out)
-    with writing(out):
-        staging = Path(tempfile.mkdtemp(prefix=".unmask-", dir=out))
     try:
-        yield staging
+        with hidden_folder(out) as staging:
+            yield staging
     finally:
-        shutil.rmtree(staging, ignore_errors=True)
         for folder in missing:
             with suppress(OSError):  # it is not empty
                 folder.rmdir()
 
 
 def _attempt(work: _Work, progress: Progress | None, task: tuple[Job, Path]) -> Result:
-    """Separate one file by way of a hidden folder."""
+    """Separate one file by way of a hidden folder; what it meets ends no other."""
     job, folder = task
     try:
-        record = _separate(job, work, folder, progress)
-        _move({folder / path.relative_to(work.output.out): path for path in _files(job)})
+        return Result(job, _separate(job, work, folder, progress), reused=False)
     except UnmaskError as error:
         return Result(job, error, reused=False)
-    return Result(job, record, reused=False)
-
-
-def _files(job: Job) -> list[Path]:
-    return [*job.targets.values(), job.record]
+    except (OSError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        wrong = FileError(f"{job.source}: {reason}; check its name, its disk and where it goes")
+        return Result(job, wrong, reused=False)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)  # room for the next
 
 
 def _move(files: Mapping[Path, Path]) -> None:
@@ -217,23 +222,57 @@ def _move(files: Mapping[Path, Path]) -> None:
     *_, record = files.values()
     for target in files.values():
         make_folder(target.parent)
-    with writing(record):
-        record.unlink(missing_ok=True)
-    for staged, target in files.items():
-        with writing(target):
-            os.replace(staged, target)
+    with ExitStack() as stack:
+        ready = {stack.enter_context(on_device_of(*pair)): pair[1] for pair in files.items()}
+        with writing(record):
+            record.unlink(missing_ok=True)
+        for staged, target in ready.items():
+            with writing(target):
+                os.replace(staged, target)
 
 
 def _separate(job: Job, work: _Work, folder: Path, progress: Progress | None) -> dict[str, Any]:
-    """Write the stems and the record of one file below `folder`."""
+    """Write the stems and the record of one file, by way of `folder`."""
     began, busy = time.perf_counter(), time.process_time()
-    model, output, settings = work
+    _check_places(job)
+    before = _contents(job.source)
     info = audio.info(job.source)
-    n_samples = _n_samples(info, output)
+    n_samples = _n_samples(info, work.output)
     _check(info, n_samples)
-    staged = {stem: folder / path.relative_to(output.out) for stem, path in job.targets.items()}
-    for path in staged.values():
-        path.parent.mkdir(parents=True, exist_ok=True)
+    folder.mkdir()
+    # Short names: those of the targets may be too long with what is added, or of no encoding.
+    named = enumerate(job.targets.items())
+    staged = {stem: folder / f"{k}{path.suffix}" for k, (stem, path) in named}
+    reports = _write(job, work, info, staged, partial(_share, progress, job.source, n_samples))
+    seconds: dict[str, float] = {
+        "seconds": time.perf_counter() - began,
+        "cpu_seconds": time.process_time() - busy,
+    }
+    seconds["times_real_time"] = n_samples / info.sample_rate / seconds["seconds"]
+    read = _unchanged(job.source, before)
+    written = [contents(path) for path in staged.values()]
+    record = _record(job, info, read, work, reports, written, seconds)
+    file = folder / "job.json"
+    with writing(job.record):
+        file.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    _move({staged[stem]: target for stem, target in job.targets.items()} | {file: job.record})
+    return record
+
+
+def _share(progress: Progress | None, source: Path, n_samples: int, n_done: int) -> None:
+    if progress:
+        progress(source, n_done / n_samples)
+
+
+def _write(
+    job: Job,
+    work: _Work,
+    info: audio.AudioInfo,
+    staged: Mapping[str, Path],
+    done: Callable[[int], None],
+) -> list[audio.WriteReport]:
+    """Write the stems of one file; `done` is told how many samples are."""
+    model, output, settings = work
     rows = job.rows
     streamer = _streamer(info, work, residual=any(model.residual in row for row in rows.values()))
     complete = _adds_up(rows, (*model.stems, model.residual), settings)
@@ -250,18 +289,33 @@ def _separate(job: Job, work: _Work, folder: Path, progress: Progress | None) ->
             for writer, stem in zip(writers, stems, strict=True):
                 writer.write(stem)
             n_done += stems.shape[-1]
-            if progress:
-                progress(job.source, n_done / n_samples)
-    seconds: dict[str, float] = {
-        "seconds": time.perf_counter() - began,
-        "cpu_seconds": time.process_time() - busy,
-    }
-    reports = [writer.report for writer in writers]
-    seconds["times_real_time"] = n_samples / info.sample_rate / seconds["seconds"]
-    sizes = [path.stat().st_size for path in staged.values()]
-    record = _record(job, info, work, reports, sizes, seconds)
-    write_text(folder / job.record.relative_to(output.out), json.dumps(record, indent=2) + "\n")
-    return record
+            done(n_done)
+    return [writer.report for writer in writers]
+
+
+def _check_places(job: Job) -> None:
+    """Refuse names that the file system cannot have, before the work."""
+    for path in (*job.targets.values(), job.record):
+        with writing(path), suppress(FileNotFoundError):
+            path.lstat()
+
+
+def _contents(path: Path) -> Contents | None:
+    """Return what a file is, None if that cannot be told; a pipe would wait for ever."""
+    try:
+        return contents(path) if path.is_file() else None
+    except OSError:
+        return None
+
+
+def _unchanged(path: Path, before: Contents | None) -> Contents:
+    """Return what a file was and is; refuse one that something wrote to while it was read."""
+    if before is None or _contents(path) != before:
+        raise AudioFileError(
+            f"{path}: was changed or taken away while it was read, nothing of it is kept; "
+            "separate it again when it is complete"
+        )
+    return before
 
 
 def _streamer(info: audio.AudioInfo, work: _Work, *, residual: bool) -> Streamer:
@@ -335,16 +389,17 @@ def _check(info: audio.AudioInfo, n_samples: int) -> None:
 def _record(
     job: Job,
     info: audio.AudioInfo,
+    read: Contents,
     work: _Work,
     reports: list[audio.WriteReport],
-    sizes: list[int],
+    written: list[Contents],
     seconds: dict[str, float],
 ) -> dict[str, Any]:
     packages = ("numpy", "scipy", "onnxruntime", "soundfile")
     model, output, settings = work
     return {
         "made": datetime.now(UTC).isoformat(timespec="seconds"),
-        "input": asdict(info) | {"path": str(info.path), "sha256": sha256(job.source)},
+        "input": asdict(info) | {"path": str(info.path), "sha256": read.sha256},
         "model": {"name": model.name, "version": model.version, "sha256": model.sha256},
         "settings": _plain(output, settings),
         "outputs": [
@@ -352,13 +407,14 @@ def _record(
                 "stem": stem,
                 "path": str(path),
                 "n_samples": report.n_samples,
-                "n_bytes": n_bytes,
+                "n_bytes": file.n_bytes,
+                "sha256": file.sha256,
                 "parts": list(parts),
                 "peak": report.peak,
                 "clipped": report.clipped,
             }
-            for (stem, path), parts, report, n_bytes in zip(
-                job.targets.items(), job.rows.values(), reports, sizes, strict=True
+            for (stem, path), parts, report, file in zip(
+                job.targets.items(), job.rows.values(), reports, written, strict=True
             )
         ],
         "timings": seconds,

@@ -1,12 +1,25 @@
-"""Worker processes: as many as there are cores, one thread of linear algebra in each."""
+"""Worker processes: as many as there are cores, one thread of linear algebra in each.
+
+They end with the process that started them, whatever ends that, and leave signals to it.
+"""
 
 import multiprocessing
 import os
+import pickle
 import signal
+import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import BrokenExecutor, ProcessPoolExecutor, as_completed
+from concurrent.futures import (
+    FIRST_COMPLETED,
+    BrokenExecutor,
+    Future,
+    ProcessPoolExecutor,
+    wait,
+)
 from contextlib import contextmanager
-from typing import TypeVar
+from pathlib import Path
+from typing import Any, TypeVar
 
 from unmask.errors import ConfigError, WorkerError
 
@@ -17,10 +30,45 @@ _Result = TypeVar("_Result")
 _ONE_THREAD = {
     f"{library}_NUM_THREADS": "1" for library in ("OMP", "OPENBLAS", "MKL", "VECLIB_MAXIMUM")
 }
+# What asks for an end; a process that was started is ended by the one that started it.
+_STOPS = [
+    getattr(signal, name) for name in ("SIGINT", "SIGHUP", "SIGTERM") if hasattr(signal, name)
+]
+#: Seconds between two messages of one process, and between two looks for messages.
+_PACE_S = 0.1
+
+
+class _Here:
+    """What a worker process works on and whom it tells."""
+
+    pickled = b""
+    function: Callable[[Any], Any] | None = None
+    messages: Any = None
+    told_s = 0.0
+
+
+def n_processors() -> int:
+    """Return how many processors this process may use: of the machine, of its affinity, its group.
+
+    >>> 1 <= n_processors() <= os.cpu_count()
+    True
+    """
+    count = os.cpu_count() or 1
+    if hasattr(os, "sched_getaffinity"):
+        count = len(os.sched_getaffinity(0))
+    try:  # what a container may use
+        quota, period = map(int, Path("/sys/fs/cgroup/cpu.max").read_text("utf-8").split())
+    except (OSError, ValueError):
+        return count
+    return max(1, min(count, -(-quota // period)))
 
 
 def map_tasks(
-    function: Callable[[_Task], _Result], tasks: Iterable[_Task], *, jobs: int
+    function: Callable[[_Task], _Result],
+    tasks: Iterable[_Task],
+    *,
+    jobs: int,
+    listen: Callable[..., None] | None = None,
 ) -> Iterator[_Result]:
     """Yield ``function(task)`` of every task, each as soon as it is done.
 
@@ -31,13 +79,15 @@ def map_tasks(
         A script that calls this needs ``if __name__ == "__main__":``.
     jobs : int >= 1
         Tasks at a time. One stays in this process, in the order of the tasks.
+    listen : function
+        Called here with what `function` says to :func:`tell` in other processes.
 
     Raises
     ------
     ConfigError
         If `jobs` is less than 1.
     WorkerError
-        If a process was killed, most often for want of memory.
+        If a process was killed, most often for want of memory, or could not begin.
     Exception
         What `function` raises ends the run; tasks that are under way are given up.
     """
@@ -48,34 +98,80 @@ def map_tasks(
     if jobs <= 1:
         yield from map(function, tasks)
         return
+    _check_guard(jobs)
+    context = multiprocessing.get_context("spawn")
+    messages, has_begun = context.SimpleQueue(), context.Event()
+    given = (pickle.dumps(function), messages, has_begun)
     try:
-        with _processes(jobs) as pool:
-            with _environment(_ONE_THREAD):  # processes start while tasks are submitted
-                futures = [pool.submit(function, task) for task in tasks]
-            for future in as_completed(futures):
-                yield future.result()
+        with _processes(ProcessPoolExecutor(jobs, context, _begin, given)) as pool:
+            with _environment(_ONE_THREAD), _signals_later():  # while processes start
+                futures = {pool.submit(_call, task) for task in tasks}
+            yield from _results(futures, messages, listen)
     except BrokenExecutor as error:
+        if not has_begun.is_set():
+            raise WorkerError(_no_guard(jobs)) from error
         raise WorkerError(
             f"jobs: one of {jobs} processes was killed, most often for want of memory; use fewer"
         ) from error
 
 
-@contextmanager
-def _processes(jobs: int) -> Iterator[ProcessPoolExecutor]:
-    """Start processes; whatever ends this early ends them too."""
-    before = set(multiprocessing.active_children())
-    pool = ProcessPoolExecutor(
-        jobs, multiprocessing.get_context("spawn"), initializer=_ignore_interrupt
+def tell(*message: Any) -> None:
+    """Say from within a task how far it is; what comes too fast is left out."""
+    if time.monotonic() - _Here.told_s >= _PACE_S:
+        _Here.told_s = time.monotonic()
+        _Here.messages.put(message)
+
+
+def _results(
+    pending: set[Future[_Result]], messages: Any, listen: Callable[..., None] | None
+) -> Iterator[_Result]:
+    while pending:
+        done, pending = wait(pending, _PACE_S if listen else None, FIRST_COMPLETED)
+        while listen and not messages.empty():
+            listen(*messages.get())
+        for future in done:
+            yield future.result()
+
+
+def _check_guard(jobs: int) -> None:
+    """Refuse to start processes from one that has not begun itself."""
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        raise WorkerError(_no_guard(jobs))
+
+
+def _no_guard(jobs: int) -> str:
+    return (
+        f"jobs: none of {jobs} processes could begin; a script that starts some must be a file and "
+        'begin its work under `if __name__ == "__main__":`'
     )
+
+
+@contextmanager
+def _processes(pool: ProcessPoolExecutor) -> Iterator[ProcessPoolExecutor]:
+    """End the processes of a pool, also those that are at work if something ends this early."""
+    before = set(multiprocessing.active_children())
     try:
         yield pool
         pool.shutdown()
     except BaseException:
         pool.shutdown(wait=False, cancel_futures=True)
         for process in set(multiprocessing.active_children()) - before:
-            process.terminate()
+            process.kill()
             process.join()
         raise
+
+
+@contextmanager
+def _signals_later() -> Iterator[None]:
+    """Let processes start that never hear what is meant for this one, which hears it later."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _STOPS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager
@@ -92,6 +188,24 @@ def _environment(values: Mapping[str, str]) -> Iterator[None]:
                 os.environ[name] = value
 
 
-def _ignore_interrupt() -> None:
-    """Leave Ctrl-C to the process that started this one."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+def _begin(pickled: bytes, messages: Any, has_begun: Any) -> None:
+    """Begin a worker process."""
+    for number in _STOPS:
+        signal.signal(number, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    _Here.pickled, _Here.messages = pickled, messages
+    has_begun.set()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def _call(task: Any) -> Any:
+    """Do a task; what cannot be unpickled is an error of the task."""
+    if _Here.function is None:
+        _Here.function = pickle.loads(_Here.pickled)
+    return _Here.function(task)

@@ -4,6 +4,7 @@ A command lives in a module of this folder that imports nothing heavy at its top
 :data:`main` here.
 """
 
+from contextlib import suppress
 from typing import Any
 
 import click
@@ -21,6 +22,7 @@ from unmask.cli import (
     streaming,
     training,
 )
+from unmask.cli.stopping import stopped_by_signals
 from unmask.errors import UnmaskError
 
 
@@ -28,15 +30,17 @@ class Commands(click.Group):
     """A group that says what went wrong in one line; what is no `UnmaskError` is a bug."""
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run a command; exit code 1 after an error, 130 after Ctrl-C."""
+        """Run a command; exit code 1 after an error, 130 after Ctrl-C, 143 after SIGTERM."""
         try:
-            return super().invoke(ctx)
+            with stopped_by_signals():
+                return super().invoke(ctx)
         except UnmaskError as error:
             show.error(error)
             ctx.exit(1)
-        except KeyboardInterrupt:
-            click.echo("unmask: stopped; nothing half-written is left", err=True)
-            ctx.exit(130)
+        except KeyboardInterrupt as stop:
+            with suppress(OSError):  # the terminal may be gone
+                click.echo("unmask: stopped; nothing half-written is left", err=True)
+            ctx.exit(getattr(stop, "code", 130))
 
 
 @click.group(cls=Commands, context_settings={"show_default": True, "max_content_width": 100})

@@ -1,6 +1,5 @@
 """``unmask info``: what is installed here."""
 
-import os
 import platform
 from importlib.metadata import PackageNotFoundError, version
 
@@ -33,12 +32,13 @@ def info(json_file: str | None) -> None:
     """
     from unmask.engine.model import bundled
     from unmask.engine.session import available_providers
+    from unmask.workers import n_processors
 
     found = {
         "unmask": __version__,
         "python": platform.python_version(),
         "system": platform.platform(),
-        "processors": str(os.cpu_count()),
+        "processors": str(n_processors()),
         "providers": " ".join(available_providers()),
         "models": " ".join(bundled()) or "none",
     }

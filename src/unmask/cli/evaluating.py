@@ -1,6 +1,5 @@
 """``unmask evaluate`` and ``unmask scores``: measure collections, put results side by side."""
 
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -106,6 +105,7 @@ def evaluate(
       unmask evaluate separated/mine musdb18hq/test --stems vocals --plot vocals.png
     """
     from unmask import evaluate as evaluation
+    from unmask.workers import n_processors
 
     how = evaluation.Pairing(
         files=files, stem=stem, stems=tuple(stems) or None, allow_missing=allow_missing
@@ -119,7 +119,7 @@ def evaluate(
     )
     out = out or Path("scores") / estimates.resolve().name
     results = evaluation.evaluate(
-        pairs.tracks, out=out, settings=settings, jobs=jobs or os.cpu_count() or 1, museval=museval
+        pairs.tracks, out=out, settings=settings, jobs=jobs or n_processors(), museval=museval
     )
     found = {}
     with show.steps(len(pairs.tracks), quiet=quiet) as advance:

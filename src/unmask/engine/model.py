@@ -62,7 +62,7 @@ class Model:
     def __init__(
         self, session: Any, metadata: dict[str, Any], sha256: str, source: tuple[Any, ...]
     ) -> None:
-        """Take over a session with checked metadata; `source` is what `load_model` was given."""
+        """Take over a session with checked metadata; `source` is what makes it again."""
         self._session = session
         self._source = source
         self.metadata = metadata
@@ -92,7 +92,7 @@ class Model:
         return f"<Model {self.name} {self.version}: {', '.join(self.stems)}>"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Travel to other processes as the file that it came from."""
+        """Travel to other processes as the bytes that were loaded; the file may change."""
         return _reload, self._source
 
     @property
@@ -267,22 +267,25 @@ def load_model(
         If `threads` or `providers` cannot be had on this machine.
     """
     path = _find(name_or_path)
-    content = path.read_bytes()
+    return _of(path.read_bytes(), path, threads, tuple(providers or ()))
+
+
+@lru_cache(maxsize=1)
+def _reload(content: bytes, path: Path, threads: int, providers: tuple[str, ...]) -> Model:
+    """Return a model that came from another process, once for all its tasks."""
+    return _of(content, path, threads, providers)
+
+
+def _of(content: bytes, path: Path, threads: int, providers: tuple[str, ...]) -> Model:
     session = open_session(content, path, threads, providers or ("cpu",))
     metadata = _metadata(session, path)
     try:
-        source = (path, threads, tuple(providers or ()))
+        source = (content, path, threads, providers)
         model = Model(session, metadata, hashlib.sha256(content).hexdigest(), source)
     except ConfigError as error:  # front-end or mask family
         raise ModelError(f"{path}: metadata: {error}") from error
     _check_network(model, path)
     return model
-
-
-@lru_cache(maxsize=1)
-def _reload(path: Path, threads: int, providers: tuple[str, ...]) -> Model:
-    """Load a model that came from another process, once for all its tasks."""
-    return load_model(path, threads=threads, providers=providers)
 
 
 def _find(name_or_path: str | os.PathLike[str]) -> Path:
