@@ -23,6 +23,7 @@ TEST_MATERIAL = {
     "MUSDB18 (Falcon 69)": r"falcon[\s_-]*69",
     "MUSDB18 (Music Delta - 80s Rock)": r"music[\s_-]*delta[\s_-]*80s[\s_-]*rock",
     "VoiceBank-DEMAND test speakers": r"(?<![a-z0-9])p(232|257)(?!\d)",
+    "the demonstration of unmask": r"_4_knight_desc_bg",
     "Everything is Free, song 7": r"(?<!\d)7[\s._-]*francium|(?<![a-z])francium",
 }
 
