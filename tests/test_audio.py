@@ -721,11 +721,30 @@ def test_an_impossible_rate_to_write_is_refused(rng, path, rate):
         audio.write(path, noise(rng), rate)
 
 
-def test_a_wav_beyond_four_gigabytes_is_refused(rng, path, monkeypatch):
+@pytest.mark.parametrize("subtype", ["PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE"])
+@pytest.mark.parametrize("told", [None, 300_000])
+def test_a_wav_beyond_four_gigabytes_is_an_rf64(rng, path, monkeypatch, subtype, told):
+    x = noise(rng, 2, 300_000)
+    audio.write(path, x, RATE, subtype=subtype)
+    small, _ = audio.read(path)
     monkeypatch.setattr(writing, "_LIMIT", 100_000)
-    with pytest.raises(AudioFileError, match=r"mix.wav: WAV ends at 4 GiB; write .w64 or .flac"):
-        audio.write(path, noise(rng, 2, 300_000), RATE)
-    assert list(path.parent.iterdir()) == []
+    with audio.Writer(path, RATE, 2, subtype=subtype, n_samples=told) as writer:
+        writer.write(x)
+    assert audio.info(path).format == "RF64"
+    np.testing.assert_array_equal(audio.read(path)[0], small)
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_what_aiff_cannot_hold_is_refused_at_once(tmp_path):
+    with pytest.raises(AudioFileError, match=r"x.aiff: AIFF ends at 4 GiB; write .wav, .w64 or"):
+        audio.Writer(tmp_path / "x.aiff", RATE, 8, subtype="DOUBLE", n_samples=1 << 27)
+
+
+def test_what_aiff_cannot_hold_is_refused_when_it_comes(rng, tmp_path, monkeypatch):
+    monkeypatch.setattr(writing, "_LIMIT", 100_000)
+    with pytest.raises(AudioFileError, match=r"x.aiff: AIFF ends at 4 GiB; write .wav, .w64 or"):
+        audio.write(tmp_path / "x.aiff", noise(rng, 2, 300_000), RATE)
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(

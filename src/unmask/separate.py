@@ -278,7 +278,7 @@ def _write(
     complete = _adds_up(rows, (*model.stems, model.residual), settings)
     with ExitStack() as stack:
         writers = [
-            stack.enter_context(_writer(staged[stem], info, output.subtype, name=path))
+            stack.enter_context(_writer(staged[stem], info, output, name=path))
             for stem, path in job.targets.items()
         ]
         n_done = 0
@@ -333,10 +333,18 @@ def _streamer(info: audio.AudioInfo, work: _Work, *, residual: bool) -> Streamer
         raise
 
 
-def _writer(path: Path, info: audio.AudioInfo, subtype: str | None, *, name: Path) -> audio.Writer:
-    """Return the writer of a stem: rate, channels and, unless told, subtype of the input."""
-    subtype = subtype or audio.fitting_subtype(path, info.subtype)
-    return audio.Writer(path, info.sample_rate, info.n_channels, subtype=subtype, name=name)
+def _writer(path: Path, info: audio.AudioInfo, output: Output, *, name: Path) -> audio.Writer:
+    """Return the writer of a stem: all that is not told is as in the input."""
+    return audio.Writer(
+        path,
+        info.sample_rate,
+        info.n_channels,
+        subtype=output.subtype,
+        name=name,
+        like=info,
+        start=round(output.start_s * info.sample_rate),
+        n_samples=_n_samples(info, output),
+    )
 
 
 def _parts(streamer: Streamer, path: Path, output: Output) -> Iterator[dict[str, Array]]:

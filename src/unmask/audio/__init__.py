@@ -19,7 +19,8 @@ Arrays are (channel, sample). Full scale is 1. Nothing is resampled, mixed, or s
 from unmask.audio.formats import MEDIA_SUFFIXES, SUFFIXES, WRITABLE, AudioInfo, find
 from unmask.audio.reading import info, read, read_blocks
 from unmask.audio.resampling import resample
-from unmask.audio.writing import Writer, WriteReport, fitting_subtype, round_together, write
+from unmask.audio.rounding import round_together
+from unmask.audio.writing import Writer, WriteReport, fitting_subtype, write
 
 __all__ = [
     "MEDIA_SUFFIXES",

@@ -53,8 +53,10 @@ class AudioInfo:
     """libsndfile's name (PCM_16, FLOAT, VORBIS, …) or FFmpeg's name of the codec."""
     n_streams: int = 1
     """Audio streams in the file; `stream` of `read` chooses one."""
-    remarks: tuple[str, ...] = ()
-    """What is odd about the file and does not keep it from being read."""
+    depth: str = ""
+    """libsndfile's subtype that holds its samples, where `subtype` is a lossless codec's name."""
+    remarks: str = ""
+    """What is odd about the length of the file and does not keep it from being read."""
 
     @property
     def duration_s(self) -> float:

@@ -51,6 +51,26 @@ def opens(path: Path) -> bool:
         return False
 
 
+def tags(path: Path) -> dict[str, str]:
+    """Return the tags of a file and of its first sound; none if it cannot be read."""
+    if not is_installed():
+        return {}
+    try:
+        with _container(path, 0) as (container, source):
+            return {**container.metadata, **source.metadata}
+    except AudioFileError:
+        return {}
+
+
+def _depth(source: Any) -> str:
+    """Return libsndfile's subtype that holds what a lossless codec decodes to; float32 at most."""
+    context = source.codec_context
+    if not getattr(context.codec, "lossless", False):
+        return ""
+    name = context.format.name.rstrip("p")
+    return {"s32": "PCM_24", "flt": "FLOAT", "dbl": "FLOAT"}.get(name, "PCM_16")
+
+
 @contextmanager
 def _container(path: Path, stream: int) -> Iterator[tuple[Any, Any]]:
     """Open a file in PyAV and choose one of its audio streams."""
@@ -99,6 +119,7 @@ def info(path: Path, stream: int) -> AudioInfo:
             container.format.name,
             source.codec_context.name,
             len(container.streams.audio),
+            depth=_depth(source),
         )
 
 

@@ -48,7 +48,9 @@ def info(path: str | Path, *, stream: int = 0) -> AudioInfo:
             n_samples += file.frames
             kind, subtype = file.format, file.subtype
     rate, n_channels = form or (0, 0)
-    return AudioInfo(path, rate, n_channels, n_samples, kind, subtype, remarks=extent.remarks)
+    return AudioInfo(
+        path, rate, n_channels, n_samples, kind, subtype, remarks="; ".join(extent.remarks)
+    )
 
 
 def read(

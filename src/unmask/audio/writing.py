@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -12,19 +13,23 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from unmask.audio.formats import BLOCK, WRITABLE, check_finite
+from unmask.audio.formats import BLOCK, WRITABLE, AudioInfo, check_finite
+from unmask.audio.lengths.chunks import chunks
+from unmask.audio.lengths.parts import Bytes
+from unmask.audio.notes import Notes, finish, read_notes, set_tags
+from unmask.audio.rounding import BITS, quantized
 from unmask.errors import AudioFileError, ConfigError, SampleRateError, ShapeError, listed
 from unmask.files import staged
 
-#: Bits below the sign bit of the integer subtypes.
-_BITS = {"PCM_S8": 7, "PCM_U8": 7, "PCM_16": 15, "PCM_24": 23, "PCM_32": 31}
 #: Subtypes that keep samples apart; the others are written only in formats that have no such.
-_EXACT = {*_BITS, "FLOAT", "DOUBLE", "ULAW", "ALAW"}
+_EXACT = {*BITS, "FLOAT", "DOUBLE", "ULAW", "ALAW"}
 _LOSSY = {"OGG", "MP3"}
 _FLOATS = (np.dtype("float32"), np.dtype("float64"))
 #: Bytes after which the 32-bit lengths in the header overflow, and the formats that have them.
 _LIMIT = (1 << 32) - (1 << 20)
 _LIMITED = {"AIFF", "AU", "WAV", "WAVEX"}
+#: Bytes of a sample, about; subtypes that are not here take less than two.
+_BYTES = {"PCM_24": 3, "PCM_32": 4, "FLOAT": 4, "DOUBLE": 8, "PCM_16": 2}
 #: Formats into which libsndfile writes a PEAK chunk if samples are of floating point.
 _TIMED = {"AIFF", "WAV", "WAVEX"}
 
@@ -40,6 +45,8 @@ class WriteReport:
     """Samples beyond full scale, over all channels; 0 in FLOAT and DOUBLE, which hold them."""
     peak: float
     """Largest magnitude that was to be written; 1 is full scale."""
+    lost: tuple[str, ...] = ()
+    """Tags and other notes of the original that the format cannot hold."""
 
 
 class Writer:
@@ -65,6 +72,15 @@ class Writer:
         libsndfile's name of the format; default: what the suffix says.
     name
         What errors call the file; default: `path`.
+    like
+        The recording that it is made of: its tags, channel mask and Broadcast WAV time are kept as
+        far as the format holds them, and its sample format is the default.
+    start
+        Sample of `like` with which the file begins.
+    n_samples
+        How many samples will come, if known: what does not fit is refused at once.
+
+    A WAV that grows beyond 4 GiB becomes RF64, which is WAV with long lengths.
 
     Raises
     ------
@@ -85,6 +101,9 @@ class Writer:
         subtype: str | None = None,
         format: str | None = None,
         name: str | Path | None = None,
+        like: AudioInfo | None = None,
+        start: int = 0,
+        n_samples: int | None = None,
     ) -> None:
         self.path = Path(path)
         self.name = name or self.path
@@ -94,7 +113,14 @@ class Writer:
             )
         self.sample_rate = int(sample_rate)
         self.n_channels = n_channels
+        self._notes = read_notes(like.path, start=start) if like else Notes()
+        if like and not subtype and not format:
+            subtype = fitting_subtype(self.path, like.depth or like.subtype)
         self.format, self.subtype = _writable(self.path, format, subtype, name=self.name)
+        if self.format == "WAV" and not format and self._notes.mask is not None:
+            self.format = "WAVEX"
+        self._lost: tuple[str, ...] = ()
+        self._check_size(n_samples or 0)
         self._n_samples = 0
         self._clipped = 0
         self._peak = 0.0
@@ -102,7 +128,18 @@ class Writer:
     @property
     def report(self) -> WriteReport:
         """What was written so far."""
-        return WriteReport(self.path, self._n_samples, self._clipped, self._peak)
+        return WriteReport(self.path, self._n_samples, self._clipped, self._peak, self._lost)
+
+    def _check_size(self, n_samples: int) -> None:
+        """Choose RF64 or refuse if so many samples are more than 32 bits can count."""
+        n_bytes = n_samples * self.n_channels * _BYTES.get(self.subtype, 1)
+        if self.format not in _LIMITED or n_bytes <= _LIMIT:
+            return
+        if not self.format.startswith("WAV"):
+            raise AudioFileError(
+                f"{self.name}: {self.format} ends at 4 GiB; write .wav, .w64 or .flac"
+            )
+        self.format = "RF64"
 
     def __enter__(self) -> Self:
         import soundfile
@@ -110,14 +147,7 @@ class Writer:
         with ExitStack() as stack:
             self._part = stack.enter_context(staged(self.path))
             try:
-                self._file = soundfile.SoundFile(
-                    self._part,
-                    "w",
-                    self.sample_rate,
-                    self.n_channels,
-                    self.subtype,
-                    format=self.format,
-                )
+                self._open()
             except soundfile.LibsndfileError as error:
                 raise AudioFileError(
                     f"{self.name}: {self.format} cannot hold {self.n_channels} channels of "
@@ -126,6 +156,14 @@ class Writer:
             stack.push(self._close)
             self._stack = stack.pop_all()
         return self
+
+    def _open(self) -> None:
+        import soundfile
+
+        self._file = soundfile.SoundFile(
+            self._part, "w", self.sample_rate, self.n_channels, self.subtype, format=self.format
+        )
+        set_tags(self._file, self._notes.tags)
 
     def __exit__(
         self,
@@ -143,6 +181,8 @@ class Writer:
             raise AudioFileError(f"{self.name}: 0 samples to write, should be 1 or more")
         if kind is None and self.format in _TIMED and self.subtype in {"FLOAT", "DOUBLE"}:
             _stop_clock(self._part)
+        if kind is None and self._notes != Notes():
+            self._lost = finish(self._part, self._notes)
 
     def write(self, samples: ArrayLike) -> None:
         """Append `samples` (channel, sample) of floating point; clamp them and count if need be.
@@ -166,13 +206,31 @@ class Writer:
     def _write_block(self, x: NDArray[Any]) -> None:
         check_finite(x, self.name, self._n_samples, self.sample_rate)
         self._peak = max(self._peak, float(np.max(np.abs(x))))
-        stored, clipped = _quantized(x, self.subtype)
+        stored, clipped = quantized(x, self.subtype)
         with _storing(self.name):
             self._file.write(np.ascontiguousarray(stored.T))
         if self.format in _LIMITED and self._part.stat().st_size > _LIMIT:
-            raise AudioFileError(f"{self.name}: {self.format} ends at 4 GiB; write .w64 or .flac")
+            self._grow()
         self._clipped += clipped
         self._n_samples += x.shape[-1]
+
+    def _grow(self) -> None:
+        """Go on as RF64, which takes a copy of what was written."""
+        import soundfile
+
+        with _storing(self.name):
+            self._file.close()
+        self._check_size(2 * _LIMIT)  # refuses what is no WAV
+        short = self._part.with_name(f"{self._part.stem}-short{self._part.suffix}")
+        dtype = "float64" if self.subtype in {"FLOAT", "DOUBLE"} else "int32"
+        try:
+            os.replace(self._part, short)
+            with _storing(self.name), soundfile.SoundFile(short) as file:
+                self._open()
+                for block in file.blocks(BLOCK, dtype=dtype):
+                    self._file.write(block)
+        finally:
+            short.unlink(missing_ok=True)
 
 
 def write(
@@ -217,26 +275,6 @@ def fitting_subtype(path: str | Path, subtype: str) -> str:
     return next((name for name in wanted if name in known), default)
 
 
-def round_together(stems: ArrayLike, subtype: str) -> NDArray[Any]:
-    """Round `stems` (source, channel, sample) to an integer `subtype` so that their sum stays.
-
-    Each stem takes over the rounding error of the one before it: a stem is off by at most one unit
-    of the last bit, and their sum by half a unit, whatever the number of stems (rounded one by one,
-    the sum of n stems would be off by up to n/2). Written by `write`, these values do not change.
-    For subtypes that are not integers the stems come back as they are.
-    """
-    x = np.asarray(stems)
-    if subtype not in _BITS:
-        return x
-    scale = 2.0 ** _BITS[subtype]
-    rounded, carry = np.empty_like(x), np.zeros(x.shape[1:])
-    for source, stem in enumerate(x):
-        wanted = stem * scale + carry
-        rounded[source] = np.rint(wanted) / scale
-        carry = wanted - np.rint(wanted)
-    return rounded
-
-
 def _writable(
     path: Path, format: str | None, subtype: str | None, *, name: str | Path
 ) -> tuple[str, str]:
@@ -261,12 +299,14 @@ def _writable(
 def _stop_clock(path: Path) -> None:
     """Zero the time of writing in the PEAK chunk.
 
-    The chunk begins with its name, its length and a version, four bytes each; then comes the time.
-    Chunks before it, the format and the number of samples, end within the first 128 bytes.
+    The chunk begins with a version of four bytes; then comes the time.
     """
-    with path.open("r+b") as file:
-        file.seek(file.read(128).index(b"PEAK") + 12)
-        file.write(bytes(4))
+    with path.open("r+b") as stream:
+        file = Bytes(path, stream)
+        order = ">" if file.at(0, 4) == b"FORM" else "<"
+        peak = next(chunk for chunk in chunks(file, 12, order) if chunk.name == b"PEAK")
+        stream.seek(peak.start + 4)
+        stream.write(bytes(4))
 
 
 @contextmanager
@@ -279,17 +319,3 @@ def _storing(name: str | Path) -> Iterator[None]:
         raise AudioFileError(
             f"{name}: cannot be written, libsndfile says {error.error_string!r}; is the disk full?"
         ) from error
-
-
-def _quantized(x: NDArray[Any], subtype: str) -> tuple[NDArray[Any], int]:
-    """Values that libsndfile stores without rounding them, and how many were beyond full scale."""
-    if subtype in {"FLOAT", "DOUBLE"}:
-        return x, 0
-    clipped = int(np.count_nonzero(np.abs(x) > 1))
-    if subtype not in _BITS:
-        return np.clip(x, -1, 1), clipped
-    bits = _BITS[subtype]
-    word, width = ("int16", 15) if bits <= 15 else ("int32", 31)
-    top = 2.0**bits
-    whole = np.clip(np.rint(x.astype(np.float64) * top), -top, top - 1)
-    return (whole * 2.0 ** (width - bits)).astype(word), clipped
