@@ -1,6 +1,7 @@
 """The command line: every refusal is one line that names the file, and leaves nothing behind."""
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -333,7 +334,7 @@ def test_ctrl_c_leaves_nothing_half_written(tmp_path, model):
     command = [sys.executable, "-c", f"{program}; from unmask.cli import main; main()"]
     command += ["separate", "-m", str(model), "long.wav"]
     process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
-    while process.poll() is None and not list(tmp_path.glob("separated/.unmask-*/*/tiny/*/*")):
+    while process.poll() is None and not list(tmp_path.glob("separated/.unmask-*/*/*")):
         pass
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=30)
@@ -357,3 +358,33 @@ def test_training_without_its_extra_says_what_to_install():
     assert said.returncode == 1
     [line] = said.stderr.splitlines()
     assert line.endswith('torch is not installed; pip install "unmask[train]"')
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such signals there")
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_signals_clean_up_as_ctrl_c_does(tmp_path, model, name, jobs):
+    for track in "ab":
+        soundfile.write(tmp_path / f"{track}.wav", np.zeros((16000 * 600, 2)), 16000)
+    number = getattr(signal, name)
+    # What starts the tests may ignore it, and children inherit that.
+    program = f"import signal; signal.signal({int(number)}, signal.SIG_DFL)"
+    command = [sys.executable, "-c", f"{program}; from unmask.cli import main; main()"]
+    command += ["separate", "-m", str(model), "a.wav", "b.wav", "-j", jobs]
+    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    while process.poll() is None and not list(tmp_path.glob("separated/.unmask-*/*/*")):
+        pass
+    process.send_signal(number)
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == 128 + number, said
+    assert said == "unmask: stopped; nothing half-written is left\n"
+    assert not (tmp_path / "separated").exists()
+
+
+def test_links_to_folders_are_left_out_with_a_word(run, tmp_path, model, noisy):
+    (tmp_path / "in").mkdir()
+    shutil.copy(noisy, tmp_path / "in/a.wav")
+    (tmp_path / "in/album").symlink_to(tmp_path)
+    result = run("separate", "-m", model, "in")
+    assert result.stdout.split() == ["separated/tiny/a/speech.wav"]
+    assert result.stderr.startswith("unmask: in/album: is a link to a folder, left out")

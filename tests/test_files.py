@@ -2,11 +2,23 @@
 
 import hashlib
 import os
+from types import SimpleNamespace
 
 import pytest
 
+from unmask import files
 from unmask.errors import ConfigError, FileError
-from unmask.files import make_folder, replacing, sha256, staged, write_text
+from unmask.files import (
+    contents,
+    hidden_folder,
+    make_folder,
+    on_device_of,
+    replacing,
+    sha256,
+    staged,
+    sweep,
+    write_text,
+)
 
 
 @pytest.fixture
@@ -108,3 +120,55 @@ def test_a_folder_below_a_file_cannot_be_made(path):
 def test_the_hash_is_that_of_all_bytes(path):
     path.write_bytes(b"x" * 1_000_000)
     assert sha256(path) == hashlib.sha256(b"x" * 1_000_000).hexdigest()
+
+
+def test_what_a_killed_process_left_goes_and_what_lives_stays(path):
+    folder = path.parent
+    dead = folder / f"{files._OURS}dead"
+    (dead / "0").mkdir(parents=True)
+    (folder / f"{files._OURS}half.wav").write_bytes(b"x")
+    (folder / ".unmask-000000-elsewhere").mkdir()  # of another machine, and young
+    with hidden_folder(folder) as mine:
+        assert not dead.exists()
+        with hidden_folder(folder) as other, replacing(path) as partial:
+            sweep(folder)
+            assert mine.is_dir() and other.is_dir() and partial.is_file()  # noqa: PT018
+        assert not other.exists()
+    assert sorted(os.listdir(folder)) == [".unmask-000000-elsewhere", path.name]
+    os.utime(folder / ".unmask-000000-elsewhere", (0, 0))
+    sweep(folder)
+    assert os.listdir(folder) == [path.name]
+
+
+def test_contents_change_with_the_file_its_bytes_or_its_time(path):
+    path.write_bytes(b"one")
+    first = contents(path)
+    assert contents(path) == first
+    os.utime(path, (0, 0))
+    assert contents(path) != first
+    path.with_name("new").write_bytes(b"one")
+    os.replace(path.with_name("new"), path)
+    assert contents(path).inode != first.inode
+    assert contents(path).sha256 == first.sha256 == hashlib.sha256(b"one").hexdigest()
+
+
+def test_a_file_for_another_file_system_is_copied_beside_its_place(path, monkeypatch):
+    staged_file = make_folder(path.parent / "a") / "staged"
+    staged_file.write_text("x")
+    target = make_folder(path.parent / "b") / "target"
+    with on_device_of(staged_file, target) as ready:
+        assert ready == staged_file
+    monkeypatch.setattr(files, "_sweep_once", lambda _: None)
+    devices = {staged_file: 1, target.parent: 2}
+    stat = type(path).stat
+    monkeypatch.setattr(
+        type(path),
+        "stat",
+        lambda self, **how: (
+            SimpleNamespace(st_dev=devices[self]) if self in devices else stat(self, **how)
+        ),
+    )
+    with on_device_of(staged_file, target) as ready:
+        assert ready.parent == target.parent
+        assert ready.read_text() == "x"
+    assert os.listdir(target.parent) == []

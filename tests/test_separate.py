@@ -3,6 +3,8 @@
 import hashlib
 import json
 import os
+import pickle
+import shutil
 import tracemalloc
 from dataclasses import replace
 from pathlib import Path
@@ -14,8 +16,8 @@ import soundfile
 import onnx_models
 from unmask import Settings, audio
 from unmask.engine.model import load_model
-from unmask.errors import AudioFileError, ConfigError, UnmaskError
-from unmask.layout import Output, plan
+from unmask.errors import AudioFileError, ConfigError, FileError, UnmaskError
+from unmask.layout import Output, linked_folders, plan
 from unmask.reference import score
 from unmask.separate import finished, separate_file, separate_files
 
@@ -571,3 +573,148 @@ def test_a_path_may_be_text(record_file, tmp_path, model):
     output = Output(out=tmp_path / "out")
     record = separate_file(str(record_file()), model, output)
     assert Path(record["outputs"][0]["path"]).is_file()
+
+
+@pytest.mark.parametrize("how", ["overwritten", "replaced", "deleted"])
+def test_an_input_that_changes_while_it_is_read_leaves_nothing(
+    record_file, tmp_path, model, how, rng
+):
+    path = record_file(n_samples=200_000)
+    changed = path.read_bytes()[:44] + rng.bytes(path.stat().st_size - 44)
+
+    def change(_path, share):
+        if share == 1 or not path.exists():
+            return
+        if how == "deleted":
+            path.unlink()
+        elif how == "replaced":
+            (tmp_path / "new").write_bytes(changed)
+            os.replace(tmp_path / "new", path)
+        else:
+            path.write_bytes(changed)
+
+    with pytest.raises(AudioFileError, match=r"song.wav: was changed or taken away while"):
+        separate_file(path, model, Output(out=tmp_path / "out"), progress=change)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_stem_that_another_run_wrote_is_not_kept(record_file, tmp_path, model):
+    output = Output(out=tmp_path / "out")
+    [job] = plan([record_file()], model, output)
+    separate_file(job.source, model, output)
+    stem = job.targets["drums"]
+    stem.write_bytes(stem.read_bytes()[:-1] + b"\x01")
+    assert finished(job, model, output, Settings()) is None
+
+
+def test_other_processes_run_the_model_that_was_loaded(tmp_path):
+    path = onnx_models.constant(tmp_path / "m.onnx", [[0.5, 0]])
+    model = load_model(path)
+    path.write_bytes(b"another")
+    copy = pickle.loads(pickle.dumps(model))
+    assert copy.sha256 == model.sha256
+    x = np.ones((1, 4000), np.float32)
+    np.testing.assert_array_equal(
+        copy.separate(x, 16000)["speech"], model.separate(x, 16000)["speech"]
+    )
+
+
+def test_odd_names_do_not_stop_the_others(record_file, tmp_path, identity):
+    for name in ("in/a.wav", f"in/{'l' * 246}.wav", "in/z.wav"):
+        record_file(name)
+    shutil.copy(tmp_path / "in/a.wav", os.fsencode(tmp_path / "in") + b"/m\xe9.wav")
+    output = Output(out=tmp_path / "out", filename="{track}_{stem}.{ext}")
+    results = list(separate_files(plan([tmp_path / "in"], identity, output), identity, output))
+    done = {one.job.track for one in results if not isinstance(one.outcome, UnmaskError)}
+    assert {"a", "z"} <= done
+    [long] = [one.outcome for one in results if one.job.track.startswith("lll")]
+    assert "File name too long; shorten the name" in str(long)
+    assert not list((tmp_path / "out").glob(".unmask-*"))
+
+
+def test_a_full_disk_is_said_of_the_file_that_did_not_fit(
+    record_file, tmp_path, model, monkeypatch
+):
+    def full(*_args, **_kw):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(FileError, match=r"out/duo/song/job.json: cannot be written: No space left"):
+        separate_file(record_file(), model, Output(out=tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_link_beside_its_file_is_a_file_of_its_own(record_file, tmp_path, model):
+    record_file("in/a.wav")
+    (tmp_path / "in/b.wav").symlink_to("a.wav")
+    (tmp_path / "in/album").symlink_to(tmp_path / "in")
+    jobs = plan([tmp_path / "in"], model, Output(out=tmp_path / "out"))
+    assert [job.track for job in jobs] == ["a", "b"]
+    assert linked_folders(tmp_path / "in") == [tmp_path / "in/album"]
+
+
+def test_files_that_differ_in_their_suffix_keep_it(record_file, tmp_path, model):
+    for name in ("in/host.wav", "in/host.flac", "in/guest.wav"):
+        record_file(name)
+    jobs = plan([tmp_path / "in"], model, Output(out=tmp_path / "out"))
+    assert [job.track for job in jobs] == ["guest", "host.flac", "host.wav"]
+
+
+def test_all_collisions_are_named_at_once(record_file, tmp_path, model):
+    paths = [record_file(f"{folder}/{name}.wav") for folder in "ab" for name in ("one", "two")]
+    with pytest.raises(ConfigError, match=r"b/one.wav: .*; .*b/two.wav: would be"):
+        plan(paths, model, Output(out=tmp_path / "out"))
+
+
+def test_one_file_may_be_named(record_file, tmp_path, model, identity):
+    path = record_file()
+    output = Output(out=tmp_path / "clean.flac")
+    separate_file(path, identity, output)
+    assert files_below(tmp_path) == ["clean.flac", "clean.job.json", "song.wav"]
+    [job] = plan([path], identity, output)
+    assert finished(job, identity, output, Settings()) is not None
+    with pytest.raises(ConfigError, match=r"clean.flac is one file, there would be 2 \(vocals, dr"):
+        plan([path], model, output)
+    with pytest.raises(ConfigError, match="is a file; leave out format"):
+        Output(out=tmp_path / "clean.flac", format="wav")
+    with pytest.raises(ConfigError, match="is an input"):
+        plan([path], identity, Output(out=path))
+
+
+@pytest.mark.parametrize("template", ["{model}/{track}/{stem}.{ext}", "{stem}/{track}.{ext}"])
+def test_results_in_the_folder_of_the_inputs_are_no_inputs(
+    record_file, tmp_path, identity, template, monkeypatch
+):
+    record_file("in/a.wav")
+    monkeypatch.chdir(tmp_path / "in")
+    output = Output(out=Path(), filename=template)
+    for _ in range(2):
+        jobs = plan([Path()], identity, output)
+        assert [job.track for job in jobs] == ["a"]
+        list(separate_files(jobs, identity, output))
+    (tmp_path / "in/a.wav").unlink()
+    with pytest.raises(ConfigError, match="results of earlier runs"):
+        plan([Path()], identity, output)
+
+
+def test_of_a_folder_of_stems_the_mixture_is_taken(record_file, tmp_path, model):
+    for track in ("train/One", "test/Two"):
+        for name in ("mixture", "vocals", "drums", "bass", "other"):
+            record_file(f"musdb/{track}/{name}.wav")
+    record_file("musdb/test/plain.wav")
+    output = Output(out=tmp_path / "out")
+
+    def tracks(*paths):
+        return sorted(job.track for job in plan(paths, model, output))
+
+    root = tmp_path / "musdb"
+    assert tracks(root) == ["test/Two", "test/plain", "train/One"]
+    assert tracks(root / "test/Two") == ["Two"]
+    assert tracks(*root.glob("*/*/mixture.wav")) == ["One", "Two"]
+    assert tracks(root / "test/Two/vocals.wav") == ["vocals"]
+
+
+@pytest.mark.parametrize("path", ["", "-"])
+def test_what_is_no_name_is_refused(tmp_path, model, path):
+    with pytest.raises(ConfigError, match=f"^'?{path}'?: "):
+        plan([path], model, Output(out=tmp_path / "out"))

@@ -160,7 +160,7 @@ def separate_files(
         if progress:
             progress(job.source, 1.0)
         yield Result(job, record, reused=True)
-    with _staging(output.out) as staging:
+    with _staging(output.folder) as staging:
         tasks = [(job, staging / str(k)) for k, job in enumerate(left)]
         alone = min(n_jobs, len(tasks)) == 1
         attempt = partial(_attempt, work, progress if alone or not progress else tell)
@@ -210,11 +210,16 @@ def _attempt(work: _Work, progress: Progress | None, task: tuple[Job, Path]) -> 
     except UnmaskError as error:
         return Result(job, error, reused=False)
     except (OSError, UnicodeError) as error:
-        reason = getattr(error, "strerror", None) or error
-        wrong = FileError(f"{job.source}: {reason}; check its name, its disk and where it goes")
+        wrong = FileError(f"{job.source}: {_reason(error)}")
         return Result(job, wrong, reused=False)
     finally:
         shutil.rmtree(folder, ignore_errors=True)  # room for the next
+
+
+def _reason(error: OSError | UnicodeError) -> str:
+    if isinstance(error, UnicodeError):
+        return "its name has bytes that are no text in this locale; rename it"
+    return f"{error.strerror or error}; check its name, its disk and where it goes"
 
 
 def _move(files: Mapping[Path, Path]) -> None:
@@ -297,7 +302,10 @@ def _check_places(job: Job) -> None:
     """Refuse names that the file system cannot have, before the work."""
     for path in (*job.targets.values(), job.record):
         with writing(path), suppress(FileNotFoundError):
-            path.lstat()
+            try:
+                path.lstat()
+            except NotADirectoryError:
+                make_folder(path.parent)  # says which cannot be one
 
 
 def _contents(path: Path) -> Contents | None:

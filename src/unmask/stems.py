@@ -1,5 +1,6 @@
 """Stems on disk: a folder with one file per source, or one file of several streams, by name."""
 
+import unicodedata
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -24,20 +25,26 @@ SYNONYMS: Mapping[str, str] = {
 #: Names of files that hold the mixture, not a source.
 MIXTURES = frozenset({"mixture", "mix", "noisy"})
 
+#: Names by which a file is known to hold a source.
+STEM_NAMES = frozenset(SYNONYMS.values()) | {
+    *("bass", "effects", "guitar", "music", "noise", "other", "piano", "residual"),
+    *("s1", "s2", "s3", "vocals"),
+}
+
 #: Suffix of files that hold a mixture and its stems as streams, and what the streams are (MUSDB18).
 STREAMS_SUFFIX = ".stem.mp4"
 STREAMS = ("mixture", "drums", "bass", "other", "vocals")
 
 
 def canonical(name: str) -> str:
-    """Return the one name by which this stem goes here, lower case.
+    """Return the one name by which this stem goes here, lower case, accents composed.
 
     Examples
     --------
     >>> canonical("Instrumental"), canonical("guitar")
     ('accompaniment', 'guitar')
     """
-    name = name.strip().lower()
+    name = unicodedata.normalize("NFC", name.strip().lower())
     return SYNONYMS.get(name, name)
 
 
@@ -67,6 +74,17 @@ def find_stems(folder: str | Path) -> dict[str, Path]:
     if not found:
         raise AudioFileError(f"{folder}: no stems in it; expected one audio file a source")
     return dict(sorted(found.items()))
+
+
+def split_mixture(files: Iterable[Path]) -> tuple[list[Path], list[Path]]:
+    """Return the mixture of a folder of stems, and its true stems; both empty if it is none.
+
+    It is one if among its `files` is a single mixture by name and a known stem beside it.
+    """
+    files = list(files)
+    mixtures = [path for path in files if canonical(path.stem) in MIXTURES]
+    stems = [path for path in files if canonical(path.stem) in STEM_NAMES]
+    return (mixtures, stems) if len(mixtures) == 1 and stems else ([], [])
 
 
 def locate_stems(track: str | Path) -> dict[str, tuple[Path, int]]:

@@ -42,7 +42,7 @@ class _Here:
     """What a worker process works on and whom it tells."""
 
     pickled = b""
-    function: Callable[[Any], Any] | None = None
+    function: Callable[[Any], Any]
     messages: Any = None
     told_s = 0.0
 
@@ -101,11 +101,13 @@ def map_tasks(
     _check_guard(jobs)
     context = multiprocessing.get_context("spawn")
     messages, has_begun = context.SimpleQueue(), context.Event()
-    given = (pickle.dumps(function), messages, has_begun)
+    # Not given to a process as it begins: one that ends there leaves what it has not read, and
+    # whoever writes waits for ever.
+    work = pickle.dumps(function)
     try:
-        with _processes(ProcessPoolExecutor(jobs, context, _begin, given)) as pool:
+        with _processes(ProcessPoolExecutor(jobs, context, _begin, (messages, has_begun))) as pool:
             with _environment(_ONE_THREAD), _signals_later():  # while processes start
-                futures = {pool.submit(_call, task) for task in tasks}
+                futures = {pool.submit(_call, work, task) for task in tasks}
             yield from _results(futures, messages, listen)
     except BrokenExecutor as error:
         if not has_begun.is_set():
@@ -188,12 +190,12 @@ def _environment(values: Mapping[str, str]) -> Iterator[None]:
                 os.environ[name] = value
 
 
-def _begin(pickled: bytes, messages: Any, has_begun: Any) -> None:
+def _begin(messages: Any, has_begun: Any) -> None:
     """Begin a worker process."""
     for number in _STOPS:
         signal.signal(number, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    _Here.pickled, _Here.messages = pickled, messages
+    _Here.messages = messages
     has_begun.set()
 
 
@@ -204,8 +206,8 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _call(task: Any) -> Any:
+def _call(pickled: bytes, task: Any) -> Any:
     """Do a task; what cannot be unpickled is an error of the task."""
-    if _Here.function is None:
-        _Here.function = pickle.loads(_Here.pickled)
+    if _Here.pickled != pickled:
+        _Here.function, _Here.pickled = pickle.loads(pickled), pickled
     return _Here.function(task)

@@ -1,5 +1,6 @@
 """``unmask separate`` and ``unmask denoise``: files in, files out."""
 
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -27,7 +28,8 @@ _OPTIONS: Sequence[Callable[[Any], Any]] = (
         "--out",
         type=click.Path(),
         default="separated",
-        help="Folder for the stems. Files of an earlier run are replaced unless --resume.",
+        help="Folder for the stems, or the file (clean.wav) if there is one. Files of an earlier "
+        "run are replaced unless --resume.",
     ),
     click.option(
         "--filename",
@@ -101,8 +103,10 @@ def _with_options(command: Callable[..., None]) -> Callable[..., None]:
 def separate(**options: Any) -> None:
     """Separate recordings into stems.
 
-    Folders are searched with everything below them and keep their structure. Sample rate, channels,
-    number of samples and sample format stay as they are. Prints the files that were written.
+    Folders are searched with everything below them and keep their structure; links to folders are
+    not followed. Of a folder of stems (MUSDB18) the mixture is taken, called as its folder. Sample
+    rate, channels, number of samples and sample format stay as they are. Prints the files that were
+    written.
 
     \b
     Examples:
@@ -146,22 +150,25 @@ def _run(
     **options: Any,
 ) -> None:
     from unmask.engine.model import bundled, load_model
-    from unmask.layout import Output, plan
+    from unmask.layout import Output, linked_folders, plan
 
     if model is None:
         raise ConfigError(
             f"model: none given; choose {' or '.join(bundled())} or an .onnx file with -m"
         )
+    if not options["out"] or reference == "":
+        raise ConfigError("-o, --reference: '' is no folder; is a variable of the shell not set?")
     output = Output(**options | {"out": Path(options["out"])})
     if reference and (output.remix or output.start_s or output.end_s is not None):
         raise ConfigError("--reference: scores whole stems; leave out --remix, --start and --end")
     loaded = load_model(model, threads=threads, providers=providers)
     planned = plan(paths, loaded, output)
+    for folder in (link for path in paths for link in linked_folders(path)):
+        show.note(f"{folder}: is a link to a folder, left out; name it to separate what is in it")
     work = (loaded, output, settings)
     done = _separate_all(planned, *work, n_jobs=jobs, resume=resume, quiet=quiet)
     n_failed = len(planned) - len(done)
     for job, record in done:
-        _report(job, record)
         try:
             record["reference"] = [] if reference is None else _scored(job, loaded, reference)
         except UnmaskError as error:
@@ -185,22 +192,26 @@ def _separate_all(
     """Return what was done; every file that failed gets a line on standard error."""
     from unmask.separate import separate_files
 
-    done, n_reused = [], 0
+    done, n_reused, n_failed = [], 0, 0
     with show.progress([job.source for job in planned], quiet=quiet) as progress:
         for job, outcome, reused in separate_files(
             planned, model, output, settings, n_jobs=n_jobs, resume=resume, progress=progress
         ):
             n_reused += reused
             if isinstance(outcome, UnmaskError):
+                n_failed += 1
                 show.error(outcome)
             else:
                 done.append((job, outcome))
+                _report(outcome)
     if n_reused and not quiet:
-        click.echo(f"unmask: {n_reused} of {len(planned)} files were done already", err=True)
+        show.note(f"{n_reused} of {len(planned)} files were done already")
+    if len(planned) > 1 and not quiet and sys.stderr.isatty():  # as the bar
+        show.note(f"{len(done)} of {len(planned)} files done, {n_failed} failed")
     return done
 
 
-def _report(job: "Job", record: dict[str, Any]) -> None:
+def _report(record: dict[str, Any]) -> None:
     """Print the files that were written; say what was clipped."""
     for written in record["outputs"]:
         click.echo(written["path"])

@@ -51,6 +51,11 @@ def error(met: UnmaskError) -> None:
     click.echo(f"unmask: error: {one_line(met)}", err=True)
 
 
+def note(text: str) -> None:
+    """Say something on standard error that is no error."""
+    click.echo(f"unmask: {text}", err=True)
+
+
 def table(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str], *, title: str) -> None:
     """Print `rows` on standard output, keys of `columns` under their headings.
 
@@ -114,7 +119,7 @@ def _bar(*, quiet: bool) -> "Progress":
         TaskProgressColumn(),
         TimeRemainingColumn(),
         console=Console(stderr=True),
-        redirect_stdout=False,
+        redirect_stdout=sys.stdout.isatty(),  # what is printed goes above the bar
         disable=quiet or not sys.stderr.isatty(),
     )
 
@@ -138,7 +143,7 @@ def progress(paths: Sequence[Path], *, quiet: bool) -> Iterator[Callable[[Path, 
 
     Yields a function of a file and the share of it that is done.
     """
-    weights = {path: path.stat().st_size if path.is_file() else 0 for path in paths}
+    weights = {path: _size(path) for path in paths}
     done: dict[Path, float] = {}
     with _bar(quiet=quiet) as bar:
         task = bar.add_task("", total=sum(weights.values()))
@@ -148,3 +153,10 @@ def progress(paths: Sequence[Path], *, quiet: bool) -> Iterator[Callable[[Path, 
             bar.update(task, description=path.name, completed=sum(done.values()))
 
         yield advance
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:  # its own line comes when it is read
+        return 0

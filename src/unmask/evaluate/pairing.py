@@ -8,14 +8,9 @@ from typing import Literal, NamedTuple
 
 from unmask import audio
 from unmask.errors import AudioFileError, ConfigError, SampleRateError, ShapeError, listed
-from unmask.stems import MIXTURES, SYNONYMS, canonical, find_stems
+from unmask.stems import MIXTURES, STEM_NAMES, canonical, find_stems
 
 #: Files of these names that lie directly in the folder that was given are stems of one track.
-STEM_NAMES = frozenset(SYNONYMS.values()) | {
-    *("bass", "effects", "guitar", "music", "noise", "other", "piano", "residual"),
-    *("s1", "s2", "s3", "vocals"),
-}
-
 #: What the sound files directly in a folder are: stems of one track, or a track each.
 Files = Literal["auto", "stems", "tracks"]
 
