@@ -24,10 +24,11 @@ import unmask
 print(json.dumps(sorted(set(sys.modules) - before)))
 """
 
+ROOT = Path(unmask.__file__).parent
 #: Packages that say what of them is public.
 PACKAGES = sorted(
-    f"unmask.{path.parent.name}".removesuffix(".unmask")
-    for path in Path(unmask.__file__).parent.glob("**/__init__.py")
+    ".".join(["unmask", *path.parent.relative_to(ROOT).parts])
+    for path in ROOT.glob("**/__init__.py")
     if "__all__ = " in path.read_text("utf-8")
 )
 

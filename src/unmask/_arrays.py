@@ -21,6 +21,11 @@ Array = Any
 SOURCE_AXIS, CHANNEL_AXIS, FREQ_AXIS, FRAME_AXIS = -4, -3, -2, -1
 
 
+#: Most channels of a recording. Files have up to 8; arrays of microphones up to this.
+MOST_CHANNELS = 64
+_FEW_CHANNELS = 8
+
+
 def namespace(*arrays: Array) -> Any:
     """Return the array-API namespace that all `arrays` share."""
     if {type(array) for array in arrays} == {np.ndarray}:  # a look-up costs as much as a hop's tanh
@@ -46,6 +51,28 @@ def check_same_shape(**arrays: Array) -> None:
     if len({tuple(array.shape) for array in arrays.values()}) > 1:
         found = ", ".join(f"{name}{tuple(array.shape)}" for name, array in arrays.items())
         raise ShapeError(f"shapes must agree, got {found}")
+
+
+def check_channels(**waveforms: Array) -> None:
+    """Refuse waveforms (..., channel, sample) whose axes lie as in other libraries.
+
+    A recording read as (sample, channel) would be thousands of channels of two samples. Up to 8
+    channels may be longer than their samples are many: blocks of a stream are short.
+
+    Raises
+    ------
+    ShapeError
+        If there are more than 64 channels, or more than 8 and more than samples.
+    """
+    for name, waveform in waveforms.items():
+        n_channels, n_samples = waveform.shape[-2:]
+        is_turned = n_samples > 0 and n_channels > max(n_samples, _FEW_CHANNELS)
+        if is_turned or n_channels > MOST_CHANNELS:
+            raise ShapeError(
+                f"{name} has shape {tuple(waveform.shape)}, which is {n_channels} channels of "
+                f"{n_samples} samples, expected (..., channel, sample) with at most "
+                f"{MOST_CHANNELS} channels; transpose it"
+            )
 
 
 def check_axes(axes: str, **arrays: Array) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 from unmask._arrays import Array, complex_divide
 from unmask.engine.settings import Configurable, Settings
 from unmask.engine.transforms import irfft, rfft
+from unmask.errors import ModelError
 from unmask.frontends import STFT, Frames
 from unmask.masks import sharpen
 
@@ -83,7 +84,13 @@ class Pace:
         self._n_in = self._n_out = 0
 
     def ask(self, x: Array, *, last: bool) -> Array:
-        """Return the network's output for the frames that are due, after `x` (..., frame)."""
+        """Return the network's output for the frames that are due, after `x` (..., frame).
+
+        Raises
+        ------
+        ModelError
+            If it gives fewer.
+        """
         model, n_spare = self._model, 0
         self._n_in += x.shape[-1]
         if last:
@@ -94,6 +101,11 @@ class Pace:
         n_made = output.shape[-1] - n_spare
         n_due = max(0, self._n_in - self._n_out - (0 if last else model.lookahead))
         self._n_out += n_due
+        if n_due > n_made:
+            raise ModelError(
+                f"model {model.name}: its network gave {n_made} frames where {n_due} are due; "
+                "export it again"
+            )
         if n_due == output.shape[-1]:
             return output
         due: Array = output[..., n_made - n_due : n_made]

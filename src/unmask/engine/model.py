@@ -12,11 +12,12 @@ import numpy as np
 
 from unmask import masks
 from unmask._arrays import Array
+from unmask.engine.container import MOST_BYTES, metadata_of
 from unmask.engine.metadata import parse
-from unmask.engine.session import one_line_of, open_session
+from unmask.engine.session import open_session, run
 from unmask.engine.settings import Settings
 from unmask.engine.stream import Streamer, check_signal, frontend_at
-from unmask.errors import ConfigError, ModelError
+from unmask.errors import ConfigError, ModelError, one_line
 from unmask.frontends import FRONTENDS, STFT, Frames
 
 
@@ -83,10 +84,12 @@ class Model:
         self.masks_outside = isinstance(self.frontend, STFT)
         mask = metadata["mask"]
         self.family = masks.get(mask["family"], sample_rate=self.sample_rate, **mask["options"])
+        self.family.describe()  # finds options of a wrong kind
         self._states = {state["name"]: tuple(state["shape"]) for state in metadata["state"]}
         given, made = ("spectrum", "mask") if self.masks_outside else ("frames", "sources")
         self._inputs = [given, *self._states]
         self._outputs = [made, *(f"next_{name}" for name in self._states)]
+        self._made = self._made_sizes
 
     def __repr__(self) -> str:
         return f"<Model {self.name} {self.version}: {', '.join(self.stems)}>"
@@ -203,6 +206,11 @@ class Model:
             of the frames up to :attr:`lookahead` before the last; none before the first when there
             is a context.
         state : list of float32 arrays
+
+        Raises
+        ------
+        ModelError
+            If the network fails, or gives other frames than it was given or another state.
         """
         if not self.context:
             return self._run(x, state)
@@ -230,8 +238,16 @@ class Model:
     def _run(self, x: Array, state: list[Array]) -> tuple[Array, list[Array]]:
         """Call the network: what it gives for exactly these frames, and the state after them."""
         inputs = dict(zip(self._inputs, [x, *state], strict=True))
-        output, *state = self._session.run(self._outputs, inputs)
-        return output, state
+        output, *after = run(self._session, self._outputs, inputs, f"model {self.name}")
+        fits = output.shape == (len(x), *self._made, x.shape[-1])
+        if not fits or [array.shape for array in after] != [array.shape for array in state]:
+            found = [array.shape for array in (output, *after)]
+            made = (len(x), *self._made, x.shape[-1])
+            raise ModelError(
+                f"model {self.name}: its network gave shapes {found}, "
+                f"expected {[made, *(array.shape for array in state)]}; export it again"
+            )
+        return output, after
 
 
 def bundled() -> dict[str, Path]:
@@ -267,7 +283,7 @@ def load_model(
         If `threads` or `providers` cannot be had on this machine.
     """
     path = _find(name_or_path)
-    return _of(path.read_bytes(), path, threads, tuple(providers or ()))
+    return _of(_read(path), path, threads, tuple(providers or ()))
 
 
 @lru_cache(maxsize=1)
@@ -277,13 +293,15 @@ def _reload(content: bytes, path: Path, threads: int, providers: tuple[str, ...]
 
 
 def _of(content: bytes, path: Path, threads: int, providers: tuple[str, ...]) -> Model:
+    """Return the model of a file's bytes; `path` is what errors name."""
+    metadata = parse(metadata_of(content, path), path)
     session = open_session(content, path, threads, providers or ("cpu",))
-    metadata = _metadata(session, path)
     try:
         source = (content, path, threads, providers)
         model = Model(session, metadata, hashlib.sha256(content).hexdigest(), source)
-    except ConfigError as error:  # front-end or mask family
-        raise ModelError(f"{path}: metadata: {error}") from error
+    except (ConfigError, TypeError) as error:  # front-end or mask family
+        raise ModelError(f"{path}: metadata: {one_line(error)}") from error
+    _check_variables(model, path)
     _check_network(model, path)
     return model
 
@@ -309,39 +327,39 @@ def _find(name_or_path: str | os.PathLike[str]) -> Path:
     return path
 
 
-def _metadata(session: Any, path: Path) -> dict[str, Any]:
-    """Return the checked metadata of a model."""
-    text = session.get_modelmeta().custom_metadata_map.get("unmask")
-    if text is None:
-        raise ModelError(
-            f"{path}: is an ONNX file without the metadata 'unmask'; "
-            "make one of a training run with `unmask export`"
-        )
-    return parse(text, path)
+def _read(path: Path) -> bytes:
+    try:
+        if path.stat().st_size <= MOST_BYTES:
+            return path.read_bytes()
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be read: {error.strerror}; check its rights") from error
+    raise ModelError(f"{path}: is larger than 2 GiB, which no ONNX file is; check the path")
+
+
+def _check_variables(model: Model, path: Path) -> None:
+    """Refuse a network whose variables are not those of the metadata, or of another type."""
+    session = model._session
+    for declared, names in (
+        (session.get_inputs(), model._inputs),
+        (session.get_outputs(), model._outputs),
+    ):
+        types = {variable.name: variable.type for variable in declared}
+        wrong = [name for name in names if types.get(name) != "tensor(float)"]
+        if wrong:
+            raise ModelError(
+                f"{path}: {wrong[0]} is {types.get(wrong[0], 'not there')}, "
+                "expected tensor(float) by the metadata; export it again"
+            )
 
 
 def _check_network(model: Model, path: Path) -> None:
     """Refuse a network whose inputs or outputs are not what the metadata says: run it once."""
-    from unmask._runtime import ERRORS
-
     n_signals, n_frames = 2, model.unit * -(-3 // model.unit)
     state = model.start(n_signals) if not model.context else []
     try:
-        output, after = model._run(
-            np.zeros((n_signals, *model._sizes, n_frames), np.float32), state
-        )
-    except (*ERRORS, ValueError) as error:
-        raise ModelError(
-            f"{path}: inputs or outputs do not fit the metadata: {one_line_of(error)}; "
-            "export it again"
-        ) from error
-    found = [array.shape for array in (output, *after)]
-    expected = [(n_signals, *model._made_sizes, n_frames), *(array.shape for array in state)]
-    if found != expected or output.dtype != np.float32:
-        raise ModelError(
-            f"{path}: outputs have shapes {found}, expected {expected} by the metadata; "
-            "export it again"
-        )
+        model._run(np.zeros((n_signals, *model._sizes, n_frames), np.float32), state)
+    except ModelError as error:
+        raise ModelError(f"{path}: inputs or outputs do not fit the metadata: {error}") from error
     if model.lookahead < model.family.context[1]:
         raise ModelError(
             f"{path}: mask family {model.family.name} looks {model.family.context[1]} frames "

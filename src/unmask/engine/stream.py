@@ -8,14 +8,14 @@ import math
 
 import numpy as np
 
-from unmask._arrays import Array
+from unmask._arrays import MOST_CHANNELS, Array, check_channels
 from unmask.engine.chunks import Chunks, Pieces, n_chunk_frames
 from unmask.engine.framing import Framing
 from unmask.engine.masking import Decoding, Listener, Masking, Network
 from unmask.engine.metadata import SAMPLE_RATES
 from unmask.engine.mixing import Mixing
 from unmask.engine.settings import Settings
-from unmask.errors import ConfigError, SampleRateError, ShapeError, SignalError
+from unmask.errors import ConfigError, ModelError, SampleRateError, ShapeError, SignalError
 from unmask.frontends import STFT, Frames
 
 # Samples of all stems, channels and frames in one call of the network: enough that the call is
@@ -173,6 +173,9 @@ class Streamer:
             If `block` has another number of channels, or is not real floating point.
         SignalError
             If a sample is NaN or infinite. The stream is left as it was and can go on.
+        ModelError
+            If the network fails, or gives NaN, infinity or another number of frames. The stream is
+            to be reset.
         """
         block = check_signal(block, n_channels=self.n_channels)
         ready = []
@@ -181,18 +184,42 @@ class Streamer:
         return self._named(ready)
 
     def flush(self) -> dict[str, Array]:
-        """Return the rest of the stream; afterwards the streamer is as new."""
+        """Return the rest of the stream; afterwards the streamer is as new.
+
+        Raises
+        ------
+        ModelError
+            As :meth:`process`.
+        """
         framing, rest = self._framing, self._intake.rest()
         n_missing = framing.n_missing + rest.shape[1]
         ready = self._advance(framing.end(rest), last=True)
-        ready.append(self._mixing(*framing.rest()))
+        ready.append(self._mixed(*framing.rest()))
         self.reset()
+        n_ready = sum(samples.shape[-1] for samples in ready)
+        if n_ready < n_missing:
+            raise ModelError(
+                f"model {self.model.name}: its network left out {n_missing - n_ready} samples; "
+                "export it again"
+            )
         return {stem: samples[:, :n_missing] for stem, samples in self._named(ready).items()}
 
     def _advance(self, frames: Array, *, last: bool = False) -> list[Array]:
         """Return the samples (output, channel, sample) that are ready after `frames`, in pieces."""
-        separated = self._masking.advance(frames, last=last)
-        return [self._mixing(*self._framing.add(some)) for some in separated]
+        # What becomes infinite is found in what comes out.
+        with np.errstate(over="ignore", invalid="ignore"):
+            separated = self._masking.advance(frames, last=last)
+            return [self._mixed(*self._framing.add(some)) for some in separated]
+
+    def _mixed(self, stems: Array, mixture: Array) -> Array:
+        """Return what comes out (output, channel, sample) of samples that are whole."""
+        mixed = self._mixing(stems, mixture)
+        if not _is_finite(mixed):
+            raise ModelError(
+                f"model {self.model.name}: its network gave NaN or infinity, expected finite "
+                "numbers; export it again, of a training run that did not diverge"
+            )
+        return mixed
 
     def _new_intake(self) -> Pieces | Chunks:
         frontend = self.frontend
@@ -229,8 +256,8 @@ def frontend_at(model: Network, sample_rate: int) -> STFT | Frames:
 
 def _check_channels(model: Network, n_channels: int) -> None:
     """Refuse numbers of channels that a model cannot be given."""
-    if n_channels < 1:
-        raise ShapeError(f"n_channels: {n_channels}, expected 1 or more")
+    if not 1 <= n_channels <= MOST_CHANNELS:
+        raise ShapeError(f"n_channels: {n_channels}, expected 1 to {MOST_CHANNELS}")
     n_seen = model.channels
     if n_seen > 1 and n_channels not in (1, n_seen):
         groups = ", ".join(
@@ -272,6 +299,8 @@ def check_signal(mixture: Array, *, n_channels: int | None = None) -> Array:
     if mixture.ndim != 2 or not mixture.shape[0] or n_channels not in (None, mixture.shape[0]):
         expected = "channel >= 1" if n_channels is None else n_channels
         raise ShapeError(f"mixture has shape {mixture.shape}, expected ({expected}, sample)")
+    if n_channels is None:
+        check_channels(mixture=mixture)
     if mixture.dtype.kind != "f":
         raise ShapeError(
             f"mixture has type {mixture.dtype}, expected floating point in [-1, 1]; "
@@ -281,11 +310,15 @@ def check_signal(mixture: Array, *, n_channels: int | None = None) -> Array:
     if mixture.dtype != np.float32:
         with np.errstate(over="ignore"):
             single = mixture.astype(np.float32)
-    # A sum of squares is finite if all samples are, unless they are huge; it is found at once.
-    if not math.isfinite(np.vdot(single, single)) and not np.isfinite(single).all():
+    if not _is_finite(single):
         channel, sample = np.argwhere(~np.isfinite(single))[0]
         raise SignalError(
             f"mixture: sample {sample} of channel {channel} is {mixture[channel, sample]}, "
             "expected a finite number; repair the recording first"
         )
     return single
+
+
+def _is_finite(x: Array) -> bool:
+    # A sum of squares is finite if all are, unless they are huge; it is found at once.
+    return math.isfinite(np.vdot(x, x)) or bool(np.isfinite(x).all())
