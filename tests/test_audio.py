@@ -336,6 +336,20 @@ def test_without_pyav_the_error_says_what_to_install(tmp_path, monkeypatch):
         audio.read(tmp_path / "x.m4a")
 
 
+def test_the_time_at_which_the_sound_of_a_video_starts_is_told(rng, tmp_path):
+    av = pytest.importorskip("av")
+    path = tmp_path / "late.mkv"
+    with av.open(str(path), "w") as container:
+        first, late = (container.add_stream("flac", rate=48000, layout="mono") for _ in range(2))
+        for stream, start in ((first, 0), (late, 12000)):
+            frame = av.AudioFrame.from_ndarray(np.zeros((1, 4800), "int16"), "s16", "mono")
+            frame.sample_rate, frame.pts = 48000, start
+            container.mux([*stream.encode(frame), *stream.encode(None)])
+    assert audio.info(path).starts_s == 0
+    assert audio.info(path, stream=1).starts_s == pytest.approx(0.25, abs=0.002)
+    assert audio.read(path, stream=1)[0].shape == (1, 4800)
+
+
 def test_no_sound_in_a_media_file_is_said(tmp_path):
     pytest.importorskip("av")
     (tmp_path / "x.mp4").write_bytes(b"not a film" * 100)

@@ -6,12 +6,12 @@ import struct
 import numpy as np
 import pytest
 import soundfile
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from unmask import audio
 from unmask.audio.lengths import Part, View
-from unmask.errors import AudioFileError
+from unmask.errors import AudioFileError, UnmaskError
 
 RATE = 16000
 N = 20_000
@@ -396,3 +396,29 @@ def test_a_view_is_its_head_and_its_stretch_of_the_file(
         pieces = list(iter(lambda: view.read(size), b""))
         assert b"".join(pieces) == head + whole[start:stop]
         assert view.seek(-1, 2) == max(0, len(head) + stop - start - 1)
+
+
+# --- Whatever is in a file
+
+
+@pytest.mark.parametrize("suffix", {**PCM, **CODED})
+@given(
+    changes=st.lists(st.tuples(st.integers(0, 300), st.integers(0, 255)), max_size=4),
+    share=st.floats(0.01, 1),
+)
+@settings(max_examples=40)
+def test_a_damaged_file_is_refused_or_read_as_long_as_it_is_told_to_be(
+    tmp_path_factory, x, suffix, changes, share
+):
+    data = bytearray(encoded({**PCM, **CODED}[suffix], x[:, :3000]))
+    for place, byte in changes:
+        data[place % len(data)] = byte
+    path = tmp_path_factory.getbasetemp() / f"damaged.{suffix}"
+    path.write_bytes(data[: int(share * len(data)) + 1])
+    try:
+        found = audio.info(path)
+        waveform, _ = audio.read(path)
+    except UnmaskError as error:
+        assert str(path) in str(error)
+    else:
+        assert waveform.shape == (found.n_channels, found.n_samples)
