@@ -255,6 +255,19 @@ def test_sound_behind_the_end_of_a_wav_is_not_dropped_without_a_word(tmp_path, x
     assert "has 76000 bytes (1.2 s) behind the end that its header tells" in text
 
 
+def test_a_second_chunk_of_samples_is_not_dropped_without_a_word(tmp_path, x):
+    data = encoded("WAV", x) + b"data" + struct.pack("<I", 4 * N) + bytes(range(1, 201)) * (N // 50)
+    assert "has 80008 bytes (1.3 s) behind the end" in refused(tmp_path, "x.wav", data)
+
+
+def test_a_voc_of_several_blocks_is_read_whole(tmp_path, x):
+    """libsndfile would read the heads of the blocks as samples."""
+    pytest.importorskip("av")
+    data = encoded("VOC", x)
+    found = read(tmp_path, "x.voc", data[:-1] + data[26:])
+    np.testing.assert_allclose(found, np.concatenate(2 * [read(tmp_path, "y.voc", data)], axis=1))
+
+
 @pytest.mark.parametrize("suffix", ["wav", "au", "sph", "mp3", "ogg"])
 @pytest.mark.parametrize("tail", [b"TAG" + bytes(125), bytes(100_000)])
 def test_tags_and_zeros_behind_a_recording_are_nothing(tmp_path, x, suffix, tail):
