@@ -336,6 +336,20 @@ def test_without_pyav_the_error_says_what_to_install(tmp_path, monkeypatch):
         audio.read(tmp_path / "x.m4a")
 
 
+def test_the_time_at_which_the_sound_of_a_video_starts_is_told(rng, tmp_path):
+    av = pytest.importorskip("av")
+    path = tmp_path / "late.mkv"
+    with av.open(str(path), "w") as container:
+        first, late = (container.add_stream("flac", rate=48000, layout="mono") for _ in range(2))
+        for stream, start in ((first, 0), (late, 12000)):
+            frame = av.AudioFrame.from_ndarray(np.zeros((1, 4800), "int16"), "s16", "mono")
+            frame.sample_rate, frame.pts = 48000, start
+            container.mux([*stream.encode(frame), *stream.encode(None)])
+    assert audio.info(path).starts_s == 0
+    assert audio.info(path, stream=1).starts_s == pytest.approx(0.25, abs=0.002)
+    assert audio.read(path, stream=1)[0].shape == (1, 4800)
+
+
 def test_no_sound_in_a_media_file_is_said(tmp_path):
     pytest.importorskip("av")
     (tmp_path / "x.mp4").write_bytes(b"not a film" * 100)
@@ -841,3 +855,50 @@ def test_find_refuses_a_folder_without_sound(tmp_path):
 def test_suffixes_to_find_are_all_readable():
     assert formats.SUFFIXES.isdisjoint(formats.MEDIA_SUFFIXES)
     assert set(audio.WRITABLE) <= formats.SUFFIXES
+
+
+# --- What is in a file decides who reads it
+
+
+@pytest.mark.parametrize("suffix", ["wav", "flac", "ogg", "mp3", "m4a"])
+@pytest.mark.parametrize("name", ["x.wav", "x.mp3", "x.m4a", "x.mp4", "x", "x.xyz"])
+def test_content_counts_and_not_the_suffix(some_files, tmp_path, suffix, name):
+    (tmp_path / name).write_bytes(some_files[suffix].read_bytes())
+    np.testing.assert_array_equal(audio.read(tmp_path / name)[0], audio.read(some_files[suffix])[0])
+    assert audio.info(tmp_path / name).format == audio.info(some_files[suffix]).format
+
+
+@pytest.mark.parametrize(
+    ("kind", "subtype"),
+    [
+        *(("WAV", "GSM610"), ("AIFF", "GSM610"), ("W64", "GSM610")),
+        *(("AU", "G721_32"), ("AU", "G723_24"), ("WAV", "G721_32")),
+        *(("WAV", "NMS_ADPCM_16"), ("WAV", "IMA_ADPCM"), ("WAV", "MS_ADPCM")),
+    ],
+)
+def test_codecs_that_only_go_forward_are_read_whole_and_in_part(rng, tmp_path, kind, subtype):
+    path = tmp_path / "x.wav"
+    soundfile.write(path, 0.1 * rng.standard_normal(16000), 8000, format=kind, subtype=subtype)
+    with soundfile.SoundFile(path) as file:
+        expected = file.read(file.frames, dtype="float32")
+    found, _ = audio.read(path)
+    np.testing.assert_array_equal(found[0], expected)
+    part, _ = audio.read(path, start_s=1.0, stop_s=1.5)
+    np.testing.assert_array_equal(part, found[:, 8000:12000])
+
+
+def test_an_estimated_duration_is_no_promise(rng, tmp_path):
+    """FFmpeg takes the length of raw AAC from the bit rate at its beginning, which is quiet."""
+    x = np.zeros((2, 10 * 48000))
+    x[:, 3 * 48000 :] = 0.3 * rng.standard_normal((2, 7 * 48000))
+    path = tmp_path / "x.aac"
+    encode(path, [x])
+    assert 10 <= audio.info(path).duration_s < 10.1
+    assert audio.read(path)[0].shape[1] == audio.info(path).n_samples
+
+
+def test_joined_m4a_are_refused_as_only_one_would_be_read(rng, tmp_path):
+    path = tmp_path / "x.m4a"
+    encode(path, [noise(rng, 2, 20_000)])
+    path.write_bytes(2 * path.read_bytes())
+    assert "it holds 2 recordings, of which one would be read" in refusal(path)

@@ -2,16 +2,17 @@
 
 import io
 import struct
+from contextlib import suppress
 
 import numpy as np
 import pytest
 import soundfile
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from unmask import audio
 from unmask.audio.lengths import Part, View
-from unmask.errors import AudioFileError
+from unmask.errors import AudioFileError, UnmaskError
 
 RATE = 16000
 N = 20_000
@@ -254,6 +255,19 @@ def test_sound_behind_the_end_of_a_wav_is_not_dropped_without_a_word(tmp_path, x
     assert "has 76000 bytes (1.2 s) behind the end that its header tells" in text
 
 
+def test_a_second_chunk_of_samples_is_not_dropped_without_a_word(tmp_path, x):
+    data = encoded("WAV", x) + b"data" + struct.pack("<I", 4 * N) + bytes(range(1, 201)) * (N // 50)
+    assert "has 80008 bytes (1.3 s) behind the end" in refused(tmp_path, "x.wav", data)
+
+
+def test_a_voc_of_several_blocks_is_read_whole(tmp_path, x):
+    """libsndfile would read the heads of the blocks as samples."""
+    pytest.importorskip("av")
+    data = encoded("VOC", x)
+    found = read(tmp_path, "x.voc", data[:-1] + data[26:])
+    np.testing.assert_allclose(found, np.concatenate(2 * [read(tmp_path, "y.voc", data)], axis=1))
+
+
 @pytest.mark.parametrize("suffix", ["wav", "au", "sph", "mp3", "ogg"])
 @pytest.mark.parametrize("tail", [b"TAG" + bytes(125), bytes(100_000)])
 def test_tags_and_zeros_behind_a_recording_are_nothing(tmp_path, x, suffix, tail):
@@ -396,3 +410,26 @@ def test_a_view_is_its_head_and_its_stretch_of_the_file(
         pieces = list(iter(lambda: view.read(size), b""))
         assert b"".join(pieces) == head + whole[start:stop]
         assert view.seek(-1, 2) == max(0, len(head) + stop - start - 1)
+
+
+# --- Whatever is in a file
+
+
+@pytest.mark.parametrize("suffix", {**PCM, **CODED})
+@given(
+    changes=st.lists(st.tuples(st.integers(0, 300), st.integers(0, 255)), max_size=4),
+    share=st.floats(0.01, 1),
+)
+@settings(max_examples=40)
+def test_a_damaged_file_is_refused_or_read_as_long_as_it_is_told_to_be(
+    tmp_path_factory, x, suffix, changes, share
+):
+    data = bytearray(encoded({**PCM, **CODED}[suffix], x[:, :3000]))
+    for place, byte in changes:
+        data[place % len(data)] = byte
+    path = tmp_path_factory.getbasetemp() / f"damaged.{suffix}"
+    path.write_bytes(data[: int(share * len(data)) + 1])
+    with suppress(UnmaskError):
+        found = audio.info(path)
+        waveform, _ = audio.read(path)
+        assert waveform.shape == (found.n_channels, found.n_samples)

@@ -55,6 +55,8 @@ class AudioInfo:
     """Audio streams in the file; `stream` of `read` chooses one."""
     depth: str = ""
     """libsndfile's subtype that holds its samples, where `subtype` is a lossless codec's name."""
+    starts_s: float = 0.0
+    """Seconds after the first picture (or other sound) of a video at which its sound starts."""
     remarks: str = ""
     """What is odd about the length of the file and does not keep it from being read."""
 

@@ -6,6 +6,7 @@ import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from fractions import Fraction
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -62,6 +63,14 @@ def tags(path: Path) -> dict[str, str]:
         return {}
 
 
+def _starts_s(container: Any, source: Any) -> float:
+    """Return how long after the first stream of a container one of its streams starts."""
+    if source.start_time is None or container.start_time is None:
+        return 0.0
+    seconds = float(source.start_time * source.time_base - Fraction(container.start_time, 10**6))
+    return max(0.0, round(seconds, 6))
+
+
 def _depth(source: Any) -> str:
     """Return libsndfile's subtype that holds what a lossless codec decodes to; float32 at most."""
     context = source.codec_context
@@ -82,15 +91,19 @@ def _container(path: Path, stream: int) -> Iterator[tuple[Any, Any]]:
             'pip install "unmask[media]"'
         ) from None
     try:
-        with av.open(f"file:{path}") as container:
+        with av.open(f"file:{path}", metadata_errors="replace") as container:
             streams = container.streams.audio
             if not 0 <= stream < len(streams):
                 raise AudioFileError(
                     f"{path}: has {len(streams)} audio streams, number {stream} was asked for "
                     "(the first is 0); choose another stream or file"
                 )
-            if not streams[stream].codec_context.sample_rate:
-                raise AudioFileError(f"{path}: is damaged or no sound; copy it again")
+            context = streams[stream].codec_context
+            if context is None or not context.sample_rate:
+                raise AudioFileError(
+                    f"{path}: is damaged or in a format that FFmpeg does not know; "
+                    "copy it again or convert it to WAV"
+                )
             yield container, streams[stream]
     except av.FFmpegError as error:
         raise AudioFileError(
@@ -120,6 +133,7 @@ def info(path: Path, stream: int) -> AudioInfo:
             source.codec_context.name,
             len(container.streams.audio),
             depth=_depth(source),
+            starts_s=_starts_s(container, source),
         )
 
 

@@ -38,9 +38,10 @@ def info(path: str | Path, *, stream: int = 0) -> AudioInfo:
         The file needs PyAV.
     """
     path = _existing(path)
-    if not _extent(path).parts:
-        return media.info(path, stream)
     extent = _extent(path)
+    remarks = "; ".join(extent.remarks)
+    if not extent.parts:
+        return replace(media.info(path, stream), remarks=remarks)
     n_samples, form = 0, None
     for part in extent.parts:
         with _opened(path, part, stream, form) as file:

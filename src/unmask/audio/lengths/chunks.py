@@ -11,6 +11,8 @@ from unmask.audio.lengths.parts import MOST_CHUNKS, Bytes, Found, Part
 #: Writers to a pipe put these, or numbers just below them.
 _UNKNOWN = ((0x7FFFF000, 0x80000000), (0xFFFFF000, 0xFFFFFFFF))
 _WRAP = 1 << 32
+#: What is no chunk that may follow samples, but sound.
+_SOUND = {b"RIFF", b"RIFX", b"RF64", b"FORM", b"caff", b"fLaC", b"OggS", b"data", b"SSND"}
 
 
 class Chunk(NamedTuple):
@@ -51,7 +53,7 @@ def behind(file: Bytes, place: int, order: str = "<") -> int:
     """Return where the chunks that start at `place` end; that of the file at most."""
     end = place
     for chunk in chunks(file, place, order):
-        if chunk.name in {b"RIFF", b"RIFX", b"RF64", b"FORM", b"caff", b"fLaC", b"OggS"}:
+        if chunk.name in _SOUND:
             break
         if chunk.start + chunk.length > file.size:  # no sound is lost, but it is no chunk either
             break

@@ -58,6 +58,8 @@ class Bytes:
 
     def at(self, place: int, n_bytes: int) -> bytes:
         """Return up to `n_bytes` from `place` on."""
+        if not 0 <= place < self.size:
+            return b""
         self.file.seek(place)
         return self.file.read(max(0, n_bytes))
 
