@@ -11,7 +11,7 @@ from scipy import fft
 from unmask.data import augment
 from unmask.data.cache import Cache
 from unmask.data.example import Example, ratio, rms
-from unmask.data.recordings import ROLES, Pool, Recordings, find, read_manifest
+from unmask.data.recordings import ROLES, Pool, Recordings, composed, find, read_manifest
 from unmask.errors import ConfigError
 
 
@@ -221,7 +221,7 @@ def _facts(
 ) -> dict[str, Any]:
     """Return how much there is, and under which licences if a manifest tells."""
     manifest = read_manifest(root)
-    rows = [manifest.get(path.relative_to(root).as_posix(), {}) for path, _ in files]
+    rows = [manifest.get(composed(path.relative_to(root).as_posix()), {}) for path, _ in files]
     return {
         "files": len(files),
         "minutes": round(pool.n_samples / config.sample_rate / 60, 1),
