@@ -254,11 +254,13 @@ def test_a_run_is_not_resumed_with_other_data(root, tmp_path):
 def test_a_run_is_resumed_with_its_own_settings_only(root, straight, tmp_path):
     """What a checkpoint says of its making holds for all its steps; its length may change."""
     run = shutil.copytree(straight, tmp_path / "run")
-    changed = replace(configure().loss, kind="complex")
-    for other in (replace(configure(), loss=changed), configure(seed=9)):
+    own = recipe.load(run / "recipe.toml")
+    others = {"loss": replace(own.loss, kind="complex"), "train": replace(own.train, seed=9)}
+    for section, changed in others.items():
+        other = replace(own, **{section: changed})
         with pytest.raises(ModelError, match=r"another recipe, (loss.kind|train.seed) differ"):
             train.run(other, run, data_root=root, resume=True)
-    longer = configure(steps=configure().train.steps + 1)
+    longer = replace(own, train=replace(own.train, steps=own.train.steps + 1))
     assert train.run(longer, run, data_root=root, resume=True) == run
 
 
