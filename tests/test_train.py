@@ -271,6 +271,19 @@ def test_papers_of_a_run_that_are_broken_are_refused(tmp_path, text):
         train.read_about(tmp_path)
 
 
+@pytest.mark.parametrize("name", ["run.json", "best.safetensors"])
+def test_a_run_folder_that_lacks_something_is_not_exported(straight, tmp_path, name):
+    run = shutil.copytree(straight, tmp_path / "run")
+    (run / name).unlink()
+    result = CliRunner().invoke(main, ["export", str(run), str(tmp_path / "m.onnx")])
+    assert result.exit_code == 1
+    assert result.stderr.startswith(f"unmask: error: {run / name}: ")
+    (run / name).mkdir()
+    result = CliRunner().invoke(main, ["export", str(run), str(tmp_path / "m.onnx")])
+    assert result.stderr.startswith(f"unmask: error: {run / name}: ")
+    assert not (tmp_path / "m.onnx").exists()
+
+
 def test_a_file_in_place_of_the_run_folder_is_refused(root, tmp_path):
     (tmp_path / "run").write_text("x")
     with pytest.raises(ConfigError, match="run: is a file, expected a folder"):

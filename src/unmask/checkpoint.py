@@ -67,6 +67,24 @@ def _opened(path: Path, device: str) -> Iterator[tuple[Any, dict[str, Any]]]:
         ) from None
 
 
+def read_object(path: Path) -> dict[str, Any]:
+    """Return the JSON object that a file of a run folder holds.
+
+    Raises
+    ------
+    ModelError
+        If it cannot be read, or holds something else.
+    """
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ModelError(f"{path}: cannot be read: {reason}; copy the run folder again") from None
+    if not isinstance(found, dict):
+        raise ModelError(f"{path}: is no JSON object; copy the run folder again")
+    return found
+
+
 def _header(text: str, path: Path) -> dict[str, Any]:
     try:
         header = json.loads(text)

@@ -60,6 +60,8 @@ class SpeechInNoiseConfig:
             "full_band_share",
             "reverb_share",
         )
+        if self.valid_examples < 1:
+            raise ConfigError(f"data: valid_examples = {self.valid_examples}, expected 1 or more")
         for name in shares:
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f"data: {name} = {getattr(self, name)}, expected 0 to 1")

@@ -138,17 +138,7 @@ FREE = {"name", "licence", "data.jobs"} | {
 def read_about(out: Path) -> dict[str, Any]:
     """Return what a run folder says about its run, nothing if it does not say."""
     path = out / ABOUT
-    if not path.exists():
-        return {}
-    try:
-        about = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise ModelError(
-            f"{path}: cannot be read: {error}; take it out, or copy it again"
-        ) from None
-    if not isinstance(about, dict):
-        raise ModelError(f"{path}: is no JSON object; take it out, or copy it again")
-    return about
+    return checkpoint.read_object(path) if path.exists() else {}
 
 
 def write_about(out: Path, about: Mapping[str, Any]) -> None:
