@@ -1,6 +1,7 @@
 """Training data: seeded by index, refused by name, cached once."""
 
 import csv
+import os
 from dataclasses import replace
 
 import numpy as np
@@ -10,7 +11,7 @@ import soundfile
 from unmask.data import Recordings, SpeechInNoiseConfig, augment
 from unmask.data.cache import Cache
 from unmask.data.example import rms
-from unmask.data.recordings import Pool, find, refuse_test_material
+from unmask.data.recordings import Pool, find, read_manifest, refuse_test_material
 from unmask.data.speech_in_noise import SpeechInNoise, make
 from unmask.errors import ConfigError
 
@@ -344,3 +345,66 @@ def test_synthetic_noise_is_finite_loud_and_never_the_same(rng):
     noises = [augment.synthetic_noise(rng, 4000, RATE) for _ in range(20)]
     assert all(np.isfinite(noise).all() and rms(noise) > 0 for noise in noises)
     assert len({noise.tobytes() for noise in noises}) == 20
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\xef\xbb\xbfpath,split\r\na.wav,train\r\n",
+        b"path;split\na.wav;train\n",
+        b"path\tsplit\na.wav\ttrain\n",
+        "path,split\na.wav,train\n".encode("utf-16"),
+    ],
+    ids=["byte order mark", "semicolons", "tabs", "UTF-16"],
+)
+def test_a_manifest_may_be_as_spreadsheets_write_it(tmp_path, content):
+    (tmp_path / "manifest.csv").write_bytes(content)
+    assert read_manifest(tmp_path) == {"a.wav": {"path": "a.wav", "split": "train"}}
+
+
+@pytest.mark.parametrize("content", [b"path,split\n\xff\n", b"name,split\na.wav,train\n"])
+def test_a_manifest_that_says_nothing_is_refused(tmp_path, content):
+    (tmp_path / "manifest.csv").write_bytes(content)
+    with pytest.raises(ConfigError, match=r"manifest.csv: (cannot be read|has the columns)"):
+        read_manifest(tmp_path)
+
+
+def test_a_manifest_names_files_however_accents_are_written(root):
+    decomposed = "speech/cafe\u0301.wav"
+    (root / "speech/0.wav").rename(root / decomposed)
+    names = [f"speech/{k}.wav" for k in range(1, 10)] + ["speech/caf\u00e9.wav"]
+    write_manifest(root, [(name, "CC0", "train") for name in names])
+    found = find(root, [Recordings(role="speech", glob="speech/*.wav")])
+    assert len(found["train speech"]) == 10
+
+
+@pytest.mark.parametrize("n_bytes", [0, 50, 5000])
+def test_what_is_cut_in_the_cache_is_made_again(root, n_bytes):
+    cache, path = Cache(root / "cache", RATE), root / "speech/0.wav"
+    whole = np.array(cache.open(path))
+    [kept] = (root / "cache").iterdir()
+    kept.write_bytes(kept.read_bytes()[:n_bytes])
+    np.testing.assert_array_equal(cache.open(path), whole)
+
+
+def test_no_file_is_kept_open_for_a_recording(root):
+    cache = Cache(root / "cache", RATE)
+    before = len(os.listdir("/proc/self/fd"))
+    pool = Pool([(root / f"speech/{k}.wav", 1.0) for k in range(10)], cache)
+    assert len(os.listdir("/proc/self/fd")) == before
+    assert not any(isinstance(entry, np.memmap) for one in pool.recordings for entry in one)
+
+
+@pytest.mark.parametrize("glob", ["", "**x", "/\0"])
+def test_globs_that_find_nothing_are_refused_in_one_line(root, glob):
+    with pytest.raises(ConfigError, match="glob"):
+        find(root, [Recordings(role="speech", glob=glob)])
+
+
+def test_the_test_half_of_a_collection_is_refused(root):
+    for half in ("train", "test"):
+        (root / half).mkdir()
+        (root / half / "a.wav").write_bytes((root / "speech/0.wav").read_bytes())
+    assert find(root, [Recordings(role="speech", glob="train/*.wav")])
+    with pytest.raises(ConfigError, match=r"a.wav: lies in .*test, beside train: it is for tests"):
+        find(root, [Recordings(role="speech", glob="t*/*.wav", valid_share=1.0)])

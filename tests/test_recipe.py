@@ -452,8 +452,9 @@ def recordings(tmp_path_factory):
             merged = {name for held in entry.contains.values() for name in held}
             here = set(data.sources) - merged - set(entry.lacks) | entry.contains.keys()
             stems = [f"{name}.ogg" for name in (here or data.sources)]
-            for name in [""] if entry.stem else stems:
-                write(place(entry.glob, 0) / name)
+            for k in range(1 if entry.valid_share in (0, 1) else 40):
+                for name in [""] if entry.stem else stems:
+                    write(place(entry.glob, k) / name)
     return root
 
 

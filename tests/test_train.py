@@ -4,6 +4,7 @@ import csv
 import itertools
 import json
 import multiprocessing
+import shutil
 import time
 from dataclasses import replace
 
@@ -248,6 +249,45 @@ def test_a_run_is_not_resumed_with_other_data(root, tmp_path):
     (run / "run.json").write_text(json.dumps(about))
     with pytest.raises(ConfigError, match=r"is not the data that .* was begun with"):
         train.run(configure(steps=2), run, data_root=root, resume=True)
+
+
+def test_a_run_is_resumed_with_its_own_settings_only(root, straight, tmp_path):
+    """What a checkpoint says of its making holds for all its steps; its length may change."""
+    run = shutil.copytree(straight, tmp_path / "run")
+    own = recipe.load(run / "recipe.toml")
+    others = {"loss": replace(own.loss, kind="complex"), "train": replace(own.train, seed=9)}
+    for section, changed in others.items():
+        other = replace(own, **{section: changed})
+        with pytest.raises(ModelError, match=r"another recipe, (loss.kind|train.seed) differ"):
+            train.run(other, run, data_root=root, resume=True)
+    longer = replace(own, train=replace(own.train, steps=own.train.steps + 1))
+    assert train.run(longer, run, data_root=root, resume=True) == run
+
+
+@pytest.mark.parametrize("text", ["", "{bad", "[]", "[" * 5000])
+def test_papers_of_a_run_that_are_broken_are_refused(tmp_path, text):
+    (tmp_path / "run.json").write_text(text)
+    with pytest.raises(ModelError, match=r"run.json: (cannot be read|is no JSON object)"):
+        train.read_about(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["run.json", "best.safetensors"])
+def test_a_run_folder_that_lacks_something_is_not_exported(straight, tmp_path, name):
+    run = shutil.copytree(straight, tmp_path / "run")
+    (run / name).unlink()
+    result = CliRunner().invoke(main, ["export", str(run), str(tmp_path / "m.onnx")])
+    assert result.exit_code == 1
+    assert result.stderr.startswith(f"unmask: error: {run / name}: ")
+    (run / name).mkdir()
+    result = CliRunner().invoke(main, ["export", str(run), str(tmp_path / "m.onnx")])
+    assert result.stderr.startswith(f"unmask: error: {run / name}: ")
+    assert not (tmp_path / "m.onnx").exists()
+
+
+def test_a_file_in_place_of_the_run_folder_is_refused(root, tmp_path):
+    (tmp_path / "run").write_text("x")
+    with pytest.raises(ConfigError, match="run: is a file, expected a folder"):
+        train.run(configure(), tmp_path / "run", data_root=root)
 
 
 def test_a_folder_that_holds_a_run_is_not_overwritten(root, straight, tmp_path):

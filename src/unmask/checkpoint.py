@@ -50,7 +50,7 @@ def _opened(path: Path, device: str) -> Iterator[tuple[Any, dict[str, Any]]]:
     """Open a checkpoint of this format."""
     try:
         with safe_open(path, framework="pt", device=device) as file:
-            header = json.loads((file.metadata() or {}).get("unmask", "{}"))
+            header = _header((file.metadata() or {}).get("unmask", "{}"), path)
             if header.get("format") != FORMAT:
                 raise ModelError(
                     f"{path}: checkpoint format is {header.get('format')!r}, this version reads "
@@ -59,10 +59,40 @@ def _opened(path: Path, device: str) -> Iterator[tuple[Any, dict[str, Any]]]:
             yield file, header
     except FileNotFoundError:
         raise ModelError(f"{path}: no such checkpoint; name the folder of a run") from None
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be read: {error}; is it a file?") from None
     except SafetensorError as error:
         raise ModelError(
             f"{path}: not a safetensors file ({error}); was it copied whole?"
         ) from None
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    """Return the JSON object that a file of a run folder holds.
+
+    Raises
+    ------
+    ModelError
+        If it cannot be read, or holds something else.
+    """
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ModelError(f"{path}: cannot be read: {reason}; copy the run folder again") from None
+    if not isinstance(found, dict):
+        raise ModelError(f"{path}: is no JSON object; copy the run folder again")
+    return found
+
+
+def _header(text: str, path: Path) -> dict[str, Any]:
+    try:
+        header = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ModelError(f"{path}: header is no JSON: {error}; was it copied whole?") from None
+    if not isinstance(header, dict):
+        raise ModelError(f"{path}: header is no JSON object; was it written by unmask?")
+    return header
 
 
 def select(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

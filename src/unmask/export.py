@@ -113,10 +113,16 @@ class _Trained:
 
 
 def _load(run: Path, which: str) -> _Trained:
-    tensors, header = checkpoint.load(run / f"{which}.safetensors")
-    recipe = from_dict(header["recipe"], subject=str(run))
-    net = recipe.system().net
-    net.load_state_dict(checkpoint.select(tensors, "mean"))
+    path = run / f"{which}.safetensors"
+    tensors, header = checkpoint.load(path)
+    try:
+        recipe = from_dict(header["recipe"], subject=str(run))
+        net = recipe.system().net
+        net.load_state_dict(checkpoint.select(tensors, "mean"))
+        _ = header["step"], header["scores"]
+    except (KeyError, TypeError, AttributeError, RuntimeError) as error:  # of torch: other weights
+        reason = " ".join(str(error).split())[:200]
+        raise ModelError(f"{path}: is no checkpoint of a run: {reason}; copy it again") from None
     return _Trained(run, recipe, net.eval(), header)
 
 
@@ -282,7 +288,7 @@ def _metadata(runs: Sequence[_Trained], net: Estimator | Parallel) -> dict[str, 
 
 def _training(run: _Trained) -> dict[str, Any]:
     """Return how a network was made."""
-    facts = json.loads((run.folder / "run.json").read_text(encoding="utf-8"))
+    facts = checkpoint.read_object(run.folder / "run.json")
     recipe = run.header["recipe"]
     begun = Path(recipe["train"].get("warm_start", "")).name  # folders are the machine's own
     recipe = {**recipe, "train": {**recipe["train"], "warm_start": begun}}

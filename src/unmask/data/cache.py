@@ -28,10 +28,17 @@ class Cache:
         key = "\n".join([*lines, *map(str, about)]) + f"|{self.sample_rate}"
         return self.folder / f"{hashlib.sha256(key.encode()).hexdigest()[:24]}.npy"
 
+    def has(self, paths: Sequence[Path], *about: object) -> bool:
+        """Return whether the cache holds what is made of `paths`."""
+        return _is_whole(self.place(paths, *about))
+
     def keep(self, make: Callable[[], Any], paths: Sequence[Path], *about: object) -> Path:
-        """Return the file that holds the array that `make` makes of `paths`; made once."""
+        """Return the file that holds the array that `make` makes of `paths`; made once.
+
+        One that is cut, as by a full disk or a copy that broke off, is made again.
+        """
         kept = self.place(paths, *about)
-        if not kept.is_file():
+        if not _is_whole(kept):
             made = make()  # what cannot be read leaves no folder behind
             make_folder(self.folder)
             with replacing(kept) as partial:
@@ -40,8 +47,11 @@ class Cache:
 
     def open(self, path: Path) -> Any:
         """Return the mono samples of `path`, int16 of shape (sample,), with peak 1."""
-        kept = self.keep(lambda: quantise(self.read(path)[0]), [path])
-        return np.load(kept, mmap_mode="r")
+        return np.load(self.mono(path), mmap_mode="r")
+
+    def mono(self, path: Path) -> Path:
+        """Return the file of the mono samples of `path`."""
+        return self.keep(lambda: quantise(self.read(path)[0]), [path])
 
     def band(self, path: Path) -> float:
         """Return up to where `path` can have sound, as a share of half the rate of the cache."""
@@ -58,6 +68,14 @@ class Cache:
         if found != self.sample_rate:
             waveform = audio.resample(waveform, found, self.sample_rate)
         return np.broadcast_to(waveform, (channels, waveform.shape[1]))
+
+
+def _is_whole(file: Path) -> bool:
+    try:
+        np.load(file, mmap_mode="r")  # refuses a header or length that cannot be
+    except (OSError, ValueError, EOFError):
+        return False
+    return True
 
 
 def quantise(x: Any) -> Any:

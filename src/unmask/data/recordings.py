@@ -1,12 +1,14 @@
 """Recordings on disk: which may be trained on, and excerpts of them."""
 
+import codecs
 import csv
 import re
+import unicodedata
 import zlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
@@ -44,7 +46,9 @@ class Selection:
     def __post_init__(self) -> None:
         if Path(self.glob).is_absolute() or ".." in Path(self.glob).parts:
             raise ConfigError(f"data: glob {self.glob!r} must be relative to the data root")
-        if not (self.weight > 0 and 0 <= self.valid_share <= 1):
+        if not self.glob or "\0" in self.glob:
+            raise ConfigError(f"data: glob {self.glob!r} finds nothing; as speech/*.wav")
+        if not (0 < self.weight < np.inf and 0 <= self.valid_share <= 1):
             raise ConfigError(f"data: {self.glob}: weight must be > 0, valid_share in [0, 1]")
 
 
@@ -72,6 +76,17 @@ def refuse_test_material(path: Path) -> None:
     for name, pattern in TEST_MATERIAL.items():
         if re.search(pattern, str(path).lower()):
             raise ConfigError(f"{path}: is test material of {name}; take it out of the data folder")
+
+
+def _refuse_test_split(root: Path, path: Path) -> None:
+    """Refuse what lies in the test half of a collection, a folder ``test`` beside ``train``."""
+    for folder in (path, *path.parents):
+        if folder == root:
+            return
+        if folder.name.lower() == "test" and (folder.parent / "train").is_dir():
+            raise ConfigError(
+                f"{path}: lies in {folder}, beside train: it is for tests; name train/ in the glob"
+            )
 
 
 def find(root: Path, recordings: Iterable[Recordings]) -> dict[str, list[tuple[Path, float]]]:
@@ -115,17 +130,22 @@ def choose(root: Path, spec: Selection, *, files_of: FilesOf = itself) -> list[t
         If the glob finds nothing, or a file may not be used as the recipe wants.
     """
     marks = {name: row["split"] for name, row in read_manifest(root).items() if "split" in row}
-    matches = [path for path in sorted(root.glob(spec.glob)) if not path.name.startswith(".")]
+    try:
+        found = sorted(root.glob(spec.glob))
+    except (ValueError, NotImplementedError, IndexError) as error:
+        raise ConfigError(f"data: glob {spec.glob!r}: {error}; as speech/*.wav") from None
+    matches = [path for path in found if not path.name.startswith(".")]
     chosen: list[tuple[str, Path]] = []
     for path in matches:
         refuse_test_material(path.relative_to(root))
+        _refuse_test_split(root, path)
         # a hash of the name, so that a file that is added moves no other
         share = zlib.crc32(path.relative_to(root).as_posix().encode()) / 2**32
         split = "valid" if share < spec.valid_share else "train"
         for file in (files := files_of(path)):
             refuse_test_material(file.relative_to(root))
             name = file.relative_to(root).as_posix()
-            mark = marks.get(name, "unlisted") if marks else split
+            mark = marks.get(composed(name), "unlisted") if marks else split
             if mark not in {"train", split}:
                 raise ConfigError(
                     f"{name}: the manifest says {mark!r}, the recipe wants to use it as {split!r}; "
@@ -139,28 +159,69 @@ def choose(root: Path, spec: Selection, *, files_of: FilesOf = itself) -> list[t
 
 
 def read_manifest(root: Path) -> dict[str, dict[str, str]]:
-    """Read `manifest.csv`: file -> what is said about it; empty where there is no manifest."""
+    """Read `manifest.csv`: file -> what is said about it; empty where there is no manifest.
+
+    It may be as spreadsheets write it: with a byte order mark, in UTF-16, with semicolons or tabs.
+
+    Raises
+    ------
+    ConfigError
+        If it is no such text, or has no column ``path``.
+    """
     manifest = root / "manifest.csv"
     if not manifest.is_file():
         return {}
-    with manifest.open(newline="", encoding="utf-8") as file:
-        return {row["path"]: row for row in csv.DictReader(file)}
+    try:
+        content = manifest.read_bytes()
+        wide = content[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+        lines = content.decode("utf-16" if wide else "utf-8-sig").splitlines()
+        mark = max(",;\t", key=(lines or [""])[0].count)
+        rows = list(csv.DictReader(lines, delimiter=mark, restval=""))
+    except (OSError, UnicodeError, csv.Error) as error:
+        raise ConfigError(f"{manifest}: cannot be read: {error}; save it as CSV, UTF-8") from error
+    if rows and "path" not in rows[0]:
+        raise ConfigError(f"{manifest}: has the columns {list(rows[0])}, expected path and split")
+    return {composed(row["path"]): row for row in rows}
+
+
+def composed(name: str) -> str:
+    """Return a name with its accents composed: file systems and programs differ in that."""
+    return unicodedata.normalize("NFC", name)
+
+
+class _Recording(NamedTuple):
+    """Mono samples in the cache; the file is not kept open, there may be thousands."""
+
+    file: Path
+    offset: int
+    n_samples: int
+
+    @classmethod
+    def of(cls, file: Path) -> Self:
+        header = np.load(file, mmap_mode="r")
+        return cls(file, header.offset, len(header))
+
+    def read(self, start: int, n_samples: int) -> Any:
+        """Return at most `n_samples` from `start` on, float32."""
+        count = min(n_samples, self.n_samples - start)
+        place = self.offset + 2 * start
+        return np.fromfile(self.file, np.int16, count, offset=place).astype(np.float32)
 
 
 class Pool:
     """Recordings to take excerpts from; a recording's chance is its length times its weight."""
 
     def __init__(self, files: Sequence[tuple[Path, float]], cache: Cache) -> None:
-        self.waveforms = [cache.open(path) for path, _ in files]
+        self.recordings = [_Recording.of(cache.mono(path)) for path, _ in files]
         self.bands = [cache.band(path) for path, _ in files]
-        self.levels = [rms(waveform.astype(np.float32)) for waveform in self.waveforms]
-        chance = [w * len(x) for x, (_, w) in zip(self.waveforms, files, strict=True)]
+        self.levels = [rms(one.read(0, one.n_samples)) for one in self.recordings]
+        chance = [w * x.n_samples for x, (_, w) in zip(self.recordings, files, strict=True)]
         self.chance = np.array(chance, dtype=float) / sum(chance)
 
     @property
     def n_samples(self) -> int:
         """Samples of all recordings together."""
-        return sum(len(waveform) for waveform in self.waveforms)
+        return sum(one.n_samples for one in self.recordings)
 
     def excerpt(self, rng: np.random.Generator, n_samples: int) -> tuple[Any, float]:
         """Return `n_samples` of float32 from one recording, from several where one is too short.
@@ -179,9 +240,9 @@ class Pool:
         """At most `n_samples` of a recording, not silent if eight tries find that, and which."""
         for _ in range(8):
             k = int(rng.choice(len(self.chance), p=self.chance))
-            waveform = self.waveforms[k]
-            start = int(rng.integers(max(1, len(waveform) - n_samples + 1)))
-            piece = waveform[start : start + n_samples].astype(np.float32)
+            recording = self.recordings[k]
+            start = int(rng.integers(max(1, recording.n_samples - n_samples + 1)))
+            piece = recording.read(start, n_samples)
             if rms(piece) > 0.2 * self.levels[k] > 0:
                 break
         return piece / max(self.levels[k], 1.0), k

@@ -11,7 +11,7 @@ from scipy import fft
 from unmask.data import augment
 from unmask.data.cache import Cache
 from unmask.data.example import Example, ratio, rms
-from unmask.data.recordings import ROLES, Pool, Recordings, find, read_manifest
+from unmask.data.recordings import ROLES, Pool, Recordings, composed, find, read_manifest
 from unmask.errors import ConfigError
 
 
@@ -60,6 +60,8 @@ class SpeechInNoiseConfig:
             "full_band_share",
             "reverb_share",
         )
+        if self.valid_examples < 1:
+            raise ConfigError(f"data: valid_examples = {self.valid_examples}, expected 1 or more")
         for name in shares:
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f"data: {name} = {getattr(self, name)}, expected 0 to 1")
@@ -221,7 +223,7 @@ def _facts(
 ) -> dict[str, Any]:
     """Return how much there is, and under which licences if a manifest tells."""
     manifest = read_manifest(root)
-    rows = [manifest.get(path.relative_to(root).as_posix(), {}) for path, _ in files]
+    rows = [manifest.get(composed(path.relative_to(root).as_posix()), {}) for path, _ in files]
     return {
         "files": len(files),
         "minutes": round(pool.n_samples / config.sample_rate / 60, 1),

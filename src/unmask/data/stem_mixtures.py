@@ -11,7 +11,7 @@ import numpy as np
 from unmask.data.cache import Cache
 from unmask.data.effects import EFFECTS, Variation, apply, pedals
 from unmask.data.example import Example, known_sums, ratio, rms
-from unmask.data.recordings import read_manifest
+from unmask.data.recordings import composed, read_manifest
 from unmask.data.tracks import Track, Tracks, find_songs, load_tracks
 from unmask.errors import ConfigError
 
@@ -334,7 +334,9 @@ def _check_enough(config: StemMixturesConfig, train: StemMixtures, valid: StemMi
 def _facts(root: Path, tracks: Sequence[Track], config: StemMixturesConfig) -> dict[str, Any]:
     """Return how much there is, variants counted, and under which licences if a manifest tells."""
     manifest = read_manifest(root)
-    names = {path.relative_to(root).as_posix() for track in tracks for path in track.song.paths}
+    names = {
+        composed(path.relative_to(root).as_posix()) for track in tracks for path in track.song.paths
+    }
     minutes = {
         name: sum(
             track.length for track in tracks if any(held == {name} for held in track.contents)

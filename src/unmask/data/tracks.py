@@ -94,7 +94,7 @@ class Song:
             As :func:`unmask.stems.check_aligned`; or if two channels are asked for and a file has
             more.
         """
-        if cache.place(self.paths, *self._about).is_file():
+        if cache.has(self.paths, *self._about):
             return
         files = [file for part in self.files.values() for file in part]
         check_aligned(files)

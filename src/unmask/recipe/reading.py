@@ -67,7 +67,7 @@ def _read(path: Path, above: tuple[Path, ...]) -> tuple[dict[str, Any], tuple[Pa
         raise ConfigError(f"{path}: no such recipe{wanted_by}") from None
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
-    except ValueError as error:  # of TOML, of UTF-8, or a name that no file can have
+    except (ValueError, RecursionError) as error:  # of TOML, of UTF-8, or no name of a file
         raise ConfigError(f"{path}: not a TOML file, {error}") from None
     base = tables.pop("extends", None)
     if base is None:
@@ -98,6 +98,8 @@ def _override(tables: dict[str, Any], override: str) -> None:
         value = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
         value = text.strip()
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits
+        raise ConfigError(f"override {key.strip()}: {error}") from None
     for name in path:
         tables = tables.setdefault(name, {})
         if not isinstance(tables, dict):

@@ -17,7 +17,7 @@ from unmask.data import DATA, Examples
 from unmask.errors import ConfigError, ModelError
 from unmask.files import write_text
 from unmask.nets.counting import count_parameters, macs_per_frame
-from unmask.recipe import Recipe
+from unmask.recipe import Recipe, from_dict
 from unmask.train.devices import open_devices
 from unmask.train.validation import count_active
 
@@ -75,6 +75,8 @@ class Plan:
     def check_folder(self) -> None:
         """Refuse to overwrite a run, and to begin with or resume one that is not there."""
         path = self.out / LAST
+        if self.out.exists() and not self.out.is_dir():
+            raise ConfigError(f"{self.out}: is a file, expected a folder for the run")
         if self.resume != path.is_file():
             raise ConfigError(
                 f"{self.out}: no checkpoint to resume from; start without resume"
@@ -123,10 +125,20 @@ class Plan:
         return about
 
 
+#: What may be changed when a run is taken up: how long, and what is told about it.
+FREE = {"name", "licence", "data.jobs"} | {
+    f"train.{name}"
+    for name in (
+        *("steps", "decay_share", "workers", "log", "log_every", "valid_every", "patience"),
+        *("precision", "warm_start"),
+    )
+}
+
+
 def read_about(out: Path) -> dict[str, Any]:
     """Return what a run folder says about its run, nothing if it does not say."""
     path = out / ABOUT
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return checkpoint.read_object(path) if path.exists() else {}
 
 
 def write_about(out: Path, about: Mapping[str, Any]) -> None:
@@ -147,12 +159,39 @@ def device_facts(device: torch.device, devices: int) -> dict[str, Any]:
 
 
 def _check_same(path: Path, recipe: Recipe) -> None:
-    """Refuse a checkpoint of another network, or whose best was chosen by another score."""
-    saved, ours = checkpoint.read_header(path)["recipe"], recipe.to_dict()
-    same = all(saved[part] == ours[part] for part in ("frontend", "backbone", "head"))
-    default = type(recipe.train).monitor
-    if not same or saved["train"].get("monitor", default) != ours["train"]["monitor"]:
-        raise ModelError(f"{path}: was made by another recipe; resume with the one beside it")
+    """Refuse a checkpoint that was made with other settings: its papers would be wrong."""
+    saved, ours = checkpoint.read_header(path).get("recipe"), recipe.to_dict()
+    before = _flat(recipe_of(saved, path).to_dict())
+    now = _flat(ours)
+    other = sorted(k for k in before.keys() | now.keys() if before.get(k) != now.get(k))
+    if other := [key for key in other if key not in FREE]:
+        raise ModelError(
+            f"{path}: was made by another recipe, {', '.join(other)} differ; resume with the one "
+            "beside it, or start another run with train.warm_start"
+        )
+
+
+def recipe_of(saved: Any, path: Path) -> Recipe:
+    """Return the recipe in the header of a checkpoint.
+
+    Raises
+    ------
+    ModelError
+        If it is none.
+    """
+    try:
+        return from_dict(saved)
+    except (ConfigError, AttributeError, TypeError) as error:
+        raise ModelError(f"{path}: its recipe cannot be read: {error}; was it edited?") from None
+
+
+def _flat(table: Mapping[str, Any], start: str = "") -> dict[str, Any]:
+    """Return the values of nested tables by dotted keys."""
+    flat: dict[str, Any] = {}
+    for key, value in table.items():
+        name = f"{start}{key}"
+        flat |= _flat(value, f"{name}.") if isinstance(value, Mapping) else {name: value}
+    return flat
 
 
 def _digest(facts: Mapping[str, Any]) -> str:
