@@ -238,7 +238,7 @@ class Model:
     def _run(self, x: Array, state: list[Array]) -> tuple[Array, list[Array]]:
         """Call the network: what it gives for exactly these frames, and the state after them."""
         inputs = dict(zip(self._inputs, [x, *state], strict=True))
-        output, *after = run(self._session, self._outputs, inputs, f"model {self.name}")
+        output, *after = run(self._session, self._outputs, inputs, self)
         fits = output.shape == (len(x), *self._made, x.shape[-1])
         if not fits or [array.shape for array in after] != [array.shape for array in state]:
             found = [array.shape for array in (output, *after)]

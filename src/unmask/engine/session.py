@@ -2,13 +2,19 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from unmask._arrays import Array
 from unmask.errors import ConfigError, ModelError, printable
 
 # More than that do not make a network faster, and some numbers end the process.
 _MOST_THREADS = 256
+
+
+class Named(Protocol):
+    """What errors name."""
+
+    name: str
 
 
 def available_providers() -> dict[str, str]:
@@ -63,20 +69,20 @@ def open_session(content: bytes, path: Path, threads: int, providers: Sequence[s
 
 
 def run(
-    session: Any, outputs: Sequence[str], inputs: Mapping[str, Array], subject: object
+    session: Any, outputs: Sequence[str], inputs: Mapping[str, Array], model: Named
 ) -> list[Array]:
     """Return what a network gives.
 
     Raises
     ------
     ModelError
-        If it fails; names `subject`.
+        If it fails; names the model.
     """
     try:
         found: list[Array] = session.run(outputs, inputs)
     except failures() as error:
         raise ModelError(
-            f"{subject}: its network failed: {one_line_of(error)}; export it again"
+            f"model {model.name}: its network failed: {one_line_of(error)}; export it again"
         ) from error
     return found
 
