@@ -2,16 +2,12 @@
 
 import json
 import os
-import platform
 import shutil
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import asdict
-from datetime import UTC, datetime
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,7 +15,6 @@ import numpy as np
 
 from unmask import audio
 from unmask._arrays import Array
-from unmask._version import __version__
 from unmask.engine.metadata import SAMPLE_RATES
 from unmask.engine.model import Model
 from unmask.engine.settings import Settings
@@ -31,10 +26,10 @@ from unmask.files import (
     hidden_folder,
     make_folder,
     on_device_of,
-    sha256,
     writing,
 )
 from unmask.layout import Job, Output, plan
+from unmask.run_record import describe, finished
 from unmask.workers import map_tasks, tell
 
 #: Most channels of a file.
@@ -170,24 +165,6 @@ def separate_files(
             yield result
 
 
-def finished(job: Job, model: Model, output: Output, settings: Settings) -> dict[str, Any] | None:
-    """Return the run record of a job that an earlier run has finished, None if it is to be done.
-
-    It is finished if its run record is there, says the same of input, model and settings, and has
-    all its outputs beside it; files are told by their hashes.
-    """
-    try:
-        record: dict[str, Any] = json.loads(job.record.read_text("utf-8"))
-        made = record["input"]["sha256"], record["model"]["sha256"]
-        stems = {entry["stem"]: entry["sha256"] for entry in record["outputs"]}
-        same = record["settings"] == _plain(output, settings) and stems.keys() == job.targets.keys()
-        same = same and made == (sha256(job.source), model.sha256)
-        same = same and all(sha256(path) == stems[stem] for stem, path in job.targets.items())
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        return None
-    return record if same else None
-
-
 @contextmanager
 def _staging(out: Path) -> Iterator[Path]:
     """Make a hidden folder in `out`; folders that are made and left empty go again at the end."""
@@ -256,7 +233,7 @@ def _separate(job: Job, work: _Work, folder: Path, progress: Progress | None) ->
     seconds["times_real_time"] = n_samples / info.sample_rate / seconds["seconds"]
     read = _unchanged(job.source, before)
     written = [contents(path) for path in staged.values()]
-    record = _record(job, info, read, work, reports, written, seconds)
+    record = describe(job, info, read, work, reports, written, seconds)
     file = folder / "job.json"
     with writing(job.record):
         file.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
@@ -400,44 +377,3 @@ def _check(info: audio.AudioInfo, n_samples: int) -> None:
             f"{info.path}: has {n_samples} sample{plural} ({1000 * seconds:.2g} ms){part}, "
             "expected at least 10 ms; is it the right file?"
         )
-
-
-def _record(
-    job: Job,
-    info: audio.AudioInfo,
-    read: Contents,
-    work: _Work,
-    reports: list[audio.WriteReport],
-    written: list[Contents],
-    seconds: dict[str, float],
-) -> dict[str, Any]:
-    packages = ("numpy", "scipy", "onnxruntime", "soundfile")
-    model, output, settings = work
-    return {
-        "made": datetime.now(UTC).isoformat(timespec="seconds"),
-        "input": asdict(info) | {"path": str(info.path), "sha256": read.sha256},
-        "model": {"name": model.name, "version": model.version, "sha256": model.sha256},
-        "settings": _plain(output, settings),
-        "outputs": [
-            {
-                "stem": stem,
-                "path": str(path),
-                "n_samples": report.n_samples,
-                "n_bytes": file.n_bytes,
-                "sha256": file.sha256,
-                "parts": list(parts),
-                "peak": report.peak,
-                "clipped": report.clipped,
-            }
-            for (stem, path), parts, report, file in zip(
-                job.targets.items(), job.rows.values(), reports, written, strict=True
-            )
-        ],
-        "timings": seconds,
-        "versions": {"unmask": __version__, "python": platform.python_version()}
-        | {name: version(name) for name in packages},
-    }
-
-
-def _plain(output: Output, settings: Settings) -> dict[str, Any]:
-    return asdict(output) | {"out": str(output.out)} | asdict(settings)
