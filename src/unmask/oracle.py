@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from unmask import masks, metrics
-from unmask._arrays import Array, namespace
+from unmask._arrays import Array, check_channels, namespace
 from unmask.errors import SampleRateError, ShapeError
 from unmask.frontends import STFT
 from unmask.masks.disjoint import energies, of_energies
@@ -76,6 +76,7 @@ class Oracle:
                     f"stem {name!r} has shape {tuple(stem.shape)}, the mixture "
                     f"{tuple(mixture.shape)}; both are (channel, sample)"
                 )
+        check_channels(mixture=mixture)
         sources = self._sources(mixture)
         if self.mask == "multichannel_wiener":
             estimates = self._wiener(sources, mixture)

@@ -4,6 +4,8 @@ A command lives in a module of this folder that imports nothing heavy at its top
 :data:`main` here.
 """
 
+import io
+import sys
 from contextlib import suppress
 from typing import Any
 
@@ -31,6 +33,9 @@ class Commands(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command; exit code 1 after an error, 130 after Ctrl-C, 143 after SIGTERM."""
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):  # names that it cannot show end nothing
+                stream.reconfigure(errors="backslashreplace")
         try:
             with stopped_by_signals():
                 return super().invoke(ctx)
@@ -43,7 +48,14 @@ class Commands(click.Group):
             ctx.exit(getattr(stop, "code", 130))
 
 
-@click.group(cls=Commands, context_settings={"show_default": True, "max_content_width": 100})
+_CONTEXT = {
+    "show_default": True,
+    "max_content_width": 100,
+    "help_option_names": ["-h", "--help"],
+}
+
+
+@click.group(cls=Commands, context_settings=_CONTEXT)
 @click.version_option(__version__, prog_name="unmask")
 def main() -> None:
     """Separate sound with masks, and measure how well.

@@ -214,9 +214,9 @@ def _separate_all(
 def _report(record: dict[str, Any]) -> None:
     """Print the files that were written; say what was clipped."""
     for written in record["outputs"]:
-        click.echo(written["path"])
+        show.say(written["path"])
         if written["clipped"]:
-            click.echo(
+            show.say(
                 f"unmask: warning: {written['path']}: {written['clipped']} samples beyond full "
                 f"scale were clipped, the peak was {written['peak']:.3f}; "
                 "write them with --format wav --subtype FLOAT",
@@ -240,5 +240,5 @@ def _scored(job: "Job", model: "Model", folder: str) -> list[dict[str, Any]]:
     show.table(known, columns, title=f"{job.track}: SI-SDR in dB")
     for row in scores:
         if row["missing"]:
-            click.echo(f"{folder}: has no stem {row['stem']}, it is not scored", err=True)
+            show.say(f"{folder}: has no stem {row['stem']}, it is not scored", err=True)
     return scores

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from unmask.errors import UnmaskError, one_line
+from unmask.errors import UnmaskError, one_line, printable
 from unmask.files import write_text
 
 if TYPE_CHECKING:
@@ -68,19 +68,24 @@ def table(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str], *, titl
     made = Table(box=box.SIMPLE_HEAD)
     for key, heading in columns.items():
         numeric = all(isinstance(row[key], int | float | None) for row in rows)
-        made.add_column(heading, justify="right" if numeric else "left")
+        made.add_column(printable(heading), justify="right" if numeric else "left")
     for row in rows:
         made.add_row(*(cell(row[key]) for key in columns))
     # A file or pipe has no width to keep to.
     console = Console(width=None if sys.stdout.isatty() else 200, highlight=False, markup=False)
-    console.print(title, made)  # a title of the table's own would wrap at its width
+    console.print(printable(title), made)  # a title of the table's own would wrap at its width
 
 
 def cell(value: Any) -> str:
-    """Return `value` as text for a table."""
+    """Return `value` as text for a table, printable."""
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return ""
-    return f"{value:.2f}" if isinstance(value, float) else str(value)
+    return f"{value:.2f}" if isinstance(value, float) else printable(str(value))
+
+
+def say(text: str, *, err: bool = False) -> None:
+    """Print a line that holds names of files, models or stems."""
+    click.echo(printable(text), err=err)
 
 
 def write_json(file: str | None, value: Any) -> None:
@@ -131,7 +136,7 @@ def steps(n_steps: int, *, quiet: bool) -> Iterator[Callable[[str], None]]:
         task = bar.add_task("", total=n_steps, completed=-1)
 
         def advance(name: str) -> None:
-            bar.update(task, description=name, advance=1)
+            bar.update(task, description=printable(name), advance=1)
 
         yield advance
         bar.update(task, completed=n_steps)
@@ -150,7 +155,7 @@ def progress(paths: Sequence[Path], *, quiet: bool) -> Iterator[Callable[[Path, 
 
         def advance(path: Path, share: float) -> None:
             done[path] = share * weights[path]
-            bar.update(task, description=path.name, completed=sum(done.values()))
+            bar.update(task, description=printable(path.name), completed=sum(done.values()))
 
         yield advance
 
