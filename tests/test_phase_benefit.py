@@ -94,6 +94,9 @@ def test_the_curve_is_what_the_gap_report_says_of_the_octave(stems):
         def stft_at(self, sample_rate):
             return FINE
 
+        def family_at(self, sample_rate):
+            return self.family
+
         def separate(self, mixture, sample_rate, *, residual):
             return Oracle(stems, RATE, "psm_unit", FINE).separate(mixture, RATE)
 

@@ -239,7 +239,7 @@ class STFT:
         return summed[..., left : left + n_samples] / _like(envelope, summed)
 
     def pieces(
-        self, n_samples: int, *, n_frames: int = 2048, context: int = 0
+        self, n_samples: int, *, n_frames: int = 64, context: int = 0
     ) -> Iterator[tuple[slice, slice]]:
         """Cut a long signal, so that work on spectra needs constant memory and leaves no seam.
 
