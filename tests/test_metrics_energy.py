@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from unmask.errors import ConfigError, ShapeError
 from unmask.metrics import (
+    RunningScores,
     best_permutation,
     pairwise,
     permute,
@@ -226,3 +227,15 @@ def test_summary_counts_what_it_leaves_out(xp):
     assert math.isnan(summary(np.array([math.inf, -math.inf])).value)
     with pytest.raises(ConfigError, match="'mode'"):
         summary(scores, statistic="mode")
+
+
+@pytest.mark.parametrize("gain", [0.0, 0.5, 1.0, -1.0])
+def test_running_scores_of_pieces_are_those_of_the_whole(rng, gain):
+    target = rng.normal(size=(2, 1, 1000))
+    target[1] *= 0
+    estimate = gain * target + 0.1 * rng.normal(size=target.shape)
+    running = RunningScores()
+    for k in range(0, 1000, 300):
+        running.add(estimate[..., k : k + 300], target[..., k : k + 300])
+    np.testing.assert_allclose(running.sdr, sdr(estimate, target), rtol=1e-9)
+    np.testing.assert_allclose(running.si_sdr, si_sdr(estimate, target), rtol=1e-9)

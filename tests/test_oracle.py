@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 import onnx_models
-from unmask import audio, load_model, masks
+from unmask import audio, load_model, masks, mixtures
 from unmask.errors import ConfigError, SampleRateError, ShapeError
 from unmask.frontends import STFT
 from unmask.metrics import sdr
-from unmask.mixtures import sum_of
-from unmask.oracle import Oracle, estimates, scores, song_disjointness
+from unmask.mixtures import Sources, sum_of
+from unmask.oracle import Oracle, bounds, masked, song_disjointness
 from unmask.stems import read_stems
 
 SMALL = STFT(256, 64)
@@ -20,10 +20,9 @@ def stems(rng):
     return {name: rng.normal(size=(2, 3000)) for name in ("a", "b", "c")}
 
 
-def bounds(stems, rate, families, stft=SMALL):
+def scored(stems, rate, families, stft=SMALL):
     """The scores of doing nothing and of the ideal masks of families."""
-    found = {name: estimates(stems, rate, name, stft) for name in ("mixture", *families)}
-    return [row for name in found for row in scores(name, found[name], stems)]
+    return bounds(Sources(stems, rate), ["mixture", *families], stft)
 
 
 @pytest.mark.parametrize("name", [*masks.names(), "hybrid:complex:1000:irm1"])
@@ -77,7 +76,7 @@ def test_what_the_stems_leave_counts_from_90_db_below_the_mixture(rng, level_db,
 
 
 def test_bounds_yield_every_stem_of_every_family(stems):
-    rows = bounds(stems, 8000, ["irm1", "complex"])
+    rows = scored(stems, 8000, ["irm1", "complex"])
     assert [(row.mask, row.stem) for row in rows] == [
         (mask, stem) for mask in ("mixture", "irm1", "complex") for stem in "abc"
     ]
@@ -90,7 +89,7 @@ def test_bounds_yield_every_stem_of_every_family(stems):
 
 def test_a_silent_stem_scores_nan_and_the_others_do_not(stems):
     stems["b"] = np.zeros((2, 3000))
-    rows = bounds(stems, 8000, ["irm2"])
+    rows = scored(stems, 8000, ["irm2"])
     assert [np.isnan(row.sdr) for row in rows] == [False, True, False] * 2
 
 
@@ -107,7 +106,7 @@ def test_order_of_families_on_a_real_song(shared):
     stems = {name: x[:, 114 * rate : 120 * rate] for name, x in stems.items()}
     chain = ["irm1", "ibm_argmax", "irm2", "psm_unit", "complex_tanh", "complex"]
     hybrid = "hybrid:complex_tanh:6000:irm1"
-    rows = bounds(stems, rate, [*chain, hybrid], STFT())
+    rows = scored(stems, rate, [*chain, hybrid], STFT())
     mean = {m: np.mean([r.sdr for r in rows if r.mask == m]) for m in [*chain, hybrid]}
     assert sorted(chain, key=mean.__getitem__) == chain
     assert mean["complex"] >= 100
@@ -130,7 +129,7 @@ def test_disjointness_of_a_song_is_that_of_its_spectrum(rng, monkeypatch):
     stems = {"tone": np.sin(0.3 * np.arange(5000))[None], "noise": 0.1 * rng.normal(size=(1, 5000))}
     whole = masks.disjointness(SMALL.analyze(np.stack(list(stems.values())))).wdo
     monkeypatch.setattr(STFT, "pieces", functools.partialmethod(STFT.pieces, n_frames=7))
-    pieces = song_disjointness(stems, SMALL)
+    pieces = song_disjointness(Sources(stems, 8000), SMALL)
     assert list(pieces) == ["tone", "noise"]
     # the last frame, half of which lies beyond the end, counts only in the first
     assert np.allclose(list(pieces.values()), whole, atol=2e-3)
@@ -152,3 +151,21 @@ def test_the_bound_of_a_models_hybrid_does_not_depend_on_the_rate_of_the_file(tm
     low = np.arange(96001) < 2 * 3500
     stems = {name: np.fft.irfft(low * np.fft.rfft(rng.normal(size=(1, 192000)))) for name in "ab"}
     assert bound(rate) == pytest.approx(bound(96000), abs=0.1)
+
+
+@pytest.mark.parametrize("name", ["irm2", "deep_filter", "complex_tanh", "multichannel_wiener"])
+def test_bounds_in_pieces_are_those_of_the_whole(tmp_path, rng, monkeypatch, name):
+    stems = {stem: rng.uniform(-0.3, 0.3, size=(2, 5000)).astype("float32") for stem in "ab"}
+    for stem, waveform in stems.items():
+        audio.write(tmp_path / f"{stem}.wav", waveform, 8000, subtype="FLOAT")
+    whole = Oracle(stems, 8000, name, SMALL).separate(sum_of(stems), 8000)
+    monkeypatch.setattr(mixtures, "_BLOCK", 999)
+    monkeypatch.setattr(STFT, "pieces", functools.partialmethod(STFT.pieces, n_frames=7))
+    sources = Sources({stem: tmp_path / f"{stem}.wav" for stem in stems})
+    found = list(masked(sources, [name], SMALL))
+    assert len(found) > 5
+    estimates = np.concatenate([piece.estimates for piece in found], axis=-1)
+    assert np.allclose(estimates, np.stack(list(whole.values())), atol=1e-3)
+    for row in bounds(sources, [name], SMALL):
+        expected = float(sdr(whole[row.stem], stems[row.stem]))
+        assert row.sdr == pytest.approx(expected, abs=0.01)

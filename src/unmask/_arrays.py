@@ -162,6 +162,12 @@ def complex_divide(num: Array, den: Array, *, limit: float = math.inf) -> Array:
     xp = namespace(num, den)
     den = to_complex(den)
     scale = xp.maximum(xp.abs(xp.real(den)), xp.abs(xp.imag(den)))
+    if xp is array_api_compat.numpy:
+        quotient = _numpy_quotient(to_complex(num), den, scale)
+        if math.isinf(limit):
+            return quotient
+        one = xp.ones_like(xp.abs(quotient))
+        return quotient * safe_divide(limit * one, xp.maximum(xp.abs(quotient), limit), fill=1.0)
     zero = scale <= tiny(scale)
     one = xp.ones_like(scale)
     scale = xp.where(zero, one, scale)
@@ -179,9 +185,28 @@ def complex_divide(num: Array, den: Array, *, limit: float = math.inf) -> Array:
     return quotient * safe_divide(limit * one, xp.maximum(xp.abs(quotient), limit * one), fill=1.0)
 
 
+def _numpy_quotient(num: Array, den: Array, scale: Array) -> Array:
+    """Return the quotient of :func:`complex_divide` with as few large arrays as can be.
+
+    The reciprocal is taken of `den` alone, which is the smaller one where it is broadcast.
+    """
+    zero = scale <= tiny(scale)
+    scale = np.where(zero, np.ones_like(scale), scale)
+    with np.errstate(all="ignore"):  # what is not finite is found below
+        unit = np.where(zero, np.ones_like(den), den / scale)
+        reciprocal = unit.conj() / (unit.real**2 + unit.imag**2)
+        reciprocal[zero] = 0
+        quotient = np.asarray(num / scale * reciprocal)
+        if not np.isfinite(np.sum(quotient)):
+            quotient[~np.isfinite(quotient) & ~np.isnan(num / scale)] = 0
+    return quotient
+
+
 def clip(x: Array, low: float, high: float) -> Array:
     """Return `x` limited to ``[low, high]``; either bound may be infinite."""
     xp = namespace(x)
+    if xp is array_api_compat.numpy:
+        return np.clip(x, low, high)
     if not math.isinf(low):
         x = xp.where(x < low, xp.full_like(x, low), x)
     if not math.isinf(high):

@@ -14,19 +14,22 @@ oracle lacks is what no training can win.
 """
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple, Protocol
 
 import numpy as np
 
+from unmask import masks
 from unmask._arrays import Array
+from unmask.engine.model import Model
+from unmask.engine.stream import Streamer
 from unmask.frontends import STFT
 from unmask.masks import Family
-from unmask.metrics import sdr
-from unmask.mixtures import named_sources, sum_of
-from unmask.octaves import band_sdr, octave_bands
-from unmask.oracle import Oracle
+from unmask.metrics import RunningScores
+from unmask.mixtures import Sources, cut, named_sources, own_frames
+from unmask.octaves import decibels, in_bands, octave_bands, power
 
 #: The rows of a report, in the order of the module's docstring.
 CASES = (
@@ -89,19 +92,25 @@ class Breakdown(NamedTuple):
 
 
 def gap(
-    model: Separator, stems: Mapping[str, Array], sample_rate: int, *, octaves: bool = True
+    model: Separator,
+    stems: Mapping[str, Array] | Mapping[str, Path],
+    sample_rate: int | None = None,
+    *,
+    octaves: bool = True,
 ) -> Iterator[Cell]:
     """Yield the scores of a model, of its oracles and of their mixtures on ``sum(stems)``.
+
+    Memory does not grow with the recording, if the separator is a loaded model.
 
     Parameters
     ----------
     model : Model
         Or anything that separates and says its front-end and mask family.
-    stems : mapping of str to array [shape=(channel, sample)], real
+    stems : mapping of str to array [shape=(channel, sample)], real, or path
         The truth, all of it, by name. Those that the model names are scored; if it names one and
         its residual is not among `stems`, all others together are the residual.
     sample_rate : int
-        In Hz.
+        In Hz; files say it themselves.
     octaves : bool
         Also score per octave band, from 62.5 Hz on.
 
@@ -114,31 +123,109 @@ def gap(
     ConfigError
         If no stem is one of the model's.
     """
-    mixture = sum_of(stems)
-    stft = model.stft_at(sample_rate)
-    targets = named_sources(model, stems)
-    estimates = model.separate(mixture, sample_rate, residual=True)
-    best = Oracle(targets, sample_rate, model.family_at(sample_rate), stft).separate(
-        mixture, sample_rate
-    )
-    exact = Oracle(targets, sample_rate, "complex", stft).separate(mixture, sample_rate)
-    bands = list(octave_bands(sample_rate)) if octaves else []
-    for name in (name for name in targets if name in estimates):
-        target, estimate = targets[name], estimates[name]
-        signals = (
-            mixture,
-            estimate,
-            _combine(stft, magnitude=estimate, phase=mixture),
-            _combine(stft, magnitude=estimate, phase=target),
-            _combine(stft, magnitude=target, phase=estimate),
-            best[name],
-            exact[name],
+    sources = Sources(stems, sample_rate)
+    report = _Report(model, sources)
+    for outer, inner, rows in cut(report.rows(), report.spans()):
+        report.add(rows, outer, inner)
+    bands = list(octave_bands(sources.sample_rate)) if octaves else []
+    yield from report.cells(bands)
+
+
+class _Report:
+    """The sums of which a report is made, over pieces of a recording."""
+
+    def __init__(self, model: Separator, sources: Sources) -> None:
+        self.model, self.sources = model, sources
+        rate = sources.sample_rate
+        self.stft, self.family = model.stft_at(rate), model.family_at(rate)
+        everything = {name: np.zeros((1, 0)) for name in sources.names}
+        self.targets = list(named_sources(model, everything))
+        estimated = (*model.stems, model.residual)
+        self.scored = [name for name in self.targets if name in estimated]
+        self.places = [self.targets.index(name) for name in self.scored]
+        self.whole = {case: RunningScores() for case in CASES}
+        self.energy = np.zeros((len(self.scored), self.stft.n_freq))
+        self.error = {case: np.zeros_like(self.energy) for case in CASES}
+
+    def spans(self) -> Iterator[tuple[slice, slice]]:
+        """Yield pieces with room for frames that are made, and then analysed again."""
+        context = self.stft.overlap + max(self.family.context)
+        return self.stft.pieces(self.sources.n_samples, context=context)
+
+    def rows(self) -> Iterator[Array]:
+        """Yield the named targets, then the estimates, in blocks (row, channel, sample)."""
+        if not isinstance(self.model, Model):
+            targets = self._targets(np.concatenate(list(self.sources.blocks()), axis=-1))
+            found = self.model.separate(
+                targets.sum(axis=0), self.sources.sample_rate, residual=True
+            )
+            yield np.concatenate([targets, [found[name] for name in self.scored]])
+            return
+        streamer = Streamer(
+            self.model,
+            sample_rate=self.sources.sample_rate,
+            n_channels=self.sources.n_channels,
+            residual=True,
         )
-        for case, signal in zip(CASES, signals, strict=True):
-            yield Cell(name, case, 0.0, sample_rate / 2, float(sdr(signal, target)))
-            scores = band_sdr(stft, signal, target, sample_rate, bands)
-            for (low, high), score in zip(bands, scores, strict=True):
-                yield Cell(name, case, low, high, score)
+        held = np.zeros((len(self.targets), self.sources.n_channels, 0), np.float32)
+        for block in self.sources.blocks():
+            targets = self._targets(block)
+            held = np.concatenate([held, targets], axis=-1)
+            ready = self._stacked(streamer.process(targets.sum(axis=0)))
+            n = ready.shape[-1]
+            yield np.concatenate([held[..., :n], ready])
+            held = held[..., n:]
+        yield np.concatenate([held, self._stacked(streamer.flush())])
+
+    def _targets(self, block: Array) -> Array:
+        named = dict(zip(self.sources.names, block, strict=True))
+        return np.stack(list(named_sources(self.model, named).values()))
+
+    def _stacked(self, estimates: Mapping[str, Array]) -> Array:
+        return np.stack([estimates[name] for name in self.scored])
+
+    def add(self, rows: Array, outer: slice, inner: slice) -> None:
+        """Add a piece of targets and estimates (row, channel, sample)."""
+        n, own, stft = len(self.targets), own_frames(inner, self.stft.hop), self.stft
+        truth, mixture = rows[self.places], rows[:n].sum(axis=0)
+        spectra = stft.analyze(np.concatenate([rows, mixture[None]]))
+        target = spectra[self.places]
+        self.energy += power(target[..., own])
+        for case, made in self._spectra(spectra[:n], spectra[n:-1], spectra[-1]):
+            wave = {"mixture": np.broadcast_to(mixture, truth.shape), "model": rows[n:]}.get(case)
+            if wave is None:
+                wave = stft.synthesize(made, outer.stop - outer.start)
+                made = stft.analyze(wave)
+            self.whole[case].add(wave[..., inner], truth[..., inner])
+            self.error[case] += power(target[..., own] - made[..., own])
+
+    def _spectra(
+        self, targets: Array, estimates: Array, mixture: Array
+    ) -> Iterator[tuple[str, Array]]:
+        """Yield every case's spectra of what is scored (source, channel, freq, frame)."""
+        true, size = targets[self.places], np.abs(estimates)
+        yield CASES[0], np.broadcast_to(mixture, true.shape)
+        yield CASES[1], estimates
+        yield CASES[2], size * _phase(mixture)
+        yield CASES[3], size * _phase(true)
+        yield CASES[4], np.abs(true) * _phase(estimates)
+        yield CASES[5], self._best(self.family, targets, mixture)
+        yield CASES[6], self._best(masks.get("complex"), targets, mixture)
+
+    def _best(self, family: Family, targets: Array, mixture: Array) -> Array:
+        return family.apply(family.ideal(targets, mixture)[self.places], mixture)
+
+    def cells(self, bands: Sequence[tuple[float, float]]) -> Iterator[Cell]:
+        """Yield the scores, source by source and case by case."""
+        rate = self.sources.sample_rate
+        hz = self.stft.frequencies(rate)
+        for k, name in enumerate(self.scored):
+            energy = in_bands(self.energy[k], hz, bands)
+            for case in CASES:
+                yield Cell(name, case, 0.0, rate / 2, float(self.whole[case].sdr[k]))
+                error = in_bands(self.error[case][k], hz, bands)
+                for (low, high), above, below in zip(bands, energy, error, strict=True):
+                    yield Cell(name, case, low, high, decibels(above, below))
 
 
 def breakdown(scores: Iterable[Cell]) -> dict[tuple[str, float, float], Breakdown]:
@@ -161,11 +248,7 @@ def _breakdown(sdr_of: Mapping[str, float]) -> Breakdown:
     )
 
 
-def _combine(stft: STFT, *, magnitude: Array, phase: Array) -> Array:
-    """Return the waveform with the magnitudes of one spectrum and the phases of another."""
-    parts = []
-    for outer, inner in stft.pieces(magnitude.shape[-1]):
-        size = np.abs(stft.analyze(magnitude[:, outer]))
-        turn = np.exp(1j * np.angle(stft.analyze(phase[:, outer]))).astype(np.complex64)
-        parts.append(stft.synthesize(size * turn, outer.stop - outer.start)[:, inner])
-    return np.concatenate(parts, axis=-1)
+def _phase(spectrum: Array) -> Array:
+    """Return numbers of magnitude 1 with the phases of a spectrum; 1 where it is 0."""
+    size = np.abs(spectrum)
+    return np.where(size > 0, spectrum, 1) / np.where(size > 0, size, 1)

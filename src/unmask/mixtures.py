@@ -1,10 +1,127 @@
 """Mixtures of known sources: their sum, the sources as a model names them, a stretch of them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Protocol
 
+from unmask import audio
 from unmask._arrays import Array, namespace
-from unmask.errors import ConfigError
+from unmask.errors import ConfigError, SampleRateError, ShapeError
+
+_BLOCK = 1 << 16
+
+
+class Sources:
+    """The known sources of a recording, of which no more than a piece need be in memory.
+
+    Parameters
+    ----------
+    stems : mapping of str to array [shape=(channel, sample)] or path
+        The truth, all of it: arrays, or sound files, which are read anew for every pass.
+    sample_rate : int, optional
+        In Hz; files say it themselves.
+
+    Attributes
+    ----------
+    names : tuple of str
+    sample_rate : int
+    n_channels, n_samples : int
+
+    Raises
+    ------
+    AudioFileError, SampleRateError, ShapeError
+        If files cannot be read, or the stems do not agree; the message names the two.
+    """
+
+    def __init__(
+        self, stems: Mapping[str, Array] | Mapping[str, Path], sample_rate: int | None = None
+    ) -> None:
+        self._stems = dict(stems)
+        self.names = tuple(stems)
+        shapes = {name: self._shape(stem) for name, stem in self._stems.items()}
+        first, (self.n_channels, self.n_samples, rate) = next(iter(shapes.items()))
+        for name, (n_channels, n_samples, own) in shapes.items():
+            self._check(name, (n_channels, n_samples, own), first, (*shapes[first][:2], rate))
+        self.sample_rate = int(rate if sample_rate is None else sample_rate)
+
+    @staticmethod
+    def _shape(stem: Array | Path) -> tuple[int, int, int]:
+        if isinstance(stem, Path):
+            found = audio.info(stem)
+            return found.n_channels, found.n_samples, found.sample_rate
+        return stem.shape[0], stem.shape[1], 0
+
+    def _check(
+        self, name: str, own: tuple[int, int, int], first: str, its: tuple[int, int, int]
+    ) -> None:
+        stem, other = self._stems[name], self._stems[first]
+        called = stem if isinstance(stem, Path) else f"stem {name!r}"
+        beside = other.name if isinstance(other, Path) else repr(first)
+        if own[2] != its[2]:
+            raise SampleRateError(
+                f"{called}: sample rate is {own[2]} Hz, {beside} has {its[2]} Hz; resample one"
+            )
+        if own[:2] != its[:2]:
+            raise ShapeError(
+                f"{called}: {own[0]} channels of {own[1]} samples, {beside} has {its[0]} of "
+                f"{its[1]}; stems must be aligned and equally long"
+            )
+
+    def blocks(self) -> Iterator[Array]:
+        """Yield all of them in blocks (source, channel, sample), from the beginning."""
+        parts = zip(*(self._parts(stem) for stem in self._stems.values()), strict=True)
+        for block in parts:
+            yield namespace(*block).stack(block)
+
+    @staticmethod
+    def _parts(stem: Array | Path) -> Iterator[Array]:
+        if isinstance(stem, Path):
+            return audio.read_blocks(stem, block=_BLOCK)
+        return (stem[:, k : k + _BLOCK] for k in range(0, stem.shape[1], _BLOCK))
+
+    def pieces(self, spans: Iterable[tuple[slice, slice]]) -> Iterator[tuple[slice, slice, Array]]:
+        """Yield spans of a front-end's ``pieces`` with the samples (source, channel, sample)."""
+        return cut(self.blocks(), spans)
+
+
+def cut(
+    blocks: Iterator[Array], spans: Iterable[tuple[slice, slice]]
+) -> Iterator[tuple[slice, slice, Array]]:
+    """Yield spans of a front-end's ``pieces`` with their samples, of a signal in blocks.
+
+    Parameters
+    ----------
+    blocks : iterator of array [shape=(..., sample)]
+        They follow one another.
+    spans : iterable of (slice, slice)
+        In their order.
+
+    Raises
+    ------
+    ShapeError
+        If the signal ends before the spans do.
+    """
+    first, held = 0, next(blocks)
+    for outer, inner in spans:
+        held, first = held[..., outer.start - first :], outer.start
+        while (n_missing := outer.stop - first - held.shape[-1]) > 0:
+            if (block := next(blocks, None)) is None:
+                raise ShapeError(f"signal: ends {n_missing} samples early; make the file again")
+            held = namespace(held).concat([held, block], axis=-1)
+        yield outer, inner, held[..., : outer.stop - first]
+
+
+def own_frames(inner: slice, hop: int) -> slice:
+    """Return the frames of a piece that no other piece of a front-end's ``pieces`` has.
+
+    Parameters
+    ----------
+    inner : slice
+        The samples of the piece to keep.
+    hop : int
+        Step between frames in samples.
+    """
+    return slice(inner.start // hop, -(-inner.stop // hop))
 
 
 class Named(Protocol):

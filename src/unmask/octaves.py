@@ -7,6 +7,7 @@ import numpy as np
 
 from unmask._arrays import Array
 from unmask.frontends import STFT
+from unmask.mixtures import own_frames
 
 _LOWEST_HZ = 62.5
 
@@ -52,7 +53,7 @@ def band_sdr(
         In Hz; bins at `low` belong to the band, bins at `high` to the next.
     """
     signal, error = band_energies(stft, estimate, target, sample_rate, bands)
-    return [_decibels(above, below) for above, below in zip(signal, error, strict=True)]
+    return [decibels(above, below) for above, below in zip(signal, error, strict=True)]
 
 
 def band_energies(
@@ -66,18 +67,43 @@ def band_energies(
     hz = stft.frequencies(sample_rate)
     signal, error = np.zeros(stft.n_freq), np.zeros(stft.n_freq)
     for outer, inner in stft.pieces(target.shape[-1]):
-        frames = slice(inner.start // stft.hop, -(-inner.stop // stft.hop))
-        truth = stft.analyze(target[:, outer])[..., frames].astype(np.complex128)
-        wrong = truth - stft.analyze(estimate[:, outer])[..., frames]
-        signal += (np.abs(truth) ** 2).sum(axis=(0, 2))
-        error += (np.abs(wrong) ** 2).sum(axis=(0, 2))
-    inside = [(low <= hz) & ((hz < high) | (high == sample_rate / 2)) for low, high in bands]
-    return [float(signal[bins].sum()) for bins in inside], [
-        float(error[bins].sum()) for bins in inside
-    ]
+        frames = own_frames(inner, stft.hop)
+        truth = stft.analyze(target[:, outer])[..., frames]
+        signal += power(truth)
+        error += power(truth - stft.analyze(estimate[:, outer])[..., frames])
+    return in_bands(signal, hz, bands), in_bands(error, hz, bands)
 
 
-def _decibels(signal: float, error: float) -> float:
+def power(spectrum: Array) -> Array:
+    """Return the energy of every bin over channels and frames, (..., freq), float64.
+
+    Parameters
+    ----------
+    spectrum : array [shape=(..., channel, freq, frame)], complex
+    """
+    total: Array = 0
+    for part in (spectrum.real, spectrum.imag):
+        total = total + np.einsum("...cft,...cft->...f", part, part, dtype=np.float64)
+    return total
+
+
+def in_bands(energy: Array, hz: Array, bands: Sequence[tuple[float, float]]) -> list[float]:
+    """Return the sums of energies of bins, (freq,), in bands; the last bin is in the last band.
+
+    Parameters
+    ----------
+    energy, hz : array [shape=(freq,)]
+        Of every bin, and its centre.
+    bands : sequence of (low, high)
+        In Hz.
+    """
+    top = hz[-1]
+    inside = [(low <= hz) & ((hz < high) | ((hz == top) & (high >= top))) for low, high in bands]
+    return [float(energy[bins].sum()) for bins in inside]
+
+
+def decibels(signal: float, error: float) -> float:
+    """Return the ratio of energies in dB; NaN for no signal, infinite for no error."""
     if signal == 0:
         return math.nan
     return 10 * math.log10(signal / error) if error > 0 else math.inf

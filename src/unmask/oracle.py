@@ -4,15 +4,18 @@ An :class:`Oracle` has the call of a model, ``separate(mixture, sample_rate)``, 
 a model measures its bound as well.
 """
 
-from collections.abc import Iterator, Mapping
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from unmask import masks, metrics
 from unmask._arrays import Array, check_channels, namespace
 from unmask.errors import SampleRateError, ShapeError
 from unmask.frontends import STFT
 from unmask.masks.disjoint import energies, of_energies
-from unmask.mixtures import sum_of
+from unmask.mixtures import Sources, own_frames
 
 # What stems leave of the mixture counts as one more source if it is above this, in dB below it.
 _RESIDUAL_FLOOR_DB = -90.0
@@ -123,36 +126,134 @@ class Bound:
     """Scale-invariant SDR, all channels together."""
 
 
-def estimates(
-    stems: Mapping[str, Array], sample_rate: int, mask: str, stft: STFT
-) -> dict[str, Array]:
-    """Return what the ideal masks of a family make of ``sum(stems)``; of ``"mixture"``, itself."""
-    mixture = sum_of(stems)
-    if mask == "mixture":
-        return dict.fromkeys(stems, mixture)
-    return Oracle(stems, sample_rate, mask, stft).separate(mixture, sample_rate)
+class Masked(NamedTuple):
+    """A piece of what ideal masks make of a recording."""
+
+    mask: str
+    """Name of the family."""
+    estimates: Array
+    """(source, channel, sample); of ``"mixture"`` broadcast from one."""
+    targets: Array
+    """(source, channel, sample)."""
 
 
-def song_disjointness(stems: Mapping[str, Array], stft: STFT) -> dict[str, float]:
-    """Return the W-disjoint orthogonality of every stem of a whole song, in constant memory."""
-    xp, waveforms = namespace(*stems.values()), list(stems.values())
-    total: Array = 0
-    for outer, inner in stft.pieces(waveforms[0].shape[-1]):
-        frames = slice(inner.start // stft.hop, -(-inner.stop // stft.hop))
-        targets = stft.analyze(xp.stack([x[..., outer] for x in waveforms]))[..., frames]
-        total = total + energies(targets)
-    wdo = of_energies(total).wdo
-    return {name: float(wdo[k]) for k, name in enumerate(stems)}
+def masked(sources: Sources, names: Sequence[str], stft: STFT) -> Iterator[Masked]:
+    """Yield what the ideal masks of families make of ``sum(sources)``, piece by piece.
+
+    Spectra are made once for all families, and memory does not grow with the recording.
+
+    Parameters
+    ----------
+    sources : Sources
+    names : sequence of str
+        Of families; ``"multichannel_wiener"``; ``"mixture"`` for the mixture itself.
+    stft : STFT
+
+    Yields
+    ------
+    Masked
+        Family by family for every piece; pieces follow one another without overlap.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such family.
+    """
+    makers: dict[str, _Maker] = {name: _maker(name, sources, stft) for name in names}
+    context = max(max(maker.context) for maker in makers.values())
+    spans = stft.pieces(sources.n_samples, context=context)
+    with ThreadPoolExecutor(min(_THREADS, len(names))) as pool:
+        for _, inner, waves in sources.pieces(spans):
+            piece = _Piece.of(stft, waves)
+
+            def make(name: str, piece: "_Piece" = piece, inner: slice = inner) -> Array:
+                return makers[name].estimates(piece)[..., inner]
+
+            found = pool.map(make, names)
+            for name, estimates in zip(names, found, strict=True):
+                yield Masked(name, estimates, waves[..., inner])
 
 
-def scores(
-    mask: str, estimates: Mapping[str, Array], stems: Mapping[str, Array]
-) -> Iterator[Bound]:
-    """Yield the scores of the estimates under the name of their mask."""
-    for name, target in stems.items():
-        yield Bound(
-            mask=mask,
-            stem=name,
-            sdr=float(metrics.sdr(estimates[name], target)),
-            si_sdr=float(metrics.si_sdr(estimates[name], target)),
+# Families that are worked on at a time; each needs a few times the memory of a piece's spectra.
+_THREADS = min(2, os.cpu_count() or 1)
+
+
+class _Piece(NamedTuple):
+    """The spectra of a piece of sources and of their sum."""
+
+    stft: STFT
+    waves: Array
+    mixture_wave: Array
+    targets: Array
+    mixture: Array
+
+    @classmethod
+    def of(cls, stft: STFT, waves: Array) -> "_Piece":
+        xp = namespace(waves)
+        mixture = xp.sum(waves, axis=0)
+        return cls(stft, waves, mixture, stft.analyze(waves), stft.analyze(mixture))
+
+    def synthesize(self, spectra: Array) -> Array:
+        return self.stft.synthesize(spectra, self.waves.shape[-1])
+
+
+class _Maker(NamedTuple):
+    """What makes the estimates of a piece, and the frames beside its own that it looks at."""
+
+    estimates: Callable[[_Piece], Array]
+    context: tuple[int, int] = (0, 0)
+
+
+def _maker(name: str, sources: Sources, stft: STFT) -> _Maker:
+    if name == "mixture":
+        return _Maker(
+            lambda p: namespace(p.waves).broadcast_to(p.mixture_wave[None, ...], p.waves.shape)
         )
+    if name == "multichannel_wiener":
+        spatial = _spatial(sources, stft)
+        return _Maker(lambda p: p.synthesize(masks.wiener_filter(p.targets, p.mixture, spatial)))
+    family = masks.get(name, sample_rate=sources.sample_rate)
+    return _Maker(
+        lambda p: p.synthesize(family.apply(family.ideal(p.targets, p.mixture), p.mixture)),
+        family.context,
+    )
+
+
+def _spatial(sources: Sources, stft: STFT) -> Array:
+    """Return the spatial covariances of a whole recording."""
+    total: Array = 0
+    for _, inner, waves in sources.pieces(stft.pieces(sources.n_samples)):
+        targets = stft.analyze(waves)[..., own_frames(inner, stft.hop)]
+        total = total + masks.spatial_sums(targets)
+    return masks.spatial_covariances(total)
+
+
+def bounds(
+    sources: Sources, names: Sequence[str], stft: STFT, *, pieces: Iterable[Masked] | None = None
+) -> list[Bound]:
+    """Return the scores of every family and source; see :func:`masked`, whose result may be given.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such family.
+    """
+    sums = {name: metrics.RunningScores() for name in names}
+    for piece in masked(sources, names, stft) if pieces is None else pieces:
+        sums[piece.mask].add(piece.estimates, piece.targets)
+    return [
+        Bound(mask, stem, float(total.sdr[k]), float(total.si_sdr[k]))
+        for mask, total in sums.items()
+        for k, stem in enumerate(sources.names)
+    ]
+
+
+def song_disjointness(sources: Sources, stft: STFT) -> dict[str, float]:
+    """Return the W-disjoint orthogonality of every source of a whole song, in constant memory."""
+    total: Array = 0
+    for _, inner, waves in sources.pieces(stft.pieces(sources.n_samples)):
+        total = total + energies(stft.analyze(waves)[..., own_frames(inner, stft.hop)])
+    return {
+        name: float(share)
+        for name, share in zip(sources.names, of_energies(total).wdo, strict=True)
+    }

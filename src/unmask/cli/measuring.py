@@ -1,6 +1,7 @@
 """What masks there are, what they could do, and what a model does with them."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 from statistics import fmean
@@ -12,10 +13,9 @@ from unmask.cli import show
 from unmask.files import make_folder
 
 if TYPE_CHECKING:
-    from unmask._arrays import Array
-    from unmask.frontends import STFT
     from unmask.gap import Breakdown, Cell
-    from unmask.oracle import Bound
+    from unmask.mixtures import Sources
+    from unmask.oracle import Bound, Masked
 
 
 def _stft_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -96,19 +96,24 @@ def oracle(
     """
     from unmask.frontends import STFT
     from unmask.masks import names
-    from unmask.oracle import song_disjointness
-    from unmask.stems import read_stems
+    from unmask.mixtures import Sources
+    from unmask.oracle import bounds, masked, song_disjointness
+    from unmask.stems import find_stems
 
     stft = STFT(n_fft, hop, window)
-    stems, sample_rate = read_stems(folder)
-    chosen = list(families) or [*names(), "multichannel_wiener"]
-    rows = []
-    with show.steps(len(chosen) + 1, quiet=quiet) as advance:
-        for name in ("mixture", *chosen):
-            advance(name)
-            rows += _bounds(stems, sample_rate, name, stft, out)
-    _print_bounds(rows, list(stems), f"{folder}: {stft}, {sample_rate} Hz, SDR (SI-SDR) in dB")
-    wdo = song_disjointness(stems, stft)
+    sources = Sources(find_stems(folder))
+    sample_rate = sources.sample_rate
+    chosen = list(dict.fromkeys(["mixture", *(families or [*names(), "multichannel_wiener"])]))
+    pieces = masked(sources, chosen, stft)
+    n_pieces = sum(1 for _ in stft.pieces(sources.n_samples))
+    with show.steps(n_pieces, quiet=quiet) as advance, ExitStack() as files:
+        pieces = _counted(pieces, advance)
+        if out is not None:
+            pieces = _written(pieces, sources, chosen, Path(out), files)
+        rows = bounds(sources, chosen, stft, pieces=pieces)
+    title = f"{folder}: {stft}, {sample_rate} Hz, SDR (SI-SDR) in dB"
+    _print_bounds(rows, sources.names, title)
+    wdo = song_disjointness(sources, stft)
     values = ", ".join(f"{stem} {value:.2f}" for stem, value in wdo.items())
     click.echo(f"W-disjoint orthogonality (1: binary masks suffice): {values}")
     show.write_json(
@@ -123,19 +128,42 @@ def oracle(
     )
 
 
-def _bounds(
-    stems: "Mapping[str, Array]", sample_rate: int, name: str, stft: "STFT", out: str | None
-) -> "list[Bound]":
-    from unmask import audio
-    from unmask.oracle import estimates, scores
+def _counted(pieces: "Iterable[Masked]", advance: Callable[[str], None]) -> "Iterator[Masked]":
+    """Pass pieces on, one step of progress whenever the mixture's comes, which is the first."""
+    for piece in pieces:
+        if piece.mask == "mixture":
+            advance("")
+        yield piece
 
-    found = estimates(stems, sample_rate, name, stft)
-    if out is not None:
-        for stem, estimate in found.items():
-            path = Path(out) / name.replace(":", "_") / f"{stem}.wav"
-            make_folder(path.parent)
-            audio.write(path, estimate, sample_rate, subtype="FLOAT")
-    return list(scores(name, found, stems))
+
+def _written(
+    pieces: "Iterable[Masked]",
+    sources: "Sources",
+    names: Sequence[str],
+    out: Path,
+    files: ExitStack,
+) -> "Iterator[Masked]":
+    """Pass pieces on and write them to ``MASK/STEM.wav``, which are whole when `files` closes."""
+    from unmask import audio
+
+    writers: dict[str, list[audio.Writer]] = {}
+    for name in names:
+        folder = make_folder(out / name.replace(":", "_"))
+        writers[name] = [
+            files.enter_context(
+                audio.Writer(
+                    folder / f"{stem}.wav",
+                    sources.sample_rate,
+                    sources.n_channels,
+                    subtype="FLOAT",
+                )
+            )
+            for stem in sources.names
+        ]
+    for piece in pieces:
+        for writer, estimate in zip(writers[piece.mask], piece.estimates, strict=True):
+            writer.write(estimate)
+        yield piece
 
 
 def _print_bounds(rows: "Sequence[Bound]", stems: Sequence[str], title: str) -> None:
@@ -173,11 +201,11 @@ def gap(folder: str, model: str, octaves: bool, threads: int, json_file: str | N
     from unmask.engine.model import load_model
     from unmask.gap import breakdown
     from unmask.gap import gap as report
-    from unmask.stems import read_stems
+    from unmask.stems import find_stems
 
     loaded = load_model(model, threads=threads)
-    stems, sample_rate = read_stems(folder)
-    scores = list(report(loaded, stems, sample_rate, octaves=octaves))
+    scores = list(report(loaded, find_stems(folder), octaves=octaves))
+    sample_rate = round(2 * max(score.high_hz for score in scores))
     lost = breakdown(scores)
     _print_cases(scores, f"{folder}: {loaded.name}, mask {loaded.family.name}, SDR in dB")
     _print_losses(lost, sample_rate)

@@ -231,7 +231,7 @@ class STFT:
         return summed[..., inside] / _like(self._envelope(expected[1])[inside], summed)
 
     def pieces(
-        self, n_samples: int, *, n_frames: int = 2048, context: int = 0
+        self, n_samples: int, *, n_frames: int = 64, context: int = 0
     ) -> Iterator[tuple[slice, slice]]:
         """Cut a long signal, so that work on spectra needs constant memory and leaves no seam.
 

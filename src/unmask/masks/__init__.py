@@ -17,7 +17,12 @@ from unmask.masks.disjoint import Disjointness, disjointness
 from unmask.masks.family import Family
 from unmask.masks.registry import FAMILIES, get, names
 from unmask.masks.resolution import downsample, upsample
-from unmask.masks.wiener import multichannel_wiener
+from unmask.masks.wiener import (
+    multichannel_wiener,
+    spatial_covariances,
+    spatial_sums,
+    wiener_filter,
+)
 
 __all__ = [
     "FAMILIES",
@@ -34,6 +39,9 @@ __all__ = [
     "normalise",
     "project_on_mixture",
     "sharpen",
+    "spatial_covariances",
+    "spatial_sums",
     "threshold",
     "upsample",
+    "wiener_filter",
 ]

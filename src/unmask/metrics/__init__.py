@@ -7,6 +7,7 @@ from unmask.metrics.dnsmos import DNSMOS, Opinion
 from unmask.metrics.energy import sdr, snr
 from unmask.metrics.log_wmse import log_wmse
 from unmask.metrics.permutation import best_permutation, pairwise, permute
+from unmask.metrics.running import RunningScores
 from unmask.metrics.scale_invariant import si_sar, si_sdr, si_sir
 from unmask.metrics.segmental import segmental_snr
 from unmask.metrics.speech import pesq, stoi
@@ -21,6 +22,7 @@ __all__ = [
     "ConditionWarning",
     "Opinion",
     "Resolution",
+    "RunningScores",
     "Summary",
     "best_permutation",
     "bleed",
