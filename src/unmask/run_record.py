@@ -60,6 +60,7 @@ def describe(
                 "parts": list(parts),
                 "peak": report.peak,
                 "clipped": report.clipped,
+                "lost": list(report.lost),
             }
             for (stem, path), parts, report, file in zip(
                 job.targets.items(), job.rows.values(), reports, written, strict=True

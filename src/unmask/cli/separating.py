@@ -212,9 +212,14 @@ def _separate_all(
 
 
 def _report(record: dict[str, Any]) -> None:
-    """Print the files that were written; say what was clipped."""
+    """Print the files that were written; say what was odd about the input, clipped or lost."""
+    if remarks := record["input"].get("remarks"):
+        show.say(f"unmask: warning: {record['input']['path']}: {remarks}", err=True)
     for written in record["outputs"]:
         show.say(written["path"])
+        if written.get("lost"):
+            lost = ", ".join(written["lost"])
+            show.say(f"unmask: warning: {written['path']}: cannot hold {lost}", err=True)
         if written["clipped"]:
             show.say(
                 f"unmask: warning: {written['path']}: {written['clipped']} samples beyond full "
