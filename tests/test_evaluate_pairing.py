@@ -1,5 +1,7 @@
 """Files are paired by name, in every layout that people have; what does not fit is said."""
 
+import unicodedata
+
 import numpy as np
 import pytest
 
@@ -189,3 +191,14 @@ def test_files_that_do_not_agree_are_named(tmp_path, wrong, error, text):
     sides = ({name: tmp_path / side / f"{name}.wav" for name in "ab"} for side in "et")
     with pytest.raises(error, match=f"^{tmp_path}/e/b.wav: {text}"):
         check_agree(Track("x", *sides))
+
+
+def test_names_that_are_one_text_in_two_forms_are_paired(roots):
+    forms = [unicodedata.normalize(form, "Café") for form in ("NFC", "NFD")]
+    assert forms[0] != forms[1]
+    for root, form in zip(roots, forms, strict=True):
+        put(root / form, f"{form}.wav", "bass.wav")
+        put(root / "other", f"{form}.wav", "bass.wav")
+    tracks = pair(*roots).tracks
+    assert [track.name for track in tracks] == [forms[0], "other"]
+    assert set(tracks[0].estimates) == set(tracks[0].targets) == {"bass", forms[0].lower()}

@@ -226,11 +226,31 @@ def test_files_that_disagree_are_refused_before_anything_is_scored(songs, monkey
 
 def test_an_error_of_a_metric_names_the_track(songs, monkeypatch):
     def refuse(*_):
-        raise ShapeError("estimates: too short; take longer ones")
+        raise ConfigError("estimates: no; take others")
 
     monkeypatch.setitem(ev.METRICS, "sdr", ev.Metric(("uSDR",), refuse))
-    with pytest.raises(ShapeError, match=r"^estimates: too short; .*\ntrack a, metric sdr$"):
+    with pytest.raises(ConfigError, match=r"^estimates: no; .*\ntrack a, metric sdr$"):
         run(songs)
+
+
+@pytest.mark.parametrize("error", [ShapeError("too short"), ValueError("axis 1"), MemoryError()])
+def test_a_track_that_a_metric_cannot_score_is_undefined_and_the_others_are_scored(
+    songs, monkeypatch, error
+):
+    scored = []
+
+    def refuse_first(estimates, targets, *_):
+        scored.append(1)
+        if len(scored) == 1:
+            raise error
+        return (np.ones(len(targets)),)
+
+    monkeypatch.setitem(ev.METRICS, "sdr", ev.Metric(("uSDR",), refuse_first))
+    found = run(songs, settings=ev.Settings(metrics=("sdr",)))
+    assert len(found) == len(scored) > 1
+    scores = [[s.score.item() for s in one.table.values()] for one in found.values()]
+    assert sum(np.isnan(one).all() for one in scores) == 1
+    assert sum(one.warnings != [] for one in found.values()) == 1
 
 
 def test_what_metrics_warn_of_is_kept_with_the_scores(songs):

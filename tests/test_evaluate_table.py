@@ -1,9 +1,11 @@
 """Numbers from scores: aggregation, intervals, comparison; and files in museval's shape."""
 
 import importlib.util
+import io
 import json
 import math
 import os
+import re
 import subprocess
 import sys
 import zipfile
@@ -392,3 +394,50 @@ def test_the_other_metrics_of_sisec_2018_come_out(sisec):
     for (system, metric), value in SISEC_VOCALS.items():
         decimals = 1 if metric == "SIR" else 2
         assert round(sisec[system, metric, "vocals"].value, decimals) == value
+
+
+def zipped(damage):
+    """Return a .zip of good scores with the bytes that `damage` writes: place -> value."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a.json", OTHERS)
+    content = bytearray(file.getvalue())
+    damage(content)
+    return bytes(content)
+
+
+def encrypt(content):
+    content[6] |= 1
+    content[content.rfind(b"PK\x01\x02") + 8] |= 1
+
+
+def corrupt(content):
+    content[content.find(b"a.json") + 20] ^= 255
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("sys/a.json", OTHERS.encode("utf-16"), "a.json: is not UTF-8"),
+        ("sys/a.json", OTHERS.replace("drums", "caf\xe9").encode("latin-1"), "is not UTF-8"),
+        ("sys/a.json", b"[" * 100_000, "a.json: is no JSON"),
+        ("sys/a.json", OTHERS.replace("4.5", "9" * 400).encode(), "a.json: is no museval JSON"),
+        ("sys/a.json", b'{"targets": []}', "sys: its 1 files hold no scores"),
+        ("sys/a.json", b'{"targets": [{"name": "v", "frames": []}]}', "hold no scores"),
+        ("sys.zip", zipped(corrupt), "sys.zip: is damaged, encrypted"),
+        ("sys.zip", zipped(encrypt), "sys.zip: is damaged, encrypted"),
+        ("sys.zip", zipped(lambda x: x.__delitem__(slice(0, 9))), "sys.zip: "),
+    ],
+)
+def test_broken_score_files_are_refused_by_name(tmp_path, name, content, said):
+    path = tmp_path / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(content)
+    with pytest.raises(ConfigError, match=re.escape(said)):
+        ev.read_results(tmp_path / name.split("/")[0])
+
+
+def test_a_pipe_among_score_files_is_refused(tmp_path):
+    os.mkfifo(tmp_path / "a.json")
+    with pytest.raises(ConfigError, match=r"a\.json: is no file but a folder, pipe or device"):
+        ev.read_results(tmp_path)

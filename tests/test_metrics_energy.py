@@ -239,3 +239,10 @@ def test_running_scores_of_pieces_are_those_of_the_whole(rng, gain):
         running.add(estimate[..., k : k + 300], target[..., k : k + 300])
     np.testing.assert_allclose(running.sdr, sdr(estimate, target), rtol=1e-9)
     np.testing.assert_allclose(running.si_sdr, si_sdr(estimate, target), rtol=1e-9)
+
+
+@pytest.mark.parametrize("score", [sdr, si_sdr, si_sir, snr])
+def test_axes_of_other_libraries_are_refused(rng, score):
+    swapped = rng.normal(size=(2, 1000, 2))
+    with pytest.raises(ShapeError, match=r"1000 channels of 2 samples.*transpose"):
+        score(swapped, swapped)

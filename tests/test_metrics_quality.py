@@ -199,7 +199,7 @@ def test_refusals(pair):
             pesq(estimate, target, sample_rate=sample_rate, mode=mode)
     with pytest.raises(ConfigError, match="'swb'"):
         pesq(estimate, target, sample_rate=RATE, mode="swb")
-    with pytest.raises(ConfigError, match=r"0\.25 s"):
+    with pytest.raises(ShapeError, match=r"0\.25 s"):
         pesq(estimate[:, :2000], target[:, :2000], sample_rate=RATE)
     with pytest.raises(SampleRateError, match="16000"):
         composite(estimate, target, sample_rate=44100)
@@ -211,3 +211,16 @@ def test_refusals(pair):
         bleed(estimate, target, sample_rate=0)
     with pytest.raises(SignalError, match="estimate contains NaN"):
         stft_distance(estimate * math.nan, target)
+
+
+def test_pesq_of_more_utterances_than_its_library_holds_does_not_end_the_process(rng):
+    pytest.importorskip("pesq")
+    syllable = np.hanning(9600) * (
+        0.3 * np.sin(0.06 * np.arange(9600)) + 0.05 * rng.normal(size=9600)
+    )
+    target = np.tile(np.concatenate([syllable, np.zeros(8000)]), 70)[None]
+    estimate = target + 0.003 * rng.normal(size=target.shape)
+    with pytest.raises(SignalError, match="8 to 30 s"):
+        pesq(estimate, target, sample_rate=16000)
+    short = slice(0, 5 * 17600)
+    assert 1 < pesq(estimate[:, short], target[:, short], sample_rate=16000)[0] < 4.6

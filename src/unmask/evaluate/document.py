@@ -4,6 +4,7 @@ import json
 import os
 import re
 import zipfile
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -20,8 +21,10 @@ MUSEVAL_VERSION = "0.4.1"
 
 _DECIMALS = 5
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|-?Infinity|NaN')
-# JSON has no word for these; every reader takes a number that is too large as infinite.
-_OURS = {"NaN": "null", "Infinity": "1e999", "-Infinity": "-1e999"}
+# JSON has no word for these, and strict readers refuse numbers that are too large: the largest that
+# there is stands for infinity, and is read as that.
+_LARGEST = float(np.finfo(np.float64).max)
+_OURS = {"NaN": "null", "Infinity": repr(_LARGEST), "-Infinity": repr(-_LARGEST)}
 # museval rounds infinity to NaN, and writes that.
 _MUSEVALS = {"Infinity": "NaN", "-Infinity": "NaN"}
 
@@ -62,7 +65,7 @@ def _frames(columns: Mapping[str, Any], settings: Settings) -> list[dict[str, An
 
 
 def dumps(value: Any, *, museval: bool = False) -> str:
-    """Return JSON in which NaN is null and infinity 1e999; or, with `museval`, both a bare NaN."""
+    """Return JSON: NaN is null and infinity the largest number; or, with `museval`, both NaN."""
     words = _MUSEVALS if museval else _OURS
     text = json.dumps(value, indent=2, ensure_ascii=False)
     return _TOKEN.sub(lambda match: words.get(match[0], match[0]), text) + "\n"
@@ -89,7 +92,7 @@ def table_of(found: Any, *, method: str, track: str, file: str | Path) -> dict[K
         for target in found["targets"]:
             for metric, series in _series(target).items():
                 table[Key(method, track, target["name"], metric)] = series
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise ConfigError(
             f"{file}: is no museval JSON ({type(error).__name__}: {error}); expected "
             "targets with name and frames of time and metrics"
@@ -104,10 +107,16 @@ def _series(target: Mapping[str, Any]) -> dict[str, Series]:
     found = {}
     for name in dict.fromkeys(name for frame in frames for name in frame["metrics"]):
         scores = [frame["metrics"].get(name) for frame in frames]
-        found[name] = Series(time, np.array(scores, dtype=np.float64))
+        found[name] = Series(time, _scores(scores))
     for name, score in target.get("whole", {}).items():
-        found[name] = Series(np.array([np.nan]), np.array([score], dtype=np.float64))
+        found[name] = Series(np.array([np.nan]), _scores([score]))
     return found
+
+
+def _scores(values: list[Any]) -> Any:
+    """Return scores as an array: None is NaN, the largest number infinity."""
+    scores = np.array(values, dtype=np.float64)
+    return np.where(np.abs(scores) >= _LARGEST, np.copysign(np.inf, scores), scores)
 
 
 def read_results(path: str | Path) -> dict[Key, Series]:
@@ -129,14 +138,25 @@ def read_results(path: str | Path) -> dict[Key, Series]:
     if len(set(names.values())) < len(names):
         names = {name: name for name in files}
     table: dict[Key, Series] = {}
-    for name, text in files.items():
+    for name, content in files.items():
         file = path / f"{name}.json"
-        try:
-            found = json.loads(text)
-        except ValueError as error:
-            raise ConfigError(f"{file}: is no JSON ({error}); make it again") from error
+        found = _parsed(content, file)
         table |= table_of(found, method=method_of(path), track=names[name], file=file)
+    if not table:
+        raise ConfigError(f"{path}: its {len(files)} files hold no scores; evaluate again")
     return table
+
+
+def _parsed(content: bytes, file: Path) -> Any:
+    """Return what a file says: JSON in UTF-8, as its standard asks."""
+    try:
+        return json.loads(content.decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        raise ConfigError(
+            f"{file}: is not UTF-8, expected JSON in UTF-8; convert it (iconv -t UTF-8)"
+        ) from error
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"{file}: is no JSON ({error}); make it again") from error
 
 
 def method_of(path: Path) -> str:
@@ -144,20 +164,42 @@ def method_of(path: Path) -> str:
     return path.stem if path.suffix == ".zip" else Path(os.path.abspath(path)).name
 
 
-def _files(path: Path) -> Iterator[tuple[str, str]]:
-    """Relative name without suffix, and text, of all JSON files."""
+def _files(path: Path) -> Iterator[tuple[str, bytes]]:
+    """Relative name without suffix, and content, of all JSON files.
+
+    Raises
+    ------
+    ConfigError
+        If one cannot be read.
+    """
     if path.is_file() and zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive:
-            for name in sorted(archive.namelist()):
-                if _is_result(name):
-                    yield name.removesuffix(".json"), archive.read(name).decode("utf-8")
+        yield from _zipped(path)
     elif path.is_dir():
         for file in sorted(path.rglob("*.json")):
             name = file.relative_to(path).as_posix()
-            if _is_result(name):
-                yield name.removesuffix(".json"), file.read_text("utf-8")
+            if not _is_result(name):
+                continue
+            if not file.is_file():
+                raise ConfigError(f"{file}: is no file but a folder, pipe or device; remove it")
+            try:
+                yield name.removesuffix(".json"), file.read_bytes()
+            except OSError as error:
+                raise ConfigError(f"{file}: cannot be read: {error.strerror}") from error
     else:
         raise ConfigError(f"{path}: no folder and no .zip; give one of museval's JSON files")
+
+
+def _zipped(path: Path) -> Iterator[tuple[str, bytes]]:
+    damaged = (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, NotImplementedError)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            for name in sorted(archive.namelist()):
+                if _is_result(name):
+                    yield name.removesuffix(".json"), archive.read(name)
+    except damaged as error:
+        raise ConfigError(
+            f"{path}: is damaged, encrypted or no .zip ({error}); unpack it to a folder"
+        ) from error
 
 
 def _is_result(name: str) -> bool:

@@ -1,6 +1,7 @@
 """Which file is compared with which: by names alone, never by position."""
 
 import os
+import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -115,8 +116,13 @@ def _find(root: Path, how: Pairing) -> dict[Path, _Stems]:
             "not both; move one of them"
         )
     if direct and _are_tracks(direct, how.files):
-        return _flat(root, direct, canonical(how.stem))
-    return {folder: find_stems(folder) for folder in sorted({path.parent for path in found})}
+        return _flat(root, direct, _one_form(canonical(how.stem)))
+    folders = sorted({path.parent for path in found})
+    return {folder: _stems(folder) for folder in folders}
+
+
+def _stems(folder: Path) -> _Stems:
+    return {_one_form(name): path for name, path in find_stems(folder).items()}
 
 
 def _are_tracks(files: Iterable[Path], meaning: Files) -> bool:
@@ -154,14 +160,19 @@ def _by_path(side: dict[Path, _Stems], root: Path) -> dict[str, _Stems]:
     named: dict[str, _Stems] = {}
     for path, stems in side.items():
         folder = path if path == root else _folder(path)
-        if (name := folder.relative_to(root).as_posix()) in named:
+        if (name := _one_form(folder.relative_to(root).as_posix())) in named:
             raise ConfigError(f"{path}: a second track {name!r} below {root}; keep one")
         named[name] = stems
     return named
 
 
 def _name(path: Path) -> str:
-    return Path(os.path.abspath(_folder(path))).name
+    return _one_form(Path(os.path.abspath(_folder(path))).name)
+
+
+def _one_form(name: str) -> str:
+    """Return a name in the composed form: file systems keep the same text in either."""
+    return unicodedata.normalize("NFC", name)
 
 
 def _folder(path: Path) -> Path:
@@ -184,7 +195,7 @@ def _missing_tracks(
 
 def _chosen(tracks: list[Track], stems: tuple[str, ...] | None) -> list[Track]:
     """Keep the stems that are scored; refuse tracks that lack one."""
-    wanted = None if stems is None else {canonical(stem) for stem in stems}
+    wanted = None if stems is None else {_one_form(canonical(stem)) for stem in stems}
     missing = []
     for track in tracks:
         needed = track.estimates.keys() | track.targets.keys() if wanted is None else wanted

@@ -10,7 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unmask import audio, metrics
-from unmask.errors import ConfigError, UnmaskError
+from unmask.errors import (
+    ConfigError,
+    MissingExtraError,
+    SampleRateError,
+    UnmaskError,
+    one_line,
+)
 from unmask.evaluate.pairing import Track
 
 _Waves = NDArray[Any]
@@ -196,9 +202,17 @@ def _scored(
         metric = METRICS[name]
         try:
             columns = metric.score(estimates, targets, sample_rate, settings)
-        except UnmaskError as error:
+        except (ConfigError, SampleRateError, MissingExtraError) as error:
             error.add_note(f"track {track.name}, metric {name}")
             raise
+        except (
+            UnmaskError,
+            ValueError,
+            ArithmeticError,
+            MemoryError,
+        ) as error:  # of this track alone
+            warnings.warn(f"{name}: not defined here: {one_line(error)}", stacklevel=1)
+            columns = [np.full(len(stems), np.nan)] * len(metric.columns)
         for column, found in zip(metric.columns, columns, strict=True):
             for stem in scored:
                 yield column, stem, np.asarray(found[stems.index(stem)], dtype=np.float64)

@@ -12,7 +12,10 @@ Rules that hold for every metric of this folder that compares energies:
 import math
 
 from unmask._arrays import Array, check_axes, check_same_shape, namespace, safe_divide, tiny
-from unmask.errors import ConfigError
+from unmask.errors import ConfigError, ShapeError
+
+# No recording has more: those that seem to have are (sample, channel), as other libraries have it.
+_MOST_CHANNELS = 128
 
 
 def sdr(estimate: Array, target: Array, *, per_channel: bool = False) -> Array:
@@ -78,11 +81,17 @@ def check_pair(**arrays: Array) -> None:
     ConfigError
         If samples are not real floating point.
     ShapeError
-        If the shapes differ or lack axes.
+        If the shapes differ or lack axes, or the last two axes seem to be swapped.
     """
     check_axes("channel, sample", **arrays)
     check_same_shape(**arrays)
     for name, array in arrays.items():
+        if array.shape[-2] > _MOST_CHANNELS:
+            raise ShapeError(
+                f"{name} has shape {tuple(array.shape)}, which is {array.shape[-2]} channels of "
+                f"{array.shape[-1]} samples, expected at most {_MOST_CHANNELS} channels; axes are "
+                "(..., channel, sample): transpose the last two"
+            )
         if not namespace(array).isdtype(array.dtype, "real floating"):
             raise ConfigError(
                 f"{name} has type {array.dtype}, expected real floating point; "
