@@ -361,3 +361,13 @@ def test_the_number_of_threads_does_not_change_the_result(path):
     mixture = noise(1, 3000)
     one, two = (load_model(path, threads=n).separate(mixture, 16000)["drums"] for n in (1, 2))
     np.testing.assert_allclose(two, one, rtol=0, atol=1e-5)
+
+
+def test_tensors_are_taken_with_gradients_and_refused_in_types_that_numpy_lacks(path):
+    torch = pytest.importorskip("torch")
+    model, mixture = load_model(path), noise(2, 500)
+    tensor = torch.from_numpy(mixture).requires_grad_()
+    expected = model.separate(mixture, 16000)["drums"]
+    np.testing.assert_array_equal(model.separate(tensor, 16000)["drums"], expected)
+    with pytest.raises(ShapeError, match=r"type torch\.bfloat16, expected single or double"):
+        model.separate(tensor.bfloat16(), 16000)

@@ -295,7 +295,7 @@ def check_signal(mixture: Array, *, n_channels: int | None = None) -> Array:
     SignalError
         If a sample is NaN or infinite.
     """
-    mixture = np.asarray(mixture)
+    mixture = _as_numpy(mixture)
     if mixture.ndim != 2 or not mixture.shape[0] or n_channels not in (None, mixture.shape[0]):
         expected = "channel >= 1" if n_channels is None else n_channels
         raise ShapeError(f"mixture has shape {mixture.shape}, expected ({expected}, sample)")
@@ -317,6 +317,19 @@ def check_signal(mixture: Array, *, n_channels: int | None = None) -> Array:
             "expected a finite number; repair the recording first"
         )
     return single
+
+
+def _as_numpy(mixture: Array) -> Array:
+    """Return samples of any library as a NumPy array, without gradients."""
+    if isinstance(mixture, np.ndarray):
+        return mixture
+    try:
+        return np.asarray(mixture.detach() if hasattr(mixture, "detach") else mixture)
+    except TypeError as error:  # a type that NumPy lacks, as bfloat16
+        raise ShapeError(
+            f"mixture has type {getattr(mixture, 'dtype', type(mixture).__name__)}, expected "
+            "single or double precision; convert it first"
+        ) from error
 
 
 def _is_finite(x: Array) -> bool:
