@@ -34,8 +34,8 @@ def power(n: int, preference: float, *, alpha: float = 0.05) -> float:
 def judgements_needed(preference: float, *, wanted: float = 0.8, alpha: float = 0.05) -> int:
     """Return the fewest judgements that show a preference with the power that is wanted.
 
-    The normal approximation says about 304 for 58 % and 85 for 65 %; the exact test, which cannot use all
-    of its `alpha`, needs a few more.
+    The normal approximation says about 304 for 58 % and 85 for 65 %; the exact test, which cannot
+    use all of its `alpha`, needs a few more.
 
     Raises
     ------
