@@ -72,7 +72,9 @@ _MAKE = (
     click.option("--names", callback=show.split, metavar="A,B,...", help="Of the systems."),
     click.option("--stems", callback=show.split, metavar="A,B,...", help="Stems to use."),
     click.option("--allow-missing", is_flag=True, help="Leave out tracks that not all have."),
-    click.option("--items", type=int, help="Excerpts.  [default: one a stem of a track, at most 12]"),
+    click.option(
+        "--items", type=int, help="Excerpts.  [default: one a stem of a track, at most 12]"
+    ),
     click.option("--duration", "duration_s", type=float, default=8.0, help="Of an excerpt, s."),
     click.option("--pairs", type=int, help="Pairs of systems an excerpt.  [default: all]"),
     click.option(
@@ -181,3 +183,94 @@ def _needs(plan: "Plan") -> list[str]:
             f"{plan.listeners_needed(preference)} listeners"
         )
     return lines
+
+
+@listen.command()
+@_TEST
+@click.option("--host", default="127.0.0.1", help="Address to serve on; 0.0.0.0 is all there are.")
+@click.option("--port", type=click.IntRange(0, 65535), default=8000, help="0 is any free one.")
+@click.option(
+    "--public-url",
+    metavar="URL",
+    help="How listeners reach it through a proxy: cookies for https alone if it is https, no other "
+    "host name, and the proxy is believed about addresses.",
+)
+@_DATABASE
+@click.option(
+    "--max-listeners", type=click.IntRange(1), default=1000, help="How many it takes in all."
+)
+def serve(
+    folder: Path,
+    host: str,
+    port: int,
+    public_url: str | None,
+    database: str | None,
+    max_listeners: int,
+) -> None:
+    """Serve a listening test to browsers, until Ctrl-C.
+
+    Answers are on the disk before the browser is told so; stopped or killed, it goes on where it
+    was when it is started again.
+
+    \b
+    Examples:
+      unmask listen serve mytest
+      unmask listen serve mytest --host 0.0.0.0 --port 8080
+      unmask listen serve mytest --public-url https://listen.example.org
+      unmask listen serve mytest --database postgresql+psycopg://me@localhost/answers
+    """
+    from unmask.listen.serving import Address, serve
+
+    address = Address(host=host, port=port, public_url=public_url)
+    serve(folder, address, database=database, most_sessions=max_listeners, say=show.say)
+
+
+@listen.command()
+@_TEST
+@_DATABASE
+@click.option("-o", "--out", default="judgements.csv", metavar="FILE", help="- is standard output.")
+@click.option(
+    "--listeners", type=click.Path(dir_okay=False, path_type=Path), help="Also write a CSV of them."
+)
+@click.option("--token", is_flag=True, help="Only print the organiser's token, for HTTP.")
+@show.json_option
+def export(
+    folder: Path,
+    database: str | None,
+    out: str,
+    listeners: Path | None,
+    token: bool,
+    json_file: str | None,
+) -> None:
+    """Write what listeners answered as CSV, one row an answer.
+
+    It may be done while the test is served. Over HTTP: GET /api/export/judgements.csv and
+    listeners.csv with the organiser's token.
+
+    \b
+    Examples:
+      unmask listen export mytest -o judgements.csv --listeners listeners.csv
+      curl -H "Authorization: Bearer $(unmask listen export mytest --token)" \\
+        http://127.0.0.1:8000/api/export/judgements.csv
+    """
+    from unmask.files import write_text
+    from unmask.listen import design
+    from unmask.listen import export as exporting
+    from unmask.listen.serving import open_store
+
+    if token:
+        click.echo(design.read(folder)[1].organiser)
+        return
+    test, secret, store = open_store(folder, database)
+    text = exporting.judgements_csv(test, secret, store)
+    rows = list(exporting.judgements(test, secret, store))
+    people = list(exporting.listeners(test, store))
+    if listeners is not None:
+        write_text(listeners, exporting.listeners_csv(test, store))
+    store.close()
+    if out == "-":
+        click.echo(text, nl=False)
+    else:
+        write_text(out, text)
+        show.say(f"{out}: {len(rows)} answers of {len(people)} listeners", err=json_file == "-")
+    show.write_json(json_file, {"judgements": rows, "listeners": people})
