@@ -14,7 +14,7 @@ from unmask.listen.design import Secret, Test
 from unmask.listen.store import Store
 
 ANSWERS = "answers.sqlite"
-_LOOPBACK = {"127.0.0.1", "::1", "localhost"}
+_LOOPBACK = {"127.0.0.1", "::1", "[::1]", "localhost"}
 
 
 @dataclass(frozen=True, kw_only=True)

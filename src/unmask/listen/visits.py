@@ -130,7 +130,7 @@ class Visits:
         """Return the page that may be open now."""
         stage = self.stage(session)
         trial = training(self.test)
-        if position == TRAINING and trial is not None and stage in _AFTER_HEARING:
+        if position == TRAINING and trial is not None and stage not in _CLOSED:
             return trial
         if stage == "page":
             current = self.current(session)
@@ -231,7 +231,8 @@ class Visits:
         return clip_names(self.secret.key, session.id, sheet.position, n_clips)
 
 
-_AFTER_HEARING = {"training", "page"}
+#: Stages in which no clip is given, not even that by which the volume is set.
+_CLOSED = {"consent", "refused", "done"}
 
 
 def _digest(token: str) -> str:
