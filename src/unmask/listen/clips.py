@@ -35,7 +35,7 @@ class Sounds:
 def sounds(
     excerpt: Excerpt, references: Sequence[str], anchors: Sequence[int], loudness_lufs: float
 ) -> Sounds:
-    """Cut an excerpt out of all files, make the clips equally loud, fade them in and out.
+    """Cut an excerpt out of all files, fade the clips in and out, make them equally loud.
 
     Parameters
     ----------
@@ -73,9 +73,10 @@ def sounds(
     waveforms = {name: _cut(excerpt, name, paths) for name, paths in files.items()}
     for cutoff in anchors:
         waveforms[f"anchor{cutoff}"] = low_pass(waveforms["target"], cutoff, rate)
-    gains = _gains(excerpt, waveforms, rate, loudness_lufs)
     fade = fades(next(iter(waveforms.values())).shape[-1], rate)
-    made = {name: gains[name] * x * fade for name, x in waveforms.items()}
+    waveforms = {name: fade * x for name, x in waveforms.items()}
+    gains = _gains(excerpt, waveforms, rate, loudness_lufs)
+    made = {name: gains[name] * x for name, x in waveforms.items()}
     return Sounds(rate, made, {name: 20 * math.log10(gain) for name, gain in gains.items()})
 
 

@@ -81,7 +81,7 @@ def texts(title: str, preset: Preset) -> dict[str, str]:
         "sit in a quiet place.",
         "consent": "Taking part is voluntary, and you may stop at any time by closing the page. "
         "Stored are your answers, when you gave them, and the results of the short checks of "
-        "headphones and hearing; no name, no address. I have read this and agree to take part.",
+        "headphones and hearing; no name, no address.",
         "instructions": _RATINGS if preset.kind == "mushra" else pairs,
         "thanks": "That was all. Your answers are stored; you can close this page.",
     }

@@ -70,7 +70,7 @@ def open_store(folder: str | Path, database: str | None) -> tuple[Test, Secret, 
 
 
 def listening_socket(address: Address) -> socket.socket:
-    """Return a socket that is bound to an address.
+    """Return a socket that listens at an address.
 
     Raises
     ------
@@ -85,6 +85,7 @@ def listening_socket(address: Address) -> socket.socket:
         try:
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             bound.bind(found[4])
+            bound.listen(2048)  # who comes before the server is ready waits
         except OSError:
             bound.close()
             raise

@@ -20,7 +20,7 @@ export function paragraphs(text) {
 /** Show a screen: its heading gets the focus, so that it is read out and keys begin at the top. */
 export function show(...children) {
   const main = document.getElementById("main");
-  main.replaceChildren(...children);
+  main.replaceChildren(...children.filter((child) => child !== null));
   const heading = main.querySelector("h1");
   if (heading) {
     heading.tabIndex = -1;

@@ -30,9 +30,9 @@ async function consent(state) {
       resolve();
     } }, "Begin");
     agree.addEventListener("change", () => { go.disabled = !agree.checked; });
-    show(h("h1", {}, texts.title), ...paragraphs(texts.welcome),
+    show(h("h1", {}, "Welcome"), ...paragraphs(texts.welcome),
       h("section", { class: "card" }, h("h2", {}, "Consent"), ...paragraphs(texts.consent),
-        h("label", { class: "agree" }, agree, " I agree")),
+        h("label", { class: "agree" }, agree, " I have read this and agree to take part")),
       h("div", { class: "footer" }, go));
   });
   // The same in every tab and after a reload, so that one browser is one listener.

@@ -37,7 +37,7 @@ export async function trial({ test, position, heading, intro = [], button }) {
         reject(error);
       }
     };
-    show(h("h1", {}, heading), ...intro, ...view.elements(button));
+    show(h("h1", {}, heading), ...intro, view.about(), ...view.elements(button));
     view.update();
   });
 }
@@ -79,6 +79,12 @@ class View {
       h("div", { class: "footer" }, this.hint, this.next),
       this.help(),
     ];
+  }
+
+  /** What the references are about; without references there is nothing to name. */
+  about() {
+    const { clips, stem } = this.page;
+    return clips.every(({ rated }) => rated) ? null : h("p", { class: "quiet" }, `Target: ${stem}`);
   }
 
   clipButton(k) {
