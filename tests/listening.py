@@ -48,10 +48,8 @@ def made(folder, out="test", *, systems=("ours", "theirs"), **settings):
 @contextmanager
 def served(folder, *, limits=None, hosts=("127.0.0.1",), database=None, https=False, most=1000):
     """Serve a test from a thread of this process; yields the port."""
-    import uvicorn
-
     from unmask.listen.server import application
-    from unmask.listen.serving import Address, listening_socket, open_store
+    from unmask.listen.serving import Address, listening_socket, open_store, server
     from unmask.listen.visits import Visits
 
     test, secret, store = open_store(folder, database)
@@ -59,14 +57,13 @@ def served(folder, *, limits=None, hosts=("127.0.0.1",), database=None, https=Fa
         Visits(folder, test, secret, store, most), limits=limits, hosts=list(hosts), https=https
     )
     bound = listening_socket(Address(port=0))
-    config = uvicorn.Config(app, log_level="error", lifespan="off", ws="none")
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]})
+    serving = server(app)
+    thread = threading.Thread(target=serving.run, kwargs={"sockets": [bound]})
     thread.start()
     try:
         yield bound.getsockname()[1]
     finally:
-        server.should_exit = True
+        serving.should_exit = True
         thread.join()
         bound.close()
         store.close()
@@ -141,7 +138,7 @@ class Listener:
 
     def submit(self, position, value="a", key=None, **changes):
         """Give one answer to all questions of the page heard last; returns status and body."""
-        body = {"key": key or f"{position:032d}", "rt_s": 1.5}
+        body = {"key": f"{position:032d}" if key is None else key, "rt_s": 1.5}
         body["answers"] = {question["id"]: value for question in self.heard["questions"]}
         path = f"/api/pages/{position}/answer"
         status, _, content = self.ask("POST", path, body | changes)

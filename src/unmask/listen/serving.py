@@ -3,8 +3,11 @@
 import os
 import socket
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from unmask.errors import ConfigError, FileError, MissingExtraError
@@ -12,6 +15,10 @@ from unmask.listen import design
 from unmask.listen.database import sqlite_url
 from unmask.listen.design import Secret, Test
 from unmask.listen.store import Store
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp
+    from uvicorn import Server
 
 ANSWERS = "answers.sqlite"
 _LOOPBACK = {"127.0.0.1", "::1", "[::1]", "localhost"}
@@ -124,10 +131,10 @@ def serve(
         If it cannot be.
     """
     try:
-        import uvicorn
-
         from unmask.listen.server import application
         from unmask.listen.visits import Visits
+
+        import_module("uvicorn")
     except ImportError:
         raise MissingExtraError(
             "Starlette or uvicorn is not installed, serving needs them; "
@@ -136,24 +143,32 @@ def serve(
     hosts = address.hosts()
     test, secret, store = open_store(folder, database)
     visits = Visits(Path(folder), test, secret, store, most_sessions)
-    bound = listening_socket(address)
+    try:
+        bound = listening_socket(address)
+        with closing(bound):
+            say(_where(address, bound.getsockname()[1]))
+            app = application(visits, hosts=hosts, https=address.https)
+            server(app, behind_proxy=address.public_url is not None).run(sockets=[bound])
+    finally:
+        store.close()
+
+
+def server(app: "ASGIApp", *, behind_proxy: bool = False) -> "Server":
+    """Return what serves an application; it says nothing of itself, and writes no log."""
+    import uvicorn
+
     config = uvicorn.Config(
-        application(visits, hosts=hosts, https=address.https),
+        app,
         log_level="warning",
         access_log=False,
         server_header=False,
-        proxy_headers=address.public_url is not None,
+        proxy_headers=behind_proxy,
         ws="none",
         lifespan="off",
         timeout_graceful_shutdown=5,
         timeout_keep_alive=30,
     )
-    say(_where(address, bound.getsockname()[1]))
-    try:
-        uvicorn.Server(config).run(sockets=[bound])
-    finally:
-        bound.close()
-        store.close()
+    return uvicorn.Server(config)
 
 
 def _where(address: Address, port: int) -> str:

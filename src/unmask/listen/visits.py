@@ -50,7 +50,7 @@ class Visits:
         begin : str
             32 or more characters that the browser made up: asked twice, it gets one session.
         """
-        if len(begin) < 32 or len(begin) > 64 or not begin.isalnum():
+        if not 32 <= len(begin) <= 64 or not _is_plain(begin):
             raise RefusedError(400, "begin: expected 32 to 64 letters and digits")
         digest = _digest(self.token(begin))
         if known := self.store.session(digest):
@@ -176,7 +176,7 @@ class Visits:
     def answer(self, session: Session, position: int, said: Mapping[str, Any]) -> bool:
         """Store an answer; whether it was new."""
         key, rt_s = said.get("key"), said.get("rt_s", -1)
-        if not isinstance(key, str) or not 16 <= len(key) <= 64 or not key.isalnum():
+        if not isinstance(key, str) or not 16 <= len(key) <= 64 or not _is_plain(key):
             raise RefusedError(400, "key: expected 16 to 64 letters and digits")
         if not _is_number(rt_s, 0, 86400):
             raise RefusedError(400, "rt_s: expected seconds, 0 to 86400")
@@ -237,6 +237,10 @@ _CLOSED = {"consent", "refused", "done"}
 
 def _digest(token: str) -> str:
     return hashlib.sha256(token.encode()).hexdigest()
+
+
+def _is_plain(text: str) -> bool:
+    return text.isascii() and text.isalnum()
 
 
 def _is_number(value: Any, low: float, high: float) -> bool:
