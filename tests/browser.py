@@ -6,11 +6,20 @@ import os
 import queue
 import shutil
 import subprocess
+import sys
 import threading
 import time
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 _QUIET = ("background-networking", "component-update", "sync", "gpu", "dev-shm-usage")
+#: Chromium reads commands from file 3 and writes to file 4.
+_AS_3_AND_4 = """
+import os, sys
+for number, high in zip(sys.argv[1:3], (100, 101)):
+    os.dup2(int(number), high, inheritable=False)
+os.dup2(100, 3), os.dup2(101, 4)
+os.execv(sys.argv[3], sys.argv[3:])
+"""
 PATIENCE_S = 60
 
 
@@ -21,7 +30,7 @@ class Browser:
         theirs_in, self._out = os.pipe()
         self._in, theirs_out = os.pipe()
         command = [
-            *("sh", "-c", f'exec "$@" 3<&{theirs_in} 4>&{theirs_out}', "sh", CHROMIUM),
+            *(sys.executable, "-c", _AS_3_AND_4, str(theirs_in), str(theirs_out), CHROMIUM),
             *("--headless", "--no-sandbox", "--no-first-run", "--mute-audio"),
             *(f"--disable-{feature}" for feature in _QUIET),
             *("--remote-debugging-pipe", f"--user-data-dir={profile}"),
@@ -35,6 +44,7 @@ class Browser:
         os.close(theirs_in)
         os.close(theirs_out)
         self._waiting, self._lock, self._number = {}, threading.Lock(), 0
+        self.complaints = []
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
@@ -46,6 +56,8 @@ class Browser:
                 for message in map(json.loads, whole):
                     if (answer := self._waiting.pop(message.get("id"), None)) is not None:
                         answer.put(message)
+                    elif message.get("method") in ("Log.entryAdded", "Runtime.exceptionThrown"):
+                        self.complaints.append(message["params"])
 
     def call(self, method, session=None, **parameters):
         """Send a command and return its result."""
@@ -68,7 +80,8 @@ class Browser:
         flat = self.call("Target.attachToTarget", targetId=made["targetId"], flatten=True)
         page = Tab(self, flat["sessionId"])
         page.call("Page.enable")
-        page.call("Network.enable")
+        for domain in ("Network", "Log", "Runtime"):
+            page.call(f"{domain}.enable")
         page.go(url)
         return page
 
@@ -133,10 +146,12 @@ class Tab:
                 button = {"button": "left", "clickCount": k, "x": x, "y": y}
                 self.call("Input.dispatchMouseEvent", type=kind, **button)
 
-    def press(self, key, code=None):
-        text = {"text": key} if len(key) == 1 else {}
-        for kind in ("keyDown", "keyUp"):
-            self.call("Input.dispatchKeyEvent", type=kind, key=key, code=code or key, **text)
+    def press(self, key):
+        named = {"Tab": 9, "Enter": 13, " ": 32, "ArrowLeft": 37, "ArrowRight": 39}
+        text = {"text": key} if len(key) == 1 else {"text": "\r"} if key == "Enter" else {}
+        number = {"windowsVirtualKeyCode": named.get(key, ord(key[0].upper()))}
+        for kind in ("keyDown" if text else "rawKeyDown", "keyUp"):
+            self.call("Input.dispatchKeyEvent", type=kind, key=key, code=key, **number, **text)
 
     def go(self, url):
         self.call("Page.navigate", url=url)
@@ -153,8 +168,8 @@ class Tab:
         conditions = {"latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}
         self.call("Network.emulateNetworkConditions", offline=is_offline, **conditions)
 
-    def phone(self):
-        size = {"width": 390, "height": 844, "deviceScaleFactor": 2, "mobile": True}
+    def phone(self, width=390):
+        size = {"width": width, "height": 844, "deviceScaleFactor": 2, "mobile": True}
         self.call("Emulation.setDeviceMetricsOverride", **size)
         self.call("Emulation.setTouchEmulationEnabled", enabled=True)
 
