@@ -144,6 +144,8 @@ def test_a_listener_takes_a_whole_test(opened, browser, tmp_path):
     tab.heading("Thank you")
     tab.reload()
     tab.heading("Thank you")
+    tab.click("#another")
+    tab.heading("Welcome")
     rows, (person,) = stored(tmp_path)
     assert [(row["position"], row["answer"]) for row in rows] == [
         *((1, "a"), (1, "a"), (2, "b"), (2, "b"))

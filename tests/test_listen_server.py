@@ -197,6 +197,24 @@ def test_a_listener_neither_reads_nor_changes_what_another_said(pairs):
     assert one.get("/api/state")["n_answered"] == 1
 
 
+def test_another_listener_begins_in_the_same_browser_once_one_is_done(test_of, tmp_path):
+    with test_of(items=1) as port:
+        first = Listener(port)
+        first.prepare()
+        assert first.refused("POST", "/api/leave", {})[0] == 409
+        first.answer(1)
+        assert first.ask("POST", "/api/leave", {})[0] == 200
+        assert first.cookie.endswith('""')
+        second = Listener(port, begin="second" * 6)
+        second.prepare()
+        second.answer(1)
+        _, _, content = second.ask(
+            "GET", "/api/export/listeners.csv", **organiser(tmp_path / "test")
+        )
+    rows = csv.DictReader(io.StringIO(content.decode()))
+    assert [(row["listener"], row["n_answered"]) for row in rows] == [("L001", "1"), ("L002", "1")]
+
+
 # Answers that are none.
 
 

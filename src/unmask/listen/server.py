@@ -59,6 +59,7 @@ class Application:
             Route("/static/{name}", self._safely(self.static), methods=get),
             Route("/api/state", self._safely(self.state), methods=get),
             Route("/api/session", self._safely(self.begin), methods=post),
+            Route("/api/leave", self._safely(self.leave), methods=post),
             Route("/api/notes", self._safely(self.note), methods=post),
             Route("/api/pages/{position:int}", self._safely(self.page), methods=get),
             Route("/api/pages/{position:int}/clips/{name}", self._safely(self.clip), methods=get),
@@ -121,6 +122,15 @@ class Application:
                 httponly=True,
                 samesite="strict",
             )
+        return response
+
+    async def leave(self, request: Request) -> Response:
+        """Let another listener begin in this browser, once this one is done."""
+        session, _ = await self._mine(request), await self._said(request)
+        if self._visits.stage(session) not in {"done", "refused"}:
+            raise RefusedError(409, "the test is not done; finish it first")
+        response = JSONResponse({})
+        response.delete_cookie(self._cookie, secure=self._https, httponly=True, samesite="strict")
         return response
 
     async def note(self, request: Request) -> Response:

@@ -6,6 +6,7 @@ import { banner, h, paragraphs, progress, show } from "./dom.js";
 import { isOpen, unlock } from "./sound.js";
 import { trial } from "./trial.js";
 
+const beginOf = (test) => `unmask-begin-${test}`;
 const CHECKS = { volume, headphones, hearing };
 
 /** Wait for the click that lets sound begin. */
@@ -36,9 +37,8 @@ async function consent(state) {
       h("div", { class: "footer" }, go));
   });
   // The same in every tab and after a reload, so that one browser is one listener.
-  const key = `unmask-begin-${state.test}`;
-  const begin = memory.get(key) ?? random();
-  memory.set(key, begin);
+  const begin = memory.get(beginOf(state.test)) ?? random();
+  memory.set(beginOf(state.test), begin);
   return post("api/session", { consent: true, begin });
 }
 
@@ -72,7 +72,12 @@ function end(state) {
   const refused = state.stage === "refused";
   show(h("h1", {}, refused ? "Sorry" : "Thank you"), ...(refused
     ? [h("p", {}, "This test needs headphones, and the check did not find any. Thank you all the same.")]
-    : paragraphs(state.texts.thanks)));
+    : paragraphs(state.texts.thanks)),
+  h("p", {}, h("button", { class: "link", id: "another", onclick: async () => {
+    await post("api/leave", {});
+    memory.forget(beginOf(state.test));
+    location.reload();
+  } }, "Another listener takes the test on this computer")));
 }
 
 function showProgress(state) {
