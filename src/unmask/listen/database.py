@@ -80,23 +80,38 @@ def open_database(url: str) -> "Engine":
     if parsed.get_backend_name() not in {"sqlite", "postgresql"}:
         raise ValueError("only sqlite and postgresql are known")
     if parsed.get_backend_name() == "postgresql":
-        return sql.create_engine(parsed, pool_size=10, max_overflow=20, pool_pre_ping=True)
+        engine = sql.create_engine(parsed, pool_size=10, max_overflow=20, pool_pre_ping=True)
+        sql.event.listen(engine, "begin", _begin_postgresql)
+        return engine
     engine = sql.create_engine(parsed, connect_args={"timeout": 30})
     sql.event.listen(engine, "connect", _prepare)
-    sql.event.listen(engine, "begin", _begin)
+    sql.event.listen(engine, "begin", _begin_sqlite)
     return engine
 
 
-def _begin(connection: "Connection") -> None:
+def _use(connection: "Connection") -> str:
+    """Return what a transaction is for: ``read``, ``write``, or ``mark`` what may be forgotten."""
+    return str(connection.get_execution_options().get("use", "write"))
+
+
+def _begin_sqlite(connection: "Connection") -> None:
     """Take the lock for writing at once: a reader that becomes a writer may be refused."""
-    reads = connection.get_execution_options().get("reads", False)
-    connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
+    use = _use(connection)
+    if use != "read":
+        flush = "NORMAL" if use == "mark" else "FULL"
+        connection.exec_driver_sql(f"PRAGMA synchronous={flush}")
+    connection.exec_driver_sql("BEGIN" if use == "read" else "BEGIN IMMEDIATE")
+
+
+def _begin_postgresql(connection: "Connection") -> None:
+    if _use(connection) == "mark":
+        connection.exec_driver_sql("SET LOCAL synchronous_commit = off")
 
 
 def _prepare(connection: Any, _record: Any) -> None:
-    """Let SQLite write ahead, and flush to the disk before a commit returns."""
+    """Let SQLite write ahead."""
     connection.isolation_level = None
-    for line in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+    for line in ("journal_mode=WAL", "foreign_keys=ON"):
         connection.execute(f"PRAGMA {line}")
 
 

@@ -3,7 +3,7 @@
 import json
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
@@ -126,15 +126,18 @@ class Store:
             connection.execute(sql.select(sql.func.pg_advisory_xact_lock(number)))
 
     @contextmanager
-    def _writing(self) -> Iterator["Connection"]:
-        with _spoken(self), self._lock if self._is_sqlite else _free(), self._engine.begin() as c:
-            yield c
+    def _writing(self, use: str = "write") -> Iterator["Connection"]:
+        """Begin a transaction; it is on the disk at the end, unless it only marks something."""
+        one_at_a_time = self._lock if self._is_sqlite else nullcontext()
+        with _spoken(self), one_at_a_time, self._engine.connect() as connection:
+            connection = connection.execution_options(use=use)
+            with connection.begin():
+                yield connection
 
     @contextmanager
     def _reading(self) -> Iterator["Connection"]:
         with _spoken(self), self._engine.connect() as connection:
-            connection = connection.execution_options(reads=True)
-            yield connection
+            yield connection.execution_options(use="read")
 
     def close(self) -> None:
         """Let go of the database."""
@@ -240,11 +243,14 @@ class Store:
             ]
 
     def fetched(self, session: str, position: int, clip: int) -> None:
-        """Remember that a clip was sent, and when the first was."""
+        """Remember that a clip was sent, and when the first was.
+
+        A power failure may undo this, and the page is then loaded again.
+        """
         here = (sheets_.c.session == session) & (sheets_.c.position == position)
         bit = sheets_.c.fetched.bitwise_or(1 << clip)
         first = sql.func.coalesce(sheets_.c.opened_at, now())
-        with self._writing() as connection:
+        with self._writing("mark") as connection:
             connection.execute(sheets_.update().where(here).values(fetched=bit, opened_at=first))
 
     def answer(
@@ -290,11 +296,6 @@ def _session(row: Any) -> Session:
 def _sheet(row: Any) -> Sheet:
     shown = tuple(json.loads(row.shown))
     return Sheet(row.position, row.page, row.repeat, shown, row.opened_at, row.fetched)
-
-
-@contextmanager
-def _free() -> Iterator[None]:
-    yield
 
 
 @contextmanager
