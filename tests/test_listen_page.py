@@ -359,6 +359,33 @@ ROLES = {"button", "radio", "checkbox", "slider", "spinbutton", "progressbar", "
 
 
 @needs_chromium
+def test_clips_can_be_rated_with_keys_alone(opened, tmp_path):
+    tab = opened(preset="mushra", items=1)()
+    to_the_pages(tab)
+    tab.until("!!document.querySelector('.clip')")
+    tab.press("a")
+    tab.until("!document.querySelector('[data-clip=A] + input').disabled")
+    while (
+        tab.run("document.activeElement.type") != "range"
+        or tab.run("document.activeElement.max") != "100"
+    ):
+        tab.press("Tab")
+    for label in "ABCDE":
+        tab.press(label.lower())  # the slider of that clip gets the focus
+        slider = f"[data-clip={label}] + input"
+        tab.until(f"document.activeElement === document.querySelector('{slider}')")
+        tab.press("ArrowLeft")
+        tab.until(f"document.querySelector('[data-clip={label}]').classList.contains('heard')")
+    tab.press("r")
+    tab.until("document.querySelector('[data-clip=Reference]').classList.contains('heard')")
+    while tab.run("document.activeElement.id") != "next":
+        tab.press("Tab")
+    tab.press("Enter")
+    tab.heading("Thank you")
+    assert [row["rating"] for row in stored(tmp_path)[0]] == [49] * 5
+
+
+@needs_chromium
 @pytest.mark.parametrize("preset", ["paper", "mushra"])
 def test_all_controls_have_names_and_fit_a_phone(preset, opened):
     tab = opened(preset=preset)()

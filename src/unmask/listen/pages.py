@@ -9,7 +9,7 @@ def round_robin(n: int) -> list[tuple[int, int]]:
     """Return all pairs of `n` in rounds in which each of them comes once (the circle method).
 
     >>> round_robin(4)
-    [(0, 3), (1, 2), (3, 2), (0, 1), (1, 3), (2, 0)]
+    [(0, 3), (2, 1), (2, 0), (3, 1), (0, 1), (2, 3)]
     """
     ring = [*range(n), *([-1] if n % 2 else [])]  # with an odd number one rests
     half, pairs = len(ring) // 2, []

@@ -40,7 +40,13 @@ class Address:
         return self.public_url is not None and urlsplit(self.public_url).scheme == "https"
 
     def hosts(self) -> list[str]:
-        """Return the names by which it may be called."""
+        """Return the names by which it may be called.
+
+        Raises
+        ------
+        ConfigError
+            If the public URL is none.
+        """
         if self.public_url is not None:
             host = urlsplit(self.public_url).hostname
             if urlsplit(self.public_url).scheme not in {"http", "https"} or not host:

@@ -52,6 +52,7 @@ class View {
     this.firstSound = null;
     this.done = false;
     this.last = null;
+    this.wanted = null;
     this.onkey = (event) => this.key(event);
     document.addEventListener("keydown", this.onkey);
     this.timer = setInterval(() => this.tick(), 50);
@@ -195,7 +196,12 @@ class View {
     const key = event.key.toUpperCase();
     const k = this.page.clips.findIndex(({ label }) => label[0] === key);
     const onControl = event.target.closest("button, input, label, summary");
-    if (k >= 0 && !event.repeat) this.hear(k);
+    if (k >= 0) {
+      if (event.repeat) return;
+      // The mark of the next clip follows that of the last, whose slider is closed now.
+      if (this.sliders?.includes(event.target)) this.wanted = this.sliders[k];
+      this.hear(k);
+    }
     else if (key === " " && !onControl) this.playPause();
     else if (key === "O") this.loop.click();
     else return;
@@ -241,6 +247,10 @@ class View {
     (this.sliders ?? []).forEach((slider, k) => {
       if (slider) slider.disabled = !(player.active === k && this.heard[k] > 0);
     });
+    if (this.wanted && !this.wanted.disabled) {
+      this.wanted.focus();
+      this.wanted = null;
+    }
     set(this.toggle, "aria-label", player.playing ? "Pause" : "Play");
     this.toggle.classList.toggle("playing", player.playing);
     const missing = this.missing();
