@@ -403,6 +403,18 @@ def test_the_command_says_what_it_takes_before_it_starts(recordings, tmp_path):
     assert json.loads(result.stdout)["pages_per_listener"] == 6
 
 
+def test_that_mixtures_are_sums_of_targets_is_said(own):
+    for track in ("song0", "song1"):
+        (own / "true" / track / "mixture.wav").unlink()
+    paths = [own / system for system in ("ours", "theirs")]
+    result = run("make", *paths, "--targets", own / "true", "-o", own / "t", "--duration", 1)
+    assert result.exit_code == 0
+    assert "the sum of all targets of a track is played" in result.stderr
+    _, secret, read = clips_of(own / "t")
+    assert {clip.system for clip in secret.clips.values()} >= {"mixture"}
+    assert all(clip.any() for clip in read.values())
+
+
 def test_errors_are_of_the_library(own):
     rewrite(own / "theirs" / "song0" / "bass.wav", lambda x: x[:, :-1])
     plan = making.plan(["ours", "theirs"], found(own), making.Settings(duration_s=1.0))

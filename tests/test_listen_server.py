@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import random
 import re
 import time
 from http.client import HTTPConnection
@@ -20,6 +21,7 @@ from unmask.listen.columns import JUDGEMENTS, LISTENERS
 from unmask.listen.guard import Limits
 from unmask.listen.serving import Address
 
+JSON = {"Content_Type": "application/json"}
 SYSTEMS = ("ourselves", "theirselves")
 
 
@@ -239,6 +241,7 @@ def test_a_second_answer_to_a_page_does_not_change_the_first(pairs, listener):
         ({"answers": None}, 400, "one to each question"),
         ({"rt_s": -1}, 400, "rt_s"),
         ({"rt_s": 1e9}, 400, "rt_s"),
+        ({"rt_s": 10**400}, 400, "rt_s"),
         ({"rt_s": "1"}, 400, "rt_s"),
         ({"rt_s": True}, 400, "rt_s"),
         ({"rt_s": float("nan")}, 400, "rt_s"),
@@ -265,8 +268,9 @@ def test_pages_that_are_not_ones_turn_are_refused(listener):
     assert listener.submit(2)[0] == 409
     assert listener.submit(0)[0] == 404
     assert listener.submit(99)[0] == 404
-    assert listener.ask("POST", "/api/pages/-1/answer", {})[0] == 404
-    assert listener.ask("POST", "/api/pages/9e9/answer", {})[0] == 404
+    for position in ("-1", "9e9", "9" * 5000, "%D9%A1", "1%00"):
+        assert listener.refused("POST", f"/api/pages/{position}/answer", {})[0] == 404
+        assert listener.refused("GET", f"/api/pages/{position}")[0] == 404
 
 
 def test_answers_before_all_clips_were_fetched_are_refused(listener):
@@ -364,6 +368,47 @@ def test_malformed_requests_get_one_line(body, status, said, listener):
         )
         assert refusal[0] == status
         assert said in refusal[1]
+
+
+ODD = [
+    None,
+    True,
+    -1,
+    0,
+    1.5,
+    10**400,
+    "",
+    "a",
+    "\x00",
+    "\ud800",
+    "é" * 40,
+    [],
+    [[]],
+    {},
+    {"a": []},
+]
+FIELDS = ("begin", "consent", "step", "correct", "hearing", "tones_played", "tones_heard")
+FIELDS += ("key", "rt_s", "answers")
+
+
+def test_no_request_whatever_it_says_is_an_error_of_the_server(test_of):
+    chance = random.Random(0)
+    paths = [
+        "/api/session",
+        "/api/notes",
+        "/api/leave",
+        "/api/pages/1/answer",
+        "/api/pages/0/answer",
+    ]
+    with test_of(server={"limits": Limits(per_session=1e6)}) as port:
+        listener = Listener(port)
+        listener.prepare()
+        listener.hear(1)
+        for _ in range(300):
+            said = {field: chance.choice(ODD) for field in FIELDS if chance.random() < 0.7}
+            status, text = listener.ask("POST", chance.choice(paths), json.dumps(said), **JSON)[::2]
+            assert status < 500, (said, text)
+        assert listener.get("/api/state")["n_answered"] == 0
 
 
 def test_a_body_of_no_length_is_cut_off_too(listener):

@@ -159,6 +159,8 @@ def make(
     how = Pairing(stems=tuple(stems) or None, allow_missing=allow_missing)
     recordings = find(dict(zip(called, systems, strict=True)), targets, mixtures, how)
     plan = making.plan(called, recordings, making.Settings(**settings))
+    if any(len(one.mixture) > 1 for one, _ in plan.excerpts) and "mixture" in plan.references:
+        show.note("no mixtures beside the targets: the sum of all targets of a track is played")
     for line in _needs(plan):
         show.say(line, err=json_file == "-")
     with show.steps(plan.n_items, quiet=quiet) as advance:

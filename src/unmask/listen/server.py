@@ -61,9 +61,9 @@ class Application:
             Route("/api/session", self._safely(self.begin), methods=post),
             Route("/api/leave", self._safely(self.leave), methods=post),
             Route("/api/notes", self._safely(self.note), methods=post),
-            Route("/api/pages/{position:int}", self._safely(self.page), methods=get),
-            Route("/api/pages/{position:int}/clips/{name}", self._safely(self.clip), methods=get),
-            Route("/api/pages/{position:int}/answer", self._safely(self.answer), methods=post),
+            Route("/api/pages/{position}", self._safely(self.page), methods=get),
+            Route("/api/pages/{position}/clips/{name}", self._safely(self.clip), methods=get),
+            Route("/api/pages/{position}/answer", self._safely(self.answer), methods=post),
             Route("/api/export/{name}", self._safely(self.export), methods=get),
         ]
 
@@ -141,20 +141,20 @@ class Application:
 
     async def page(self, request: Request) -> Response:
         """Give a page, if it is the one to answer now."""
-        session, position = await self._mine(request), request.path_params["position"]
+        session, position = await self._mine(request), _position(request)
         return JSONResponse(await run_in_threadpool(self._visits.page, session, position))
 
     async def clip(self, request: Request) -> Response:
         """Give the sound of a clip of that page."""
-        session, place = await self._mine(request), request.path_params
-        position, name = place["position"], place["name"]
+        session, position = await self._mine(request), _position(request)
+        name = request.path_params["name"]
         path = await run_in_threadpool(self._visits.clip, session, position, name)
         return Response(await run_in_threadpool(path.read_bytes), media_type="audio/flac")
 
     async def answer(self, request: Request) -> Response:
         """Store an answer; it is on the disk before this says so."""
         session, said = await self._mine(request), await self._said(request)
-        position = request.path_params["position"]
+        position = _position(request)
         new = await run_in_threadpool(self._visits.answer, session, position, said)
         return JSONResponse({"stored": True, "again": not new}, 201 if new else 200)
 
@@ -215,6 +215,14 @@ class Application:
         if not isinstance(said, dict):
             raise RefusedError(400, "body: expected a JSON object")
         return said
+
+
+def _position(request: Request) -> int:
+    """Return the number of a page that an address has."""
+    text = str(request.path_params["position"])
+    if not (text.isascii() and text.isdecimal() and len(text) <= 6):
+        raise RefusedError(404, "no such page")
+    return int(text)
 
 
 async def _plainly(_request: Request, met: Exception) -> Response:
