@@ -409,7 +409,7 @@ def test_that_mixtures_are_sums_of_targets_is_said(own):
     paths = [own / system for system in ("ours", "theirs")]
     result = run("make", *paths, "--targets", own / "true", "-o", own / "t", "--duration", 1)
     assert result.exit_code == 0
-    assert "the sum of all targets of a track is played" in result.stderr
+    assert "the sum of all targets of a track is played" in result.stdout
     _, secret, read = clips_of(own / "t")
     assert {clip.system for clip in secret.clips.values()} >= {"mixture"}
     assert all(clip.any() for clip in read.values())

@@ -12,6 +12,7 @@ from unmask import audio
 from unmask._arrays import Array
 from unmask.errors import ConfigError, SignalError, UnmaskError
 from unmask.listen.excerpts import Excerpt
+from unmask.listen.recordings import Recording
 from unmask.loudness import equal_gains, integrated_loudness
 
 _FADE_S = 0.02
@@ -58,18 +59,7 @@ def sounds(
     recording = excerpt.recording
     recording.check()
     rate = audio.info(recording.loudest).sample_rate
-    files: dict[str, tuple[Path, ...]] = {name: (p,) for name, p in recording.estimates.items()}
-    known = {
-        "target": (recording.target,) if recording.target else (),
-        "mixture": recording.mixture,
-    }
-    for name in references:
-        if not known[name]:
-            raise ConfigError(
-                f"{recording.name}: has no {name}, which is played as a reference; add it "
-                f"({'--targets' if name == 'target' else '--mixtures'}) or choose --preset ab"
-            )
-        files[name] = known[name]
+    files = _files(recording, references)
     waveforms = {name: _cut(excerpt, name, paths) for name, paths in files.items()}
     for cutoff in anchors:
         waveforms[f"anchor{cutoff}"] = low_pass(waveforms["target"], cutoff, rate)
@@ -78,6 +68,20 @@ def sounds(
     gains = _gains(excerpt, waveforms, rate, loudness_lufs)
     made = {name: gains[name] * x for name, x in waveforms.items()}
     return Sounds(rate, made, {name: 20 * math.log10(gain) for name, gain in gains.items()})
+
+
+def _files(recording: Recording, references: Sequence[str]) -> dict[str, tuple[Path, ...]]:
+    """Return the files whose sum is a clip, for every clip but the anchors."""
+    target = (recording.target,) if recording.target else ()
+    known = {"target": target, "mixture": recording.mixture}
+    for name in references:
+        if not known[name]:
+            raise ConfigError(
+                f"{recording.name}: has no {name}, which is played as a reference; add it "
+                f"({'--targets' if name == 'target' else '--mixtures'}) or choose --preset ab"
+            )
+    estimates = {name: (path,) for name, path in recording.estimates.items()}
+    return estimates | {name: known[name] for name in references}
 
 
 def _cut(excerpt: Excerpt, name: str, paths: Sequence[Path]) -> Array:

@@ -54,13 +54,7 @@ def choose(
 ) -> list[Excerpt]:
     """Return `n` excerpts that do not overlap, of those within 6 dB of the loudest of the target.
 
-    Parameters
-    ----------
-    recording : Recording
-    n : int
-    duration_s : float
-        Shorter recordings are taken whole.
-    rng : numpy.random.Generator
+    Recordings shorter than `duration_s` are taken whole.
 
     Raises
     ------

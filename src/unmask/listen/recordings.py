@@ -106,15 +106,10 @@ def find(
     for track in common:
         mixture = _mixture(first[track], by_name, mixtures, targets)
         for stem, target in first[track].targets.items():
-            estimates = {
-                name: tracks[track].estimates[stem]
-                for name, tracks in found.items()
-                if stem in tracks[track].estimates
-            }
-            if len(estimates) == len(systems):
-                recordings.append(
-                    Recording(track, stem, estimates, target if targets else None, mixture)
-                )
+            known = target if targets else None
+            if all(stem in tracks[track].estimates for tracks in found.values()):
+                estimates = {name: tracks[track].estimates[stem] for name, tracks in found.items()}
+                recordings.append(Recording(track, stem, estimates, known, mixture))
     return recordings
 
 

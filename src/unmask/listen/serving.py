@@ -127,7 +127,6 @@ def serve(
     database : str, optional
         URL of where answers go; SQLite in the folder by default.
     most_sessions : int
-        How many listeners it takes.
     say : callable
         Is told where it is.
 
@@ -136,16 +135,10 @@ def serve(
     FileError, ConfigError, MissingExtraError
         If it cannot be.
     """
-    try:
-        from unmask.listen.server import application
-        from unmask.listen.visits import Visits
+    _check_installed()
+    from unmask.listen.server import application
+    from unmask.listen.visits import Visits
 
-        import_module("uvicorn")
-    except ImportError:
-        raise MissingExtraError(
-            "Starlette or uvicorn is not installed, serving needs them; "
-            'pip install "unmask[listen]"'
-        ) from None
     hosts = address.hosts()
     test, secret, store = open_store(folder, database)
     visits = Visits(Path(folder), test, secret, store, most_sessions)
@@ -157,6 +150,17 @@ def serve(
             server(app, behind_proxy=address.public_url is not None).run(sockets=[bound])
     finally:
         store.close()
+
+
+def _check_installed() -> None:
+    try:
+        import_module("starlette")
+        import_module("uvicorn")
+    except ImportError:
+        raise MissingExtraError(
+            "Starlette or uvicorn is not installed, serving needs them; "
+            'pip install "unmask[listen]"'
+        ) from None
 
 
 def server(app: "ASGIApp", *, behind_proxy: bool = False) -> "Server":
