@@ -1,6 +1,5 @@
 """Files in, files out: recordings are streamed through a model and appear whole or not at all."""
 
-import json
 import os
 import shutil
 import time
@@ -24,6 +23,7 @@ from unmask.files import (
     Contents,
     contents,
     hidden_folder,
+    json_text,
     make_folder,
     on_device_of,
     writing,
@@ -236,7 +236,7 @@ def _separate(job: Job, work: _Work, folder: Path, progress: Progress | None) ->
     record = describe(job, info, read, work, reports, written, seconds)
     file = folder / "job.json"
     with writing(job.record):
-        file.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+        file.write_text(json_text(record, indent=2), encoding="utf-8")
     _move({staged[stem]: target for stem, target in job.targets.items()} | {file: job.record})
     return record
 

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from unmask.engine.model import Model
     from unmask.layout import Job, Output
 
-_DENOISER = "denoise-48k-base"
-
 _OPTIONS: Sequence[Callable[[Any], Any]] = (
     click.argument(
         "paths", nargs=-1, required=True, type=click.Path(), metavar="FILE_OR_FOLDER..."
@@ -119,7 +117,7 @@ def separate(**options: Any) -> None:
 
 
 @click.command()
-@click.option("-m", "--model", default=_DENOISER, help="Bundled name or .onnx file.")
+@click.option("-m", "--model", default=show.DENOISER, help="Bundled name or .onnx file.")
 @_with_options
 def denoise(**options: Any) -> None:
     """Take the noise out of recordings of speech.

@@ -104,7 +104,7 @@ def plot_difference(
         json_file,
         {"source": str(source), "start_s": start, "stem": comparison.stem, "parts": facts},
     )
-    click.echo(page)
+    show.say(str(page))
 
 
 def _recording(source: Path) -> "tuple[dict[str, Array] | None, Array, int]":

@@ -97,7 +97,7 @@ def plot_phase_benefit(
         ],
     }  # fmt: skip
     show.write_json(json_file, said)
-    click.echo(out)
+    show.say(str(out))
 
 
 def _read(folder: Path, start_s: float, duration_s: float | None) -> "tuple[dict[str, Array], int]":
@@ -159,7 +159,7 @@ def _print_losses(
     show.table(rows, columns, title="SDR of hybrids and what they lose, dB; 0 Hz is all real")
     for name, curve in means.items():
         at = _crossovers(curve, loss, sdr)
-        click.echo(
+        show.say(
             f"{name}: complex below {at['whole_band']:g} Hz loses at most {loss:g} dB of the whole "
             f"band; below {at['every_octave']:g} Hz, of any octave"
             + (
