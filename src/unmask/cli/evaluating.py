@@ -1,12 +1,14 @@
 """``unmask evaluate`` and ``unmask scores``: measure collections, put results side by side."""
 
 from collections.abc import Callable, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from unmask.cli import show
+from unmask.errors import MissingExtraError
 
 if TYPE_CHECKING:
     from unmask.evaluate import Aggregate, Comparison, Files, Result, Table
@@ -33,6 +35,23 @@ def _with_report(command: Callable[..., None]) -> Callable[..., None]:
     for option in reversed(_REPORT):
         command = option(command)
     return command
+
+
+#: Metric -> the library that it needs, of the extra "speech".
+_LIBRARIES = {
+    **dict.fromkeys(("pesq", "pesq_nb", "composite"), "pesq"),
+    **dict.fromkeys(("stoi", "estoi"), "pystoi"),
+}
+
+
+def _check_installed(metrics: Sequence[str]) -> None:
+    """Refuse metrics whose library is missing, before anything is scored."""
+    for name in metrics:
+        library = _LIBRARIES.get(name, "sys")
+        if find_spec(library) is None:
+            raise MissingExtraError(
+                f'metric {name}: {library} is not installed; pip install "unmask[speech]"'
+            )
 
 
 @click.command()
@@ -107,6 +126,7 @@ def evaluate(
     from unmask import evaluate as evaluation
     from unmask.workers import n_processors
 
+    _check_installed(metrics)
     how = evaluation.Pairing(
         files=files, stem=stem, stems=tuple(stems) or None, allow_missing=allow_missing
     )

@@ -38,9 +38,13 @@ quiet_option = click.option("-q", "--quiet", is_flag=True, help="No progress bar
 
 
 def figure(_context: click.Context, _option: click.Parameter, file: Path | None) -> Path | None:
-    """Return the file of an option that names a figure, if its suffix is one of figures."""
+    """Return the file of an option that names a figure, if it can be drawn: before any work."""
     if file is not None and file.suffix.lower() not in _FIGURES:
         raise click.BadParameter(f"{file} should end in one of {' '.join(_FIGURES)}")
+    if file is not None:
+        from unmask.plots import check_installed
+
+        check_installed()
     return file
 
 

@@ -70,8 +70,10 @@ def plot_difference(
       unmask plot difference denoise-16k complex_tanh assets/demo -o page --highest 4000
     """
     from unmask.demonstration import compare, write
+    from unmask.plots import check_installed
     from unmask.stems import canonical
 
+    check_installed()
     if names and len(names) != 2:
         raise ConfigError(f"--names: {len(names)} names, expected two, as phase-aware,real")
     models = [choices.find_model(name, threads) for name in (a, b)]

@@ -80,7 +80,8 @@ def plot_phase_benefit(
     means = {name: mean([c for c in curves if c.name == name], name) for name in names}
     if len(means) > 1:
         means[_ALL] = mean(curves, _ALL)
-    about = f"{complex_mask} over {real_mask}, {front}, {sample_rate} Hz, {len(folders)} recordings"
+    noun = "recording" if len(folders) == 1 else "recordings"
+    about = f"{complex_mask} over {real_mask}, {front}, {sample_rate} Hz, {len(folders)} {noun}"
     _print_gains(means, about)
     _print_losses(means, curves, loss, sdr)
     _draw(out, means, loss, about)
