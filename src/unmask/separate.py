@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from unmask import audio
+from unmask import audio, into_video
 from unmask._arrays import Array
 from unmask.engine.metadata import SAMPLE_RATES
 from unmask.engine.model import Model
@@ -225,7 +225,8 @@ def _separate(job: Job, work: _Work, folder: Path, progress: Progress | None) ->
     # Short names: those of the targets may be too long with what is added, or of no encoding.
     named = enumerate(job.targets.items())
     staged = {stem: folder / f"{k}{path.suffix}" for k, (stem, path) in named}
-    reports = _write(job, work, info, staged, partial(_share, progress, job.source, n_samples))
+    sounds, share = into_video.sounds(staged), partial(_share, progress, job.source, n_samples)
+    reports = into_video.finish(job, staged, _write(job, work, info, sounds, share))
     seconds: dict[str, float] = {
         "seconds": time.perf_counter() - began,
         "cpu_seconds": time.process_time() - busy,
