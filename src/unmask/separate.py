@@ -32,6 +32,14 @@ from unmask.layout import Job, Output, plan
 from unmask.run_record import describe, finished
 from unmask.workers import map_tasks, tell
 
+__all__ = [
+    "MAX_CHANNELS",
+    "Progress",
+    "Result",
+    "separate_file",
+    "separate_files",
+]
+
 #: Most channels of a file.
 MAX_CHANNELS = 8
 
@@ -378,3 +386,7 @@ def _check(info: audio.AudioInfo, n_samples: int) -> None:
             f"{info.path}: has {n_samples} sample{plural} ({1000 * seconds:.2g} ms){part}, "
             "expected at least 10 ms; is it the right file?"
         )
+
+
+def __dir__() -> list[str]:
+    return __all__
