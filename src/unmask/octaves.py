@@ -9,6 +9,15 @@ from unmask._arrays import Array
 from unmask.frontends import STFT
 from unmask.mixtures import own_frames
 
+__all__ = [
+    "band_energies",
+    "band_sdr",
+    "decibels",
+    "in_bands",
+    "octave_bands",
+    "power",
+]
+
 _LOWEST_HZ = 62.5
 
 
@@ -107,3 +116,7 @@ def decibels(signal: float, error: float) -> float:
     if signal == 0:
         return math.nan
     return 10 * math.log10(signal / error) if error > 0 else math.inf
+
+
+def __dir__() -> list[str]:
+    return __all__

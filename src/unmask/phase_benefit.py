@@ -20,6 +20,13 @@ from unmask.mixtures import sum_of
 from unmask.octaves import band_energies, band_sdr, octave_bands
 from unmask.oracle import Oracle
 
+__all__ = [
+    "FLOOR_DB",
+    "Curve",
+    "mean",
+    "phase_benefit",
+]
+
 #: An octave that holds less of a stem's energy than this is not scored: it is not heard.
 FLOOR_DB = -60.0
 
@@ -207,3 +214,7 @@ def _heard(
     energies, _ = band_energies(stft, stem, stem, sample_rate, bands)
     least = sum(energies) * 10 ** (FLOOR_DB / 10)
     return [energy > 0 and energy >= least for energy in energies]
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -9,6 +9,11 @@ from unmask.layout import Job
 from unmask.oracle import Oracle
 from unmask.stems import canonical, read_stems
 
+__all__ = [
+    "Score",
+    "score",
+]
+
 
 @dataclass(frozen=True)
 class Score:
@@ -62,3 +67,7 @@ def score(job: Job, model: Model, folder: str | Path) -> list[Score]:
         )
         scores.append(Score(job.track, stem, before, after, after - before, best, missing=False))
     return scores
+
+
+def __dir__() -> list[str]:
+    return __all__

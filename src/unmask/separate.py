@@ -1,6 +1,5 @@
 """Files in, files out: recordings are streamed through a model and appear whole or not at all."""
 
-import json
 import os
 import shutil
 import time
@@ -13,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from unmask import audio
+from unmask import audio, into_video
 from unmask._arrays import Array
 from unmask.engine.metadata import SAMPLE_RATES
 from unmask.engine.model import Model
@@ -24,6 +23,7 @@ from unmask.files import (
     Contents,
     contents,
     hidden_folder,
+    json_text,
     make_folder,
     on_device_of,
     writing,
@@ -31,6 +31,14 @@ from unmask.files import (
 from unmask.layout import Job, Output, plan
 from unmask.run_record import describe, finished
 from unmask.workers import map_tasks, tell
+
+__all__ = [
+    "MAX_CHANNELS",
+    "Progress",
+    "Result",
+    "separate_file",
+    "separate_files",
+]
 
 #: Most channels of a file.
 MAX_CHANNELS = 8
@@ -225,7 +233,8 @@ def _separate(job: Job, work: _Work, folder: Path, progress: Progress | None) ->
     # Short names: those of the targets may be too long with what is added, or of no encoding.
     named = enumerate(job.targets.items())
     staged = {stem: folder / f"{k}{path.suffix}" for k, (stem, path) in named}
-    reports = _write(job, work, info, staged, partial(_share, progress, job.source, n_samples))
+    sounds, share = into_video.sounds(staged), partial(_share, progress, job.source, n_samples)
+    reports = into_video.finish(job, staged, _write(job, work, info, sounds, share))
     seconds: dict[str, float] = {
         "seconds": time.perf_counter() - began,
         "cpu_seconds": time.process_time() - busy,
@@ -236,7 +245,7 @@ def _separate(job: Job, work: _Work, folder: Path, progress: Progress | None) ->
     record = describe(job, info, read, work, reports, written, seconds)
     file = folder / "job.json"
     with writing(job.record):
-        file.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+        file.write_text(json_text(record, indent=2), encoding="utf-8")
     _move({staged[stem]: target for stem, target in job.targets.items()} | {file: job.record})
     return record
 
@@ -377,3 +386,7 @@ def _check(info: audio.AudioInfo, n_samples: int) -> None:
             f"{info.path}: has {n_samples} sample{plural} ({1000 * seconds:.2g} ms){part}, "
             "expected at least 10 ms; is it the right file?"
         )
+
+
+def __dir__() -> list[str]:
+    return __all__

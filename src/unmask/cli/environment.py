@@ -46,8 +46,16 @@ def info(json_file: str | None) -> None:
         for package in packages:
             found[package] = _version(package) or f'missing: pip install "unmask[{extra}]"'
     rows = [{"name": name, "value": value} for name, value in found.items()]
-    show.table(rows, {"name": "", "value": ""}, title="unmask on this machine")
+    show.table(rows, {"name": "", "value": ""}, title="unmask on this machine", prose=["value"])
     show.write_json(json_file, found)
+
+
+def versions() -> str:
+    """Return the versions that a result depends on, in a line."""
+    packages = ("numpy", "scipy", "onnxruntime", "soundfile", "torch")
+    found = {name: _version(name) for name in packages}
+    known = [f"{name} {number}" for name, number in found.items() if number]
+    return ", ".join([f"Python {platform.python_version()}", *known])
 
 
 def _version(package: str) -> str | None:

@@ -11,13 +11,11 @@ import click
 from unmask.cli import show
 from unmask.cli.settings import with_settings
 from unmask.engine.settings import Settings
-from unmask.errors import ConfigError, UnmaskError
+from unmask.errors import AudioFileError, ConfigError, UnmaskError
 
 if TYPE_CHECKING:
     from unmask.engine.model import Model
     from unmask.layout import Job, Output
-
-_DENOISER = "denoise-48k-base"
 
 _OPTIONS: Sequence[Callable[[Any], Any]] = (
     click.argument(
@@ -46,6 +44,12 @@ _OPTIONS: Sequence[Callable[[Any], Any]] = (
         "--subtype",
         metavar="NAME",
         help="PCM_16, PCM_24, FLOAT, ... Default: the input's, or the nearest there is.",
+    ),
+    click.option(
+        "--into-video",
+        "is_video",
+        is_flag=True,
+        help="Write videos: the picture of the input, copied, with the stem as its sound.",
     ),
     click.option(
         "--two-stems",
@@ -119,7 +123,7 @@ def separate(**options: Any) -> None:
 
 
 @click.command()
-@click.option("-m", "--model", default=_DENOISER, help="Bundled name or .onnx file.")
+@click.option("-m", "--model", default=show.DENOISER, help="Bundled name or .onnx file.")
 @_with_options
 def denoise(**options: Any) -> None:
     """Take the noise out of recordings of speech.
@@ -131,6 +135,7 @@ def denoise(**options: Any) -> None:
       unmask denoise interview.wav
       unmask denoise takes/ -o clean --residual
       unmask denoise interview.wav --limit-db 12 --start 60 --end 90.5
+      unmask denoise talk.mp4 --into-video -o clean.mp4
       unmask denoise noisy.wav --reference folder_with_speech_and_noise
     """
     _run(**options)
@@ -147,8 +152,10 @@ def _run(
     json_file: str | None,
     quiet: bool,
     settings: Settings,
+    is_video: bool,
     **options: Any,
 ) -> None:
+    from unmask import into_video
     from unmask.engine.model import bundled, load_model
     from unmask.layout import Output, linked_folders, plan
 
@@ -158,22 +165,32 @@ def _run(
         )
     if not options["out"] or reference == "":
         raise ConfigError("-o, --reference: '' is no folder; is a variable of the shell not set?")
+    out = options["out"]
+    if is_video:
+        options = into_video.asked(options)
     output = Output(**options | {"out": Path(options["out"])})
     if reference and (output.remix or output.start_s or output.end_s is not None):
         raise ConfigError("--reference: scores whole stems; leave out --remix, --start and --end")
+    if reference and is_video:
+        raise ConfigError("--reference: scores sound files; leave out --into-video")
     loaded = load_model(model, threads=threads, providers=providers)
     planned = plan(paths, loaded, output)
+    refused: list[AudioFileError] = []
+    if is_video:
+        planned, refused = into_video.as_videos(planned, out)
+    for error in refused:
+        show.error(error)
     for folder in (link for path in paths for link in linked_folders(path)):
         show.note(f"{folder}: is a link to a folder, left out; name it to separate what is in it")
     work = (loaded, output, settings)
     done = _separate_all(planned, *work, n_jobs=jobs, resume=resume, quiet=quiet)
-    n_failed = len(planned) - len(done)
+    n_failed = len(planned) - len(done) + len(refused)
     for job, record in done:
         try:
             record["reference"] = [] if reference is None else _scored(job, loaded, reference)
-        except UnmaskError as error:
+        except UnmaskError as wrong:
             n_failed += 1
-            show.error(error)
+            show.error(wrong)
     show.write_json(json_file, [record for _, record in done])
     if n_failed:
         click.get_current_context().exit(1)

@@ -58,3 +58,7 @@ __all__ = [
     "select",
     "write_rows",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__
