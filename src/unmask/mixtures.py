@@ -1,8 +1,7 @@
-"""Mixtures of known sources: their sum, the sources as a model names them, a stretch of them."""
+"""Mixtures of known sources: their sum, and a stretch of them."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Protocol
 
 from unmask import audio
 from unmask._arrays import Array, namespace
@@ -124,40 +123,10 @@ def own_frames(inner: slice, hop: int) -> slice:
     return slice(inner.start // hop, -(-inner.stop // hop))
 
 
-class Named(Protocol):
-    """What says which sources it estimates: a model does."""
-
-    stems: tuple[str, ...]
-    residual: str
-    """Name of what the stems leave of the mixture."""
-
-
 def sum_of(stems: Mapping[str, Array]) -> Array:
     """Return the mixture ``sum(stems)``, shape (channel, sample)."""
     waveforms = list(stems.values())
     return namespace(*waveforms).sum(namespace(*waveforms).stack(waveforms), axis=0)
-
-
-def named_sources(model: Named, stems: Mapping[str, Array]) -> dict[str, Array]:
-    """Return the true sources under the model's names, everything else as one more.
-
-    If the model's residual is not among `stems`, it is all that the model does not name.
-
-    Raises
-    ------
-    ConfigError
-        If no stem is one of the model's.
-    """
-    named = {name: stems[name] for name in (*model.stems, model.residual) if name in stems}
-    rest = {name: x for name, x in stems.items() if name not in named}
-    if not any(name in named for name in model.stems):
-        raise ConfigError(
-            f"stems: none of {', '.join(model.stems)} is among {', '.join(stems)}; "
-            "name the files as the model names its stems"
-        )
-    if rest:
-        named["everything else" if model.residual in named else model.residual] = sum_of(rest)
-    return named
 
 
 def stretch(

@@ -26,6 +26,7 @@ from unmask.evaluate.table import (
     per_track,
     rows,
     select,
+    stems_of,
     write_rows,
 )
 
@@ -56,5 +57,6 @@ __all__ = [
     "read_systems",
     "rows",
     "select",
+    "stems_of",
     "write_rows",
 ]
