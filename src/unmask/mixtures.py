@@ -19,6 +19,8 @@ class Sources:
         The truth, all of it: arrays, or sound files, which are read anew for every pass.
     sample_rate : int, optional
         In Hz; files say it themselves.
+    start_s, duration_s : float
+        The stretch of them that counts; see :func:`stretch`.
 
     Attributes
     ----------
@@ -30,10 +32,17 @@ class Sources:
     ------
     AudioFileError, SampleRateError, ShapeError
         If files cannot be read, or the stems do not agree; the message names the two.
+    ConfigError
+        If nothing of them lies in the stretch.
     """
 
     def __init__(
-        self, stems: Mapping[str, Array] | Mapping[str, Path], sample_rate: int | None = None
+        self,
+        stems: Mapping[str, Array] | Mapping[str, Path],
+        sample_rate: int | None = None,
+        *,
+        start_s: float = 0.0,
+        duration_s: float | None = None,
     ) -> None:
         self._stems = dict(stems)
         self.names = tuple(stems)
@@ -42,6 +51,13 @@ class Sources:
         for name, (n_channels, n_samples, own) in shapes.items():
             self._check(name, (n_channels, n_samples, own), first, (*shapes[first][:2], rate))
         self.sample_rate = int(rate if sample_rate is None else sample_rate)
+        self._span = slice(0, self.n_samples)
+        if start_s or duration_s is not None:
+            subject = getattr(self._stems[first], "parent", "stems")
+            self._span = stretch(
+                self.n_samples, self.sample_rate, start_s, duration_s, subject=subject
+            )
+        self.n_samples = self._span.stop - self._span.start
 
     @staticmethod
     def _shape(stem: Array | Path) -> tuple[int, int, int]:
@@ -72,11 +88,12 @@ class Sources:
         for block in parts:
             yield namespace(*block).stack(block)
 
-    @staticmethod
-    def _parts(stem: Array | Path) -> Iterator[Array]:
+    def _parts(self, stem: Array | Path) -> Iterator[Array]:
+        start, stop = self._span.start, self._span.stop
         if isinstance(stem, Path):
-            return audio.read_blocks(stem, block=_BLOCK)
-        return (stem[:, k : k + _BLOCK] for k in range(0, stem.shape[1], _BLOCK))
+            start_s, stop_s = (sample / self.sample_rate for sample in (start, stop))
+            return audio.read_blocks(stem, block=_BLOCK, start_s=start_s, stop_s=stop_s)
+        return (stem[:, k : min(stop, k + _BLOCK)] for k in range(start, stop, _BLOCK))
 
     def pieces(self, spans: Iterable[tuple[slice, slice]]) -> Iterator[tuple[slice, slice, Array]]:
         """Yield spans of a front-end's ``pieces`` with the samples (source, channel, sample)."""
