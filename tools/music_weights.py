@@ -26,7 +26,7 @@ NAMES = [
     (r"^up\.", "backbone.up."),
     (r"^dec\.", "backbone.decoder."),
     (r"^n_last\.", "backbone.last.0."),
-    (r"^heads\.(\d)\.", r"head.branches.\1.0.0."),
+    (r"^heads\.(\d)\.", r"head.branches.\1.0.layer."),
     (r"\.tdf\.n1\.", ".over_bands.0.0."),
     (r"\.tdf\.w1$", ".over_bands.0.2.weight"),
     (r"\.tdf\.n2\.", ".over_bands.1.0."),

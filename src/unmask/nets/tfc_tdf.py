@@ -50,7 +50,7 @@ class TFCTDFConfig:
             raise ConfigError(
                 f"backbone: channels = {self.channels}, expected {N_SCALES} numbers >= 1"
             )
-        if not 1 <= min(self.bottleneck, self.inner_bottleneck):
+        if not min(self.bottleneck, self.inner_bottleneck) >= 1:
             raise ConfigError(
                 f"backbone: bottleneck = {self.bottleneck} and inner_bottleneck = "
                 f"{self.inner_bottleneck}, expected >= 1"
@@ -84,7 +84,7 @@ class TFCTDF(nn.Module):
         pairs = list(pairwise(channels))
         self.to_bands = nn.ModuleList(
             nn.Conv2d(
-                seen.n_maps, channels[0], (3, 2 * width), stride=(1, width), padding=(1, width // 2)
+                seen.n_maps, channels[0], (3, 2 * width), stride=(1, width), padding=(0, width // 2)
             )
             for width in config.widths
         )
@@ -106,7 +106,7 @@ class TFCTDF(nn.Module):
             Region(
                 n_features=channels[0],
                 n_bins=n * width,
-                readout=partial(_to_bins, n_bins=n * width, width=width),
+                readout=partial(ToBins, n_bins=n * width, width=width),
             )
             for n, width in zip(config.bands, config.widths, strict=True)
         ]
@@ -125,10 +125,7 @@ class TFCTDF(nn.Module):
         state : tuple
             Empty.
         """
-        config = self.config
-        n_bins = [n * width for n, width in zip(config.bands, config.widths, strict=True)]
-        parts = zip(self.to_bands, torch.split(x, n_bins, dim=3), strict=True)
-        x = torch.cat([layer(part) for layer, part in parts], dim=3)
+        x = self.bands_of(x, padding=1)
         skips = []
         for block, down in zip(self.encoder, self.down, strict=True):
             x = block(x)
@@ -137,7 +134,19 @@ class TFCTDF(nn.Module):
         x = self.inner(x)
         for up, skip, block in zip(self.up, self.skip, self.decoder, strict=True):
             x = block(up(x) + skip(skips.pop()))
-        return list(torch.split(self.last(x), list(config.bands), dim=3)), ()
+        return self.split(self.last(x)), ()
+
+    def bands_of(self, x: Tensor, *, padding: int) -> Tensor:
+        """Return (batch, map, frame, band) of what is seen, with silent frames on both sides."""
+        config = self.config
+        n_bins = [n * width for n, width in zip(config.bands, config.widths, strict=True)]
+        x = nn.functional.pad(x, (0, 0, padding, padding)) if padding else x
+        parts = zip(self.to_bands, torch.split(x, n_bins, dim=3), strict=True)
+        return torch.cat([layer(part) for layer, part in parts], dim=3)
+
+    def split(self, x: Tensor) -> list[Tensor]:
+        """Return the bands of each region."""
+        return list(torch.split(x, list(self.config.bands), dim=3))
 
 
 class Block(nn.Module):
@@ -158,6 +167,7 @@ class Block(nn.Module):
         self, n_maps: int, n_bands: int, bottleneck: int, dilations: tuple[int, int] = (1, 1)
     ) -> None:
         super().__init__()
+        self.dilations = dilations
         n_between = max(1, n_bands // bottleneck)
         first, second = (
             nn.Conv2d(n_maps, n_maps, 3, padding=(d, 1), dilation=(d, 1), bias=False)
@@ -183,9 +193,28 @@ def _after_norm(n_maps: int, layer: nn.Module) -> nn.Sequential:
     return nn.Sequential(nn.BatchNorm2d(n_maps), nn.ReLU(), layer)
 
 
-def _to_bins(n_in: int, n_out: int, *, n_bins: int, width: int) -> nn.Module:
-    """Return the layer from bands to their bins, which begins with masks near zero."""
-    layer = nn.Conv2d(n_in, n_out * width, (1, 3), padding=(0, 1))
-    nn.init.normal_(layer.weight, std=0.01)
-    nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
-    return nn.Sequential(layer, Interleave(width, n_maps=n_out, n_bins=n_bins))
+class ToBins(nn.Module):
+    """The layer from bands to their bins, which begins with masks near zero.
+
+    Parameters
+    ----------
+    n_in, n_out : int
+        Maps.
+    n_bins : int
+        Of what comes out.
+    width : int
+        Bins of a band.
+    """
+
+    def __init__(self, n_in: int, n_out: int, *, n_bins: int, width: int) -> None:
+        super().__init__()
+        self.n_bins = n_bins
+        self.layer = nn.Conv2d(n_in, n_out * width, (1, 3), padding=(0, 1))
+        nn.init.normal_(self.layer.weight, std=0.01)
+        nn.init.zeros_(self.layer.bias)  # type: ignore[arg-type]
+        self.interleave = Interleave(width, n_maps=n_out, n_bins=n_bins)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return (batch, map, frame, bin) of (batch, map, frame, band)."""
+        bins: Tensor = self.interleave(self.layer(x))
+        return bins
