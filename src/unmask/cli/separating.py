@@ -200,7 +200,8 @@ def _say_licence(model: "Model") -> None:
 
     licence = model.metadata.get("licence")
     if forbids_commerce(licence):
-        show.note(printable(f"model {model.name} is not for commercial use: {licence}"))
+        named = printable(str(licence).partition(" (")[0])
+        show.note(f"model {model.name} is not for commercial use ({named}); see `unmask models`")
 
 
 def _separate_all(

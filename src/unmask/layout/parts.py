@@ -7,6 +7,9 @@ from unmask.errors import ConfigError
 from unmask.layout.output import Output
 from unmask.stems import PARTS_OF_OTHER, canonical
 
+#: What a model's residual is called that has no name of its own.
+NO_NAME = "residual"
+
 
 class Names(Protocol):
     """What the names of a model's files depend on."""
@@ -57,7 +60,7 @@ def _one(parts: Iterable[str], asked: str, model: Names) -> str:
     for part in parts:
         if canonical(part) == canonical(asked):
             return part
-    names = ", ".join(parts)
+    names = ", ".join(part for part in parts if part != NO_NAME)
     held = "other" in parts and canonical(asked) in PARTS_OF_OTHER
     remedy = f"{asked} is part of other" if held else "choose of these"
     raise ConfigError(f"stem {asked!r}: model {model.name} has {names}; {remedy}")

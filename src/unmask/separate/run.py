@@ -219,7 +219,8 @@ def _write(
     model, output, settings = work
     rows = job.rows
     streamer = _streamer(info, work, residual=any(model.residual in row for row in rows.values()))
-    complete = _adds_up(rows, (*model.stems, model.residual), settings)
+    left = () if model.family.sums_to_one else (model.residual,)
+    complete = _adds_up(rows, (*model.stems, *left), settings)
     with ExitStack() as stack:
         writers = [
             stack.enter_context(_writer(staged[stem], info, output, name=path))
