@@ -272,3 +272,44 @@ def test_sums_are_of_what_they_are_told():
     parts = {"a": np.ones((1, 3)), "b": np.full((1, 3), 2.0)}
     found = add_up({"both": ("a", "b"), "b": ("b",)}, parts)
     assert {name: x[0, 0] for name, x in found.items()} == {"both": 3, "b": 2}
+
+
+def test_scores_say_where_other_is_not_the_same(tmp_path, truth, estimates):
+    for system, ours, theirs in (
+        ("five", estimates, truth),
+        ("four", folded(estimates), folded(truth)),
+    ):
+        here = tmp_path / "sounds" / system
+        pairs = ev.pair(write(here / "ours/song", ours), write(here / "theirs/song", theirs))
+        settings = ev.Settings(metrics=("sdr",))
+        list(ev.evaluate(pairs.tracks, out=tmp_path / system, settings=settings))
+
+    def run(*names):
+        words = ["scores", *(str(tmp_path / name) for name in names)]
+        return CliRunner().invoke(main, words)
+
+    both, one = run("five", "four"), run("five")
+    assert (both.exit_code, one.exit_code) == (0, 0)
+    assert "five: 'other' lacks guitar" in both.stderr
+    assert one.stderr == ""
+
+
+def test_figures_of_masks_say_what_was_folded(tmp_path, truth):
+    pytest.importorskip("matplotlib")
+    import onnx_models
+
+    mask = {"family": "complex", "options": {}}
+    path = onnx_models.constant(
+        tmp_path / "four.onnx", [[0.25, 0]] * 4, mask=mask, stems=list(FOUR)
+    )
+    write(tmp_path / "true", truth)
+
+    def run(*options):
+        words = ["plot", "masks", str(path), str(tmp_path / "true"), "-o", str(tmp_path / "f.png")]
+        return CliRunner().invoke(main, [*words, "--stems", "other", *options])
+
+    unasked, asked = run(), run("--fold", "guitar=other")
+    assert (unasked.exit_code, asked.exit_code) == (0, 0), unasked.output
+    assert "guitar: a stem of one side only, compared as part of other" in unasked.stderr
+    assert asked.stderr == ""
+    assert asked.stdout == unasked.stdout

@@ -541,6 +541,27 @@ def test_memory_does_not_grow_with_the_file(record_file, tmp_path, model):
     assert peak(1_500_000) < 1.05 * peak(200_000)
 
 
+def test_memory_of_scores_does_not_grow_with_the_file(record_file, tmp_path, model):
+    """Whole arrays of the longer one take five times as much."""
+
+    def peak(n_samples):
+        here = tmp_path / str(n_samples)
+        for stem in ("vocals", "drums"):
+            record_file(f"{n_samples}/{stem}.wav", n_samples=n_samples, n_channels=1)
+        path = record_file(f"{n_samples}/song.wav", n_samples=n_samples, n_channels=1)
+        output = Output(out=here / "out")
+        [job] = plan([path], model, output)
+        list(separate_files([job], model, output))
+        tracemalloc.start()
+        try:
+            assert not any(row.missing for row in score(job, model, here))
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    assert peak(750_000) < 1.05 * peak(150_000)
+
+
 def test_scores_stand_beside_the_mixture_and_the_oracle(tmp_path, rng):
     """A constant mask of one half does not change SI-SDR; of orthogonal stems it is known."""
     time = np.arange(16000) / 16000
