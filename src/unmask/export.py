@@ -1,6 +1,5 @@
 """Training runs become one ``.onnx`` file: networks, metadata, and proof that they agree."""
 
-import json
 import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -19,7 +18,7 @@ from unmask._version import __version__
 from unmask.engine.metadata import FORMAT
 from unmask.engine.model import Model, load_model
 from unmask.errors import ConfigError, ModelError
-from unmask.files import replacing
+from unmask.files import json_text, replacing
 from unmask.nets import Estimator, Network, Parallel
 from unmask.nets.counting import count_parameters, macs_per_frame
 from unmask.nets.in_use import in_use
@@ -235,7 +234,7 @@ def write(path: Path, net: Network, metadata: dict[str, Any]) -> None:
         )
     model = onnx.load(path)
     model.producer_name, model.producer_version = "unmask", __version__
-    model.metadata_props.add(key="unmask", value=json.dumps(metadata))
+    model.metadata_props.add(key="unmask", value=json_text(metadata).rstrip())
     if metadata["weights"] == "float16":
         halve(model.graph)
     onnx.checker.check_model(model)

@@ -42,9 +42,12 @@ class Commands(click.Group):
         except UnmaskError as error:
             show.error(error)
             ctx.exit(1)
+        except BrokenPipeError:  # of what click prints itself
+            show.abandon(sys.stdout)
+            ctx.exit(0)
         except KeyboardInterrupt as stop:
             with suppress(OSError):  # the terminal may be gone
-                click.echo("unmask: stopped; nothing half-written is left", err=True)
+                show.note("stopped; nothing half-written is left")
             ctx.exit(getattr(stop, "code", 130))
 
 

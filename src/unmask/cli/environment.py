@@ -46,7 +46,7 @@ def info(json_file: str | None) -> None:
         for package in packages:
             found[package] = _version(package) or f'missing: pip install "unmask[{extra}]"'
     rows = [{"name": name, "value": value} for name, value in found.items()]
-    show.table(rows, {"name": "", "value": ""}, title="unmask on this machine")
+    show.table(rows, {"name": "", "value": ""}, title="unmask on this machine", prose=["value"])
     show.write_json(json_file, found)
 
 

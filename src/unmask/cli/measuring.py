@@ -50,7 +50,7 @@ def masks(json_file: str | None) -> None:
     }
     rows = [{key: _yes(row[key]) for key in columns} for row in said]
     title = f"{len(rows)} families, from the most restricted; and hybrid:LOW:HZ:HIGH of any two"
-    show.table(rows, columns, title=title)
+    show.table(rows, columns, title=title, prose=("values", "paper"))
     show.write_json(json_file, said)
 
 
@@ -115,7 +115,7 @@ def oracle(
     _print_bounds(rows, sources.names, title)
     wdo = song_disjointness(sources, stft)
     values = ", ".join(f"{stem} {value:.2f}" for stem, value in wdo.items())
-    click.echo(f"W-disjoint orthogonality (1: binary masks suffice): {values}")
+    show.paragraph(f"W-disjoint orthogonality (1: binary masks suffice): {values}")
     show.write_json(
         json_file,
         {
@@ -266,4 +266,4 @@ def _print_losses(lost: "Mapping[tuple[str, float, float], Breakdown]", sample_r
         "to_family": "to family's best",
         "beyond": "beyond it",
     }
-    show.table(rows, columns, title="Where the decibels are")
+    show.table(rows, columns, title="Where the decibels are", n_keys=2)

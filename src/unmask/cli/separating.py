@@ -11,13 +11,13 @@ import click
 from unmask.cli import folding, show
 from unmask.cli.settings import with_settings
 from unmask.engine.settings import Settings
-from unmask.errors import ConfigError, UnmaskError, printable
+from unmask.errors import AudioFileError, ConfigError, UnmaskError, printable
 
 if TYPE_CHECKING:
     from unmask.engine.model import Model
     from unmask.layout import Job, Output
 
-_DENOISER = "denoise-48k-base"
+#: What `separate` takes unless told otherwise.
 _SEPARATOR = "music"
 
 _OPTIONS: Sequence[Callable[[Any], Any]] = (
@@ -47,6 +47,12 @@ _OPTIONS: Sequence[Callable[[Any], Any]] = (
         "--subtype",
         metavar="NAME",
         help="PCM_16, PCM_24, FLOAT, ... Default: the input's, or the nearest there is.",
+    ),
+    click.option(
+        "--into-video",
+        "is_video",
+        is_flag=True,
+        help="Write videos: the picture of the input, copied, with the stem as its sound.",
     ),
     click.option(
         "--stems",
@@ -129,7 +135,7 @@ def separate(**options: Any) -> None:
 
 
 @click.command()
-@click.option("-m", "--model", default=_DENOISER, help="Bundled name or .onnx file.")
+@click.option("-m", "--model", default=show.DENOISER, help="Bundled name or .onnx file.")
 @_with_options
 def denoise(**options: Any) -> None:
     """Take the noise out of recordings of speech.
@@ -141,6 +147,7 @@ def denoise(**options: Any) -> None:
       unmask denoise interview.wav
       unmask denoise takes/ -o clean --residual
       unmask denoise interview.wav --limit-db 12 --start 60 --end 90.5
+      unmask denoise talk.mp4 --into-video -o clean.mp4
       unmask denoise noisy.wav --reference folder_with_speech_and_noise
     """
     _run(**options)
@@ -158,28 +165,19 @@ def _run(
     json_file: str | None,
     quiet: bool,
     settings: Settings,
-    stems: Sequence[str],
+    is_video: bool,
     **options: Any,
 ) -> None:
     from unmask.engine.model import load_model
-    from unmask.layout import Output, linked_folders, plan
 
-    if not options["out"] or reference == "":
-        raise ConfigError("-o, --reference: '' is no folder; is a variable of the shell not set?")
-    output = Output(**options | {"out": Path(options["out"]), "stems": tuple(stems) or None})
-    if reference and (output.remix or output.start_s or output.end_s is not None):
-        raise ConfigError("--reference: scores whole stems; leave out --remix, --start and --end")
-    if fold and not reference:
-        raise ConfigError("--fold: says what --reference adds up; give it, or leave both out")
+    output = _output(options, reference, fold, is_video=is_video)
     loaded = load_model(model, threads=threads, providers=providers)
-    planned = plan(paths, loaded, output)
+    planned, n_failed = _planned(paths, loaded, output, options["out"] if is_video else None)
     if not quiet:
         _say_licence(loaded)
-    for folder in (link for path in paths for link in linked_folders(path)):
-        show.note(f"{folder}: is a link to a folder, left out; name it to separate what is in it")
     work = (loaded, output, settings)
     done = _separate_all(planned, *work, n_jobs=jobs, resume=resume, quiet=quiet)
-    n_failed = len(planned) - len(done)
+    n_failed += len(planned) - len(done)
     for job, record in done:
         try:
             record["reference"] = _scored(job, loaded, reference, fold) if reference else []
@@ -189,6 +187,45 @@ def _run(
     show.write_json(json_file, [record for _, record in done])
     if n_failed:
         click.get_current_context().exit(1)
+
+
+def _output(
+    options: dict[str, Any], reference: str | None, fold: dict[str, str], *, is_video: bool
+) -> "Output":
+    """Return what is written; refuse options that do not go together."""
+    from unmask import into_video
+    from unmask.layout import Output
+
+    if not options["out"] or reference == "":
+        raise ConfigError("-o, --reference: '' is no folder; is a variable of the shell not set?")
+    if fold and not reference:
+        raise ConfigError("--fold: says what --reference adds up; give it, or leave both out")
+    if reference and is_video:
+        raise ConfigError("--reference: scores sound files; leave out --into-video")
+    chosen = into_video.asked(options) if is_video else options
+    stems = tuple(chosen["stems"]) or None
+    output = Output(**chosen | {"out": Path(chosen["out"]), "stems": stems})
+    if reference and (output.remix or output.start_s or output.end_s is not None):
+        raise ConfigError("--reference: scores whole stems; leave out --remix, --start and --end")
+    return output
+
+
+def _planned(
+    paths: Sequence[str], model: "Model", output: "Output", video: str | None
+) -> tuple[list["Job"], int]:
+    """Return what is to be done, and how many files cannot be; each of those gets a line."""
+    from unmask import into_video
+    from unmask.layout import linked_folders, plan
+
+    planned = plan(paths, model, output)
+    refused: list[AudioFileError] = []
+    if video is not None:
+        planned, refused = into_video.as_videos(planned, video)
+    for error in refused:
+        show.error(error)
+    for folder in (link for path in paths for link in linked_folders(path)):
+        show.note(f"{folder}: is a link to a folder, left out; name it to separate what is in it")
+    return planned, len(refused)
 
 
 def _say_licence(model: "Model") -> None:
@@ -201,7 +238,7 @@ def _say_licence(model: "Model") -> None:
     licence = model.metadata.get("licence")
     if forbids_commerce(licence):
         named = printable(str(licence).partition(" (")[0])
-        show.note(f"model {model.name} is not for commercial use ({named}); see `unmask models`")
+        show.note(f"model {model.name} is not for commercial use ({named})")
 
 
 def _separate_all(

@@ -1,6 +1,5 @@
 """Files in, files out: recordings are streamed through a model and appear whole or not at all."""
 
-import json
 import shutil
 import time
 from collections import Counter
@@ -12,13 +11,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from unmask import audio
+from unmask import audio, into_video
 from unmask._arrays import Array
 from unmask.engine.model import Model
 from unmask.engine.settings import Settings
 from unmask.engine.stream import Streamer
 from unmask.errors import FileError, UnmaskError
-from unmask.files import contents, writing
+from unmask.files import contents, json_text, writing
 from unmask.folding import add_up
 from unmask.layout import Job, Output, plan
 from unmask.run_record import describe, finished
@@ -187,7 +186,8 @@ def _separate(job: Job, work: _Work, folder: Path, progress: Progress | None) ->
     # Short names: those of the targets may be too long with what is added, or of no encoding.
     named = enumerate(job.targets.items())
     staged = {stem: folder / f"{k}{path.suffix}" for k, (stem, path) in named}
-    reports = _write(job, work, info, staged, partial(_share, progress, job.source, n_samples))
+    sounds, share = into_video.sounds(staged), partial(_share, progress, job.source, n_samples)
+    reports = into_video.finish(job, staged, _write(job, work, info, sounds, share))
     seconds: dict[str, float] = {
         "seconds": time.perf_counter() - began,
         "cpu_seconds": time.process_time() - busy,
@@ -198,7 +198,7 @@ def _separate(job: Job, work: _Work, folder: Path, progress: Progress | None) ->
     record = describe(job, info, read, work, reports, written, seconds)
     file = folder / "job.json"
     with writing(job.record):
-        file.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+        file.write_text(json_text(record, indent=2), encoding="utf-8")
     move({staged[stem]: target for stem, target in job.targets.items()} | {file: job.record})
     return record
 

@@ -97,7 +97,7 @@ def plot_masks(
         json_file,
         {"folder": str(folder), "sample_rate": sample_rate, "floor_db": floor, **said},
     )
-    click.echo(out)
+    show.say(str(out))
 
 
 def _front_end(

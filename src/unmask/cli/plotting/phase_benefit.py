@@ -81,7 +81,8 @@ def plot_phase_benefit(
     if len(means) > 1:
         means[_ALL] = mean(curves, _ALL)
     sample_rate = truth.sample_rate
-    about = f"{complex_mask} over {real_mask}, {front}, {sample_rate} Hz, {len(folders)} recordings"
+    noun = "recording" if len(folders) == 1 else "recordings"
+    about = f"{complex_mask} over {real_mask}, {front}, {sample_rate} Hz, {len(folders)} {noun}"
     _print_gains(means, about)
     _print_losses(means, curves, loss, sdr)
     _draw(out, means, loss, about)
@@ -98,7 +99,7 @@ def plot_phase_benefit(
         ],
     }  # fmt: skip
     show.write_json(json_file, said)
-    click.echo(out)
+    show.say(str(out))
 
 
 def _chosen(truth: Sequence[str], stems: Sequence[str]) -> list[str] | None:
@@ -150,7 +151,7 @@ def _print_losses(
     show.table(rows, columns, title="SDR of hybrids and what they lose, dB; 0 Hz is all real")
     for name, curve in means.items():
         at = _crossovers(curve, loss, sdr)
-        click.echo(
+        show.say(
             f"{name}: complex below {at['whole_band']:g} Hz loses at most {loss:g} dB of the whole "
             f"band; below {at['every_octave']:g} Hz, of any octave"
             + (
