@@ -302,7 +302,7 @@ def test_models_say_what_they_are(run, tmp_path, model):
     result = run("models", "info", model, "--json", "-")
     assert result.exit_code == 0
     assert "complex_tanh" in result.stdout
-    said = json.loads(result.stdout[result.stdout.index("\n{") :])
+    said = json.loads(result.stdout)
     assert said["frontend"]["n_fft"] == 64
     result = run("models", "list", "--json", tmp_path / "list.json")
     assert result.exit_code == 0
