@@ -215,7 +215,7 @@ def test_a_container_that_cannot_hold_it_is_one_line_and_leaves_nothing(run, tmp
     assert sorted(path.name for path in tmp_path.iterdir()) == ["half.onnx", "talk.mp4"]
 
 
-def test_a_file_of_sound_with_a_cover_is_no_video(tmp_path):
+def test_sound_alone_and_text_are_no_video(tmp_path):
     with av.open(str(tmp_path / "song.m4a"), "w", format="mp4") as file:
         stream = file.add_stream("aac", rate=RATE)
         file.mux(list(sounding(stream, np.zeros((2, RATE), np.float32))))

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from unmask.audio.formats import native
 from unmask.audio.media import is_installed
 from unmask.errors import AudioFileError, MissingExtraError
 
@@ -193,7 +194,7 @@ def _encoded(sound: Path, stream: Any, start_s: Fraction) -> Iterator[Any]:
         stream.codec_context.format, stream.codec_context.layout, rate,
         frame_size=stream.codec_context.frame_size or None,
     )  # fmt: skip
-    with soundfile.SoundFile(sound) as file:
+    with soundfile.SoundFile(native(sound)) as file:
         for block in file.blocks(_BLOCK, dtype="float32", always_2d=True):
             frame = av.AudioFrame.from_ndarray(
                 np.ascontiguousarray(block.T),

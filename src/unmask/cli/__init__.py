@@ -31,6 +31,14 @@ from unmask.errors import UnmaskError
 class Commands(click.Group):
     """A group that says what went wrong in one line; what is no `UnmaskError` is a bug."""
 
+    def make_context(self, *args: Any, **options: Any) -> click.Context:
+        """Read the options; a pipe that nobody reads is no error of --help and --version."""
+        try:
+            return super().make_context(*args, **options)
+        except BrokenPipeError:
+            show.abandon(sys.stdout)
+            raise click.exceptions.Exit(0) from None
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command; exit code 1 after an error, 130 after Ctrl-C, 143 after SIGTERM."""
         for stream in (sys.stdout, sys.stderr):

@@ -290,7 +290,6 @@ def _print_comparisons(rows: "Sequence[Comparison]", how: str) -> None:
     columns = {
         "metric": "metric",
         "target": "stem",
-        "a": "system",
         "b": "minus",
         "difference": "difference",
         "low": "from",
@@ -302,8 +301,9 @@ def _print_comparisons(rows: "Sequence[Comparison]", how: str) -> None:
         "n_left_out": "left out",
     }
     title = (
-        f"{tracks} over tracks of the difference between {frames}s over frames; from, to: 95 % "
+        f"{rows[0].a} minus others: {tracks} over tracks of the difference between {frames}s over "
+        "frames; from, to: 95 % "
         f"bootstrap interval; p two-sided, not corrected for {len(rows)} tests"
     )
     printed = [row._asdict() | {"p": f"{row.p:.2g}"} for row in rows]
-    show.table(printed, columns, title=title, n_keys=4)
+    show.table(printed, columns, title=title, n_keys=3)

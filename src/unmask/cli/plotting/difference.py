@@ -99,7 +99,7 @@ def plot_difference(
     ).part(start, duration)
     facts = comparison.facts()
     columns = {"label": "", "level_db": "dB re mixture", "sdr_db": "SDR, dB"}
-    show.table(facts, columns, title=f"{source}, from {start:g} s")
+    show.table(facts, columns, title=f"{source}, from {start:g} s", prose=["label"])
     name = source.resolve().name
     page = write(comparison, out, name=name, channel=channel - 1, scale=scale, highest_hz=highest)
     show.write_json(

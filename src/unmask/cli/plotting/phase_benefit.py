@@ -151,7 +151,7 @@ def _print_losses(
     show.table(rows, columns, title="SDR of hybrids and what they lose, dB; 0 Hz is all real")
     for name, curve in means.items():
         at = _crossovers(curve, loss, sdr)
-        show.say(
+        show.paragraph(
             f"{name}: complex below {at['whole_band']:g} Hz loses at most {loss:g} dB of the whole "
             f"band; below {at['every_octave']:g} Hz, of any octave"
             + (
