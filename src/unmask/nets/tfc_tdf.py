@@ -17,6 +17,8 @@ N_SCALES = 4
 UNIT = 2 ** (N_SCALES - 1)
 #: Frames between the taps of the innermost convolutions.
 DILATIONS = ((1, 2), (4, 1))
+#: Variance that normalisation adds to that of its input.
+NORM_FLOOR = 1e-5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -190,7 +192,7 @@ class Block(nn.Module):
 
 def _after_norm(n_maps: int, layer: nn.Module) -> nn.Sequential:
     """Return a layer with normalisation and rectifier before it."""
-    return nn.Sequential(nn.BatchNorm2d(n_maps), nn.ReLU(), layer)
+    return nn.Sequential(nn.BatchNorm2d(n_maps, eps=NORM_FLOOR), nn.ReLU(), layer)
 
 
 class ToBins(nn.Module):
@@ -208,7 +210,7 @@ class ToBins(nn.Module):
 
     def __init__(self, n_in: int, n_out: int, *, n_bins: int, width: int) -> None:
         super().__init__()
-        self.n_bins = n_bins
+        self.n_bands = n_bins // width
         self.layer = nn.Conv2d(n_in, n_out * width, (1, 3), padding=(0, 1))
         nn.init.normal_(self.layer.weight, std=0.01)
         nn.init.zeros_(self.layer.bias)  # type: ignore[arg-type]
