@@ -59,6 +59,24 @@ def test_the_names_that_users_build_on_are_public(name):
     assert name in unmask.__all__
 
 
+#: Public modules, without the front door.
+MODULES = [name for name in unmask.__all__ if name not in unmask._HOME and name[0] != "_"]
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_tab_completion_shows_what_a_module_is_for_and_nothing_else(name):
+    module = getattr(unmask, name)
+    assert dir(module) == sorted(module.__all__)
+    assert not {"np", "Any", "Path", "annotations"} & set(dir(module))
+
+
+@pytest.mark.parametrize("name", ["separate", "loudness", "export", "train"])
+def test_modules_are_there_without_being_imported(name):
+    code = f"import unmask; print(unmask.{name}.__name__)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == f"unmask.{name}\n"
+
+
 def by_case(name):
     """CONSTANTS first, then Classes, then functions: the order that ruff keeps."""
     return 0 if name.isupper() else 1 if name[0].isupper() else 2, name

@@ -15,6 +15,17 @@ from unmask.errors import ConfigError
 from unmask.mixtures import sum_of
 from unmask.stems import PARTS_OF_OTHER, canonical
 
+__all__ = [
+    "Folding",
+    "Named",
+    "Rows",
+    "add_up",
+    "check",
+    "match",
+    "match_model",
+    "unlike",
+]
+
 Rows = Mapping[str, tuple[str, ...]]
 
 
@@ -209,3 +220,7 @@ def _rows(
         key = automatic.get(key, key)  # what was asked for may be part of more
         rows[key] = (*rows.get(key, ()), name)
     return rows
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -32,6 +32,15 @@ from unmask.metrics import RunningScores
 from unmask.mixtures import Sources, cut, own_frames
 from unmask.octaves import decibels, in_bands, octave_bands, power
 
+__all__ = [
+    "CASES",
+    "Breakdown",
+    "Cell",
+    "Separator",
+    "breakdown",
+    "gap",
+]
+
 #: The rows of a report, in the order of the module's docstring.
 CASES = (
     "mixture",
@@ -257,3 +266,7 @@ def _phase(spectrum: Array) -> Array:
     """Return numbers of magnitude 1 with the phases of a spectrum; 1 where it is 0."""
     size = np.abs(spectrum)
     return np.where(size > 0, spectrum, 1) / np.where(size > 0, size, 1)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -13,6 +13,13 @@ from unmask._arrays import Array
 from unmask.errors import ConfigError, MissingExtraError, ShapeError, SignalError
 from unmask.files import make_folder
 
+__all__ = [
+    "Copy",
+    "equal_gains",
+    "integrated_loudness",
+    "write_equally_loud",
+]
+
 _BLOCK_S = 0.4
 _MOST_CHANNELS = 5
 #: What the standard's gate lets through, in LUFS.
@@ -186,3 +193,7 @@ def _targets(sources: Sequence[Path], out: Path, names: Sequence[str]) -> list[P
         if target.resolve() in inputs:
             raise ConfigError(f"{target}: is an input, it would be overwritten; choose a folder")
     return targets
+
+
+def __dir__() -> list[str]:
+    return __all__

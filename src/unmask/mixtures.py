@@ -7,6 +7,14 @@ from unmask import audio
 from unmask._arrays import Array, namespace
 from unmask.errors import ConfigError, SampleRateError, ShapeError
 
+__all__ = [
+    "Sources",
+    "cut",
+    "own_frames",
+    "stretch",
+    "sum_of",
+]
+
 _BLOCK = 1 << 16
 
 
@@ -185,3 +193,7 @@ def stretch(
         )
     end_s = length_s if duration_s is None else start_s + duration_s
     return slice(round(start_s * sample_rate), min(n_samples, round(end_s * sample_rate)))
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -8,6 +8,14 @@ import numpy as np
 from unmask._arrays import Array
 from unmask.frontends import STFT
 
+__all__ = [
+    "BandSums",
+    "decibels",
+    "in_bands",
+    "octave_bands",
+    "power",
+]
+
 _LOWEST_HZ = 62.5
 
 
@@ -105,3 +113,7 @@ def decibels(signal: float, error: float) -> float:
     if signal == 0:
         return math.nan
     return 10 * math.log10(signal / error) if error > 0 else math.inf
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -17,6 +17,16 @@ from unmask.frontends import STFT
 from unmask.masks.disjoint import energies, of_energies
 from unmask.mixtures import Sources, own_frames
 
+__all__ = [
+    "RESIDUAL_FLOOR_DB",
+    "Bound",
+    "Masked",
+    "Oracle",
+    "bounds",
+    "masked",
+    "song_disjointness",
+]
+
 #: What stems leave of the mixture counts as one more source if it is above this, in dB below it.
 RESIDUAL_FLOOR_DB = -90.0
 
@@ -257,3 +267,7 @@ def song_disjointness(sources: Sources, stft: STFT) -> dict[str, float]:
         name: float(share)
         for name, share in zip(sources.names, of_energies(total).wdo, strict=True)
     }
+
+
+def __dir__() -> list[str]:
+    return __all__

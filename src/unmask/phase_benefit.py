@@ -20,6 +20,13 @@ from unmask.metrics import RunningScores
 from unmask.mixtures import Sources, own_frames
 from unmask.octaves import BandSums, octave_bands
 
+__all__ = [
+    "FLOOR_DB",
+    "Curve",
+    "mean",
+    "phase_benefit",
+]
+
 #: An octave that holds less of a stem's energy than this is not scored: it is not heard.
 FLOOR_DB = -60.0
 
@@ -226,3 +233,7 @@ def _heard(energies: Sequence[float]) -> list[bool]:
     """Return for every octave whether it holds a share of the stem that counts."""
     least = sum(energies) * 10 ** (FLOOR_DB / 10)
     return [energy > 0 and energy >= least for energy in energies]
+
+
+def __dir__() -> list[str]:
+    return __all__

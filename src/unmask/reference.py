@@ -19,6 +19,13 @@ from unmask.stems import find_stems
 #: What is scored, each of the whole recording, all channels together.
 METRICS = ("SDR", "SI-SDR")
 
+__all__ = [
+    "METRICS",
+    "Score",
+    "compared",
+    "score",
+]
+
 
 @dataclass(frozen=True)
 class Score:
@@ -173,3 +180,7 @@ class _Sums:
             rest = max(rest, float(np.abs(left).max(initial=0)))
             loudest = max(loudest, float(np.abs(block[0]).max(initial=0)))
         return rest > 10 ** (RESIDUAL_FLOOR_DB / 20) * loudest
+
+
+def __dir__() -> list[str]:
+    return __all__

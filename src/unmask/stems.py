@@ -8,6 +8,21 @@ from unmask import audio
 from unmask._arrays import Array
 from unmask.errors import AudioFileError, ConfigError, SampleRateError, ShapeError
 
+__all__ = [
+    "MIXTURES",
+    "PARTS_OF_OTHER",
+    "STEM_NAMES",
+    "STREAMS",
+    "STREAMS_SUFFIX",
+    "SYNONYMS",
+    "canonical",
+    "check_aligned",
+    "find_stems",
+    "locate_stems",
+    "read_stems",
+    "split_mixture",
+]
+
 #: What other programs call a stem -> what we call it.
 SYNONYMS: Mapping[str, str] = {
     "instrumental": "accompaniment",
@@ -189,3 +204,7 @@ def _check_rate(path: Path, rate: int, first: Path, first_rate: int) -> None:
         raise SampleRateError(
             f"{path}: sample rate is {rate} Hz, {first.name} has {first_rate} Hz; resample one"
         )
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -41,3 +41,7 @@ __all__ = [
     "round_together",
     "write",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -66,8 +66,22 @@ _CONTEXT = {
 }
 
 
+def _say_version(context: click.Context, _option: click.Parameter, wanted: bool) -> None:
+    if wanted:
+        show.say(f"unmask {__version__}")
+        show.say(environment.versions())
+        context.exit()
+
+
 @click.group(cls=Commands, context_settings=_CONTEXT)
-@click.version_option(__version__, prog_name="unmask")
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_say_version,
+    help="Show the version, and those of what results depend on.",
+)
 def main() -> None:
     """Separate sound with masks, and measure how well.
 

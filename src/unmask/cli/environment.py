@@ -50,6 +50,14 @@ def info(json_file: str | None) -> None:
     show.write_json(json_file, found)
 
 
+def versions() -> str:
+    """Return the versions that a result depends on, in a line."""
+    packages = ("numpy", "scipy", "onnxruntime", "soundfile", "torch")
+    found = {name: _version(name) for name in packages}
+    known = [f"{name} {number}" for name, number in found.items() if number]
+    return ", ".join([f"Python {platform.python_version()}", *known])
+
+
 def _version(package: str) -> str | None:
     try:
         return version(package)

@@ -60,3 +60,7 @@ __all__ = [
     "stems_of",
     "write_rows",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__

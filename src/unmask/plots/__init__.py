@@ -32,3 +32,7 @@ __all__ = [
     "spectrogram_figure",
     "write_figure",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__

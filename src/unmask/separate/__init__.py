@@ -3,3 +3,7 @@
 from unmask.separate.run import Progress, Result, separate_file, separate_files
 
 __all__ = ["Progress", "Result", "separate_file", "separate_files"]
+
+
+def __dir__() -> list[str]:
+    return __all__
