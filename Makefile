@@ -30,11 +30,14 @@ format: $(VENV)/dev.stamp
 	$(BIN)/ruff check --fix
 
 $(VENV)/core.stamp: pyproject.toml constraints.txt
+	@echo 'making $(VENV), once: about 350 MB and a minute or two, most of it download'
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) --editable .
 	touch $@
 
 $(VENV)/dev.stamp: pyproject.toml constraints.txt
+	@echo 'making $(VENV), once: about 1.8 GB (PyTorch for the CPU; where pip takes the one for CUDA,'
+	@echo 'several GB more: see "Extras" in README.md) and some minutes, most of them download'
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) --editable '.[dev]'
 	@# PESQ is compiled on installation.
