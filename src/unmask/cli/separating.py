@@ -11,7 +11,7 @@ import click
 from unmask.cli import folding, show
 from unmask.cli.settings import with_settings
 from unmask.engine.settings import Settings
-from unmask.errors import AudioFileError, ConfigError, UnmaskError, printable
+from unmask.errors import AudioFileError, ConfigError, UnmaskError
 
 if TYPE_CHECKING:
     from unmask.engine.model import Model
@@ -233,12 +233,11 @@ def _say_licence(model: "Model") -> None:
 
     Users of other separators do not ask for less use of such weights, but to be told in time.
     """
-    from unmask.engine.licence import forbids_commerce
+    from unmask.engine.licence import forbids_commerce, short
 
     licence = model.metadata.get("licence")
     if forbids_commerce(licence):
-        named = printable(str(licence).partition(" (")[0])
-        show.note(f"model {model.name} is not for commercial use ({named})")
+        show.note(f"model {model.name} is not for commercial use ({short(licence)})")
 
 
 def _separate_all(

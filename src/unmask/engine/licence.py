@@ -14,3 +14,14 @@ def forbids_commerce(licence: object) -> bool:
     (True, False, False)
     """
     return isinstance(licence, str) and _NO_COMMERCE.search(licence) is not None
+
+
+def short(licence: object) -> str:
+    """Return the name of a licence, without what a model file says about it in brackets.
+
+    Examples
+    --------
+    >>> short("CC-BY-NC-SA-4.0 (trained on non-commercial recordings)"), short(None)
+    ('CC-BY-NC-SA-4.0', '')
+    """
+    return str(licence or "").partition(" (")[0]
