@@ -1,4 +1,4 @@
-# make demo    separate a bundled recording and say how well it went (no PyTorch needed)
+# make demo    separate a voice and a song, both bundled, and say how well it went (no PyTorch needed)
 # make test    everything the developers check: format, lint, types, tests
 # make web-test  the tests of the JavaScript alone; needs npm and Chromium
 # make format  put the code into shape
@@ -12,6 +12,7 @@ NPM = npm ci --prefix web --ignore-scripts --no-audit --no-fund
 
 demo: $(VENV)/core.stamp
 	$(BIN)/unmask denoise assets/demo/mixture.flac --reference assets/demo
+	$(BIN)/unmask separate assets/music/mixture.flac --reference assets/music
 
 test: $(VENV)/dev.stamp
 	$(BIN)/ruff format --check

@@ -18,6 +18,7 @@ SMALL = {
         "hidden": (5,),
     },
     "crn": {"channels": (4, 6), "patch": 4, "hidden": 5, "layers": 2},
+    "tfc_tdf": {"bands": (16, 8), "widths": (2, 4), "channels": (4, 5, 6, 7)},
     "unet": {"width": 0.125},
 }
 #: Settings that change what a backbone is made of.

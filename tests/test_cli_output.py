@@ -73,7 +73,7 @@ def place(tmp_path_factory):
     audio.write(folder / "mine/speech.wav", 0.9 * stems["speech"] + 0.1 * stems["noise"], RATE)
     onnx_models.constant(folder / "m.onnx", [[0.5, 0.1]])
     tracks = [
-        evaluate.Track(f"t{k}", {"speech": folder / "mine/speech.wav"}, dict(targets(folder)))
+        evaluate.Track(f"t{k}", {"speech": (folder / "mine/speech.wav",)}, dict(targets(folder)))
         for k in range(3)
     ]
     for system in ("first", "a_system_of_a_long_name"):
@@ -83,7 +83,7 @@ def place(tmp_path_factory):
 
 
 def targets(folder):
-    yield from ((name, folder / "song" / f"{name}.wav") for name in ("speech", "noise"))
+    yield from ((name, (folder / "song" / f"{name}.wav",)) for name in ("speech", "noise"))
 
 
 @pytest.fixture

@@ -73,4 +73,5 @@ def describe(
 
 
 def _plain(output: Output, settings: Settings) -> dict[str, Any]:
-    return asdict(output) | {"out": str(output.out)} | asdict(settings)
+    stems = None if output.stems is None else list(output.stems)  # as it comes back from JSON
+    return asdict(output) | {"out": str(output.out), "stems": stems} | asdict(settings)

@@ -88,7 +88,8 @@ def main() -> None:
     \b
     Examples:
       unmask denoise noisy.wav
-      unmask separate -m MODEL.onnx song.flac --two-stems vocals
+      unmask separate song.mp3
+      unmask separate song.mp3 --two-stems vocals
       unmask oracle FOLDER_OF_STEMS
       unmask models list
     """
