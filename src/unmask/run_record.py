@@ -43,7 +43,7 @@ def describe(
     seconds: dict[str, float],
 ) -> dict[str, Any]:
     """Return the run record of a job: what was read, by which model, how, and what came of it."""
-    packages = ("numpy", "scipy", "onnxruntime", "soundfile")
+    packages = ("numpy", "onnxruntime", "soundfile")
     model, output, settings = work
     return {
         "made": datetime.now(UTC).isoformat(timespec="seconds"),

@@ -10,7 +10,7 @@ from unmask.cli import show
 
 # What each extra brings; the first line is what is always needed.
 _PACKAGES = {
-    "": ("numpy", "scipy", "onnxruntime", "soundfile", "soxr"),
+    "": ("numpy", "onnxruntime", "soundfile", "soxr"),
     "train": ("torch", "lightning-fabric", "safetensors", "onnx"),
     "plot": ("matplotlib",),
     "speech": ("pesq", "pystoi"),
