@@ -99,3 +99,23 @@ def test_version_is_told():
     result = CliRunner().invoke(cli.main, ["--version"])
     assert result.exit_code == 0
     assert unmask.__version__ in result.output
+
+
+SEPARATION = """
+import json, sys
+from unmask.cli import main
+main(["denoise", sys.argv[1], "-o", sys.argv[2]], standalone_mode=False)
+print(json.dumps(sorted(sys.modules)))
+"""
+#: What takes 20 ms or more to load, beside what a separation cannot do without.
+SLOW = {"array_api_compat.numpy", "asyncio", "importlib.metadata", "matplotlib", "numpy.f2py"}
+SLOW |= {"numpy.testing", "onnx", "rich", "scipy", "torch"}
+
+
+def test_a_separation_loads_nothing_slow_that_it_does_not_use(tmp_path):
+    recording = Path(__file__).parents[1] / "assets" / "demo" / "speech.flac"
+    command = [sys.executable, "-c", SEPARATION, str(recording), str(tmp_path / "out")]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    loaded = set(json.loads(done.stdout.splitlines()[-1]))
+    assert {"numpy", "onnxruntime", "soundfile"} <= loaded
+    assert not SLOW & loaded

@@ -1,7 +1,6 @@
 """``unmask info``: what is installed here."""
 
 import platform
-from importlib.metadata import PackageNotFoundError, version
 
 import click
 
@@ -51,6 +50,8 @@ def info(json_file: str | None) -> None:
 
 
 def _version(package: str) -> str | None:
+    from importlib.metadata import PackageNotFoundError, version  # 30 ms
+
     try:
         return version(package)
     except PackageNotFoundError:

@@ -51,7 +51,7 @@ def log_wmse(estimate: Array, target: Array, *, mixture: Array, sample_rate: flo
 def _weighted(x: Real, sample_rate: float) -> Real:
     """Filter without delay, as if silence surrounded the signal."""
     n_fft = quick_length(x.shape[-1] + 4096)
-    hz: Real = np.arange(n_fft // 2 + 1) * (sample_rate / n_fft)
+    hz = np.asarray(np.arange(n_fft // 2 + 1) * (sample_rate / n_fft), np.float64)
     gains = _gains(hz, sample_rate)
     return np.asarray(irfft(rfft(padded(x, n_fft)) * gains, n_fft)[..., : x.shape[-1]])
 
