@@ -1,7 +1,8 @@
 /** The page: a recording in, its stems to hear and to keep. */
 
-import * as ort from "onnxruntime-web";
+import * as ort from "./node_modules/onnxruntime-web/dist/ort.wasm.bundle.min.mjs";
 
+import { startLive } from "./live.js";
 import { UnmaskError, loadModel } from "./unmask.js";
 import { encodeWav } from "./wav.js";
 
@@ -46,11 +47,15 @@ function clear() {
   element("error").textContent = "";
 }
 
-async function separate(recording) {
+/** Return the bytes of the model that was chosen, or of the bundled one. */
+async function modelBytes() {
   element("status").textContent = "Loading the model";
   const file = element("model").files[0];
-  const bytes = await (file ? file.arrayBuffer() : fetchBytes(BUNDLED));
-  const model = await loadModel(ort, new Uint8Array(bytes));
+  return new Uint8Array(await (file ? file.arrayBuffer() : fetchBytes(BUNDLED)));
+}
+
+async function separate(recording) {
+  const model = await loadModel(ort, await modelBytes());
   const mixture = await decode(await recording(), model.sampleRate);
   const start = performance.now();
   const progress = (share) => {
@@ -67,15 +72,58 @@ async function separate(recording) {
     `${(duration / seconds).toFixed(1)} times real time`;
 }
 
-async function run(recording) {
+// What is heard live, or null.
+let live = null;
+
+/** Separate what the microphone hears, until the button is pressed again. */
+async function listen() {
+  const exact = { echoCancellation: false, noiseSuppression: false, autoGainControl: false };
+  const stream = await navigator.mediaDevices.getUserMedia({ audio: exact });
+  const stop = () => stream.getTracks().forEach((track) => track.stop());
+  try {
+    live = { stop, ...(await startLive(await modelBytes(), { onReport: report })) };
+  } catch (error) {
+    stop();
+    throw error;
+  }
+  live.context.createMediaStreamSource(stream).connect(live.node).connect(live.context.destination);
+  element("live").textContent = "Stop";
+  report({ nHeard: 0, nLate: 0 });
+}
+
+/** Say how a live separation goes, or that it ended. */
+function report({ error, nHeard, nLate }) {
+  if (!live) return;
+  const { context, name, stem, delay } = live;
+  if (error) {
+    silence();
+    element("error").textContent = error;
+    return;
+  }
+  const [ms, late] = [(1000 * delay) / context.sampleRate, (100 * nLate) / Math.max(1, nHeard)];
+  element("status").textContent =
+    `${name}: ${stem} ${ms.toFixed(0)} ms behind what is heard, ` +
+    `and what the sound card adds (${(1000 * context.baseLatency).toFixed(0)} ms or more); ` +
+    `${late.toFixed(1)} % came too late and was left out`;
+}
+
+function silence() {
+  live.stop();
+  live.close();
+  live = null;
+  element("live").textContent = "Separate the microphone live";
+  element("status").textContent = "";
+}
+
+async function run(work) {
   clear();
   inputs.forEach((input) => (input.disabled = true));
   try {
-    await separate(recording);
+    await work();
   } catch (error) {
     element("status").textContent = "";
     element("error").textContent = error.message;
-    if (!(error instanceof UnmaskError)) throw error;
+    if (!(error instanceof UnmaskError || error instanceof DOMException)) throw error;
   } finally {
     inputs.forEach((input) => (input.disabled = false));
   }
@@ -83,7 +131,8 @@ async function run(recording) {
 
 // One thread needs no special headers of the server.
 ort.env.wasm.numThreads = 1;
-element("example").onclick = () => run(() => fetchBytes(EXAMPLE));
+element("example").onclick = () => run(() => separate(() => fetchBytes(EXAMPLE)));
+element("live").onclick = () => (live ? silence() : run(listen));
 element("recording").onchange = ({ target }) => {
-  if (target.files.length) run(() => target.files[0].arrayBuffer());
+  if (target.files.length) run(() => separate(() => target.files[0].arrayBuffer()));
 };
