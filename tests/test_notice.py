@@ -8,7 +8,11 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-EXTRAS = {name: found for name, found in PROJECT["optional-dependencies"].items() if name != "dev"}
+EXTRAS = {
+    name: found
+    for name, found in PROJECT["optional-dependencies"].items()
+    if name not in {"dev", "test"}
+}
 #: Copyleft of wheels that users install: whoever adds one says so here and in NOTICE.md.
 COPYLEFT = {"soundfile": "LGPL", "soxr": "LGPL", "av": "GPL", "pedalboard": "GPL-3"}
 

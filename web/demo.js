@@ -6,16 +6,21 @@ import { startLive } from "./live.js";
 import { UnmaskError, loadModel } from "./unmask.js";
 import { encodeWav } from "./wav.js";
 
-const BUNDLED = "../src/unmask/models/denoise-16k.onnx";
+// Where it lies in an installed package, and in the repository.
+const BUNDLED = ["../models/denoise-16k.onnx", "../src/unmask/models/denoise-16k.onnx"];
 const EXAMPLE = "../assets/demo/mixture.flac";
 
 const element = (id) => document.getElementById(id);
 const inputs = document.querySelectorAll("input, button");
 
-async function fetchBytes(url) {
-  const response = await fetch(url);
-  if (!response.ok) throw new UnmaskError(`${url}: ${response.status}; serve the whole repository`);
-  return response.arrayBuffer();
+/** Return what lies at the first of some places where something does. */
+async function fetchBytes(...urls) {
+  let response;
+  for (const url of urls) {
+    response = await fetch(url);
+    if (response.ok) return response.arrayBuffer();
+  }
+  throw new UnmaskError(`${urls.at(-1)}: ${response.status}; serve the whole repository`);
 }
 
 /** Return the channels of an encoded recording at the model's rate. */
@@ -51,7 +56,7 @@ function clear() {
 async function modelBytes() {
   element("status").textContent = "Loading the model";
   const file = element("model").files[0];
-  return new Uint8Array(await (file ? file.arrayBuffer() : fetchBytes(BUNDLED)));
+  return new Uint8Array(await (file ? file.arrayBuffer() : fetchBytes(...BUNDLED)));
 }
 
 async function separate(recording) {
