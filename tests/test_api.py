@@ -2,7 +2,6 @@
 
 import ast
 import builtins
-import importlib
 import json
 import subprocess
 import sys
@@ -66,7 +65,7 @@ def by_case(name):
 
 @pytest.mark.parametrize("package", PACKAGES)
 def test_public_names_are_sorted_and_there(package):
-    module = importlib.import_module(package)
+    module = pytest.importorskip(package)  # the training wing needs PyTorch
     assert module.__all__ == sorted(set(module.__all__), key=by_case)
     assert [name for name in module.__all__ if getattr(module, name, None) is None] == []
     assert set(module.__all__) <= set(dir(module))
