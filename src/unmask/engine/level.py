@@ -47,8 +47,6 @@ class RunningLevel:
         Each has its own level, that of all its channels.
     n_channels : int
         Of a signal.
-    first : int
-        Values at the beginning of a frame that do not count.
     """
 
     def __init__(
@@ -59,36 +57,36 @@ class RunningLevel:
         hop_s: float,
         n_signals: int,
         n_channels: int,
-        first: int = 0,
     ) -> None:
-        self._rms, self._first = level.rms, first
+        self._rms = level.rms
         self._forgotten = -math.expm1(-hop_s / level.seconds)
         self._unit = 1 / (n_channels * _energy_of_one(frontend))
         self._n_channels = n_channels
         self._mean, self._count = [0.0] * n_signals, [0] * n_signals
 
     def gains(self, frames: Array) -> Array:
-        """Return the gains of the next frames, float32 (signal, frame).
+        """Return the gains of the next frames, float32 (signal, frame, 1).
 
         Parameters
         ----------
-        frames : complex64 or float32 array [shape=(channel, frame, value)]
-            The channels of the first signal come first.
+        frames : float32 array [shape=(channel, frame, value)]
+            Samples, or real and imaginary parts. The channels of the first signal come first.
         """
-        values = frames[..., self._first :].view(np.float32)
-        n_frames, n_channels = frames.shape[1], self._n_channels
-        gains = np.empty((len(self._mean), n_frames), np.float32)
-        for signal in range(len(self._mean)):
-            channels = values[signal * n_channels : (signal + 1) * n_channels]
-            for k in range(n_frames):
-                gains[signal, k] = self._next(signal, sum(_energy(row[k]) for row in channels))
+        gains = np.empty((len(self._mean), frames.shape[1], 1), np.float32)
+        for signal, own in enumerate(gains):
+            first = signal * self._n_channels
+            for k in range(len(own)):
+                energy = _energy(frames[first, k])
+                for channel in range(first + 1, first + self._n_channels):
+                    energy += _energy(frames[channel, k])
+                own[k] = self._next(signal, energy)
         return gains
 
     def _next(self, signal: int, energy: float) -> float:
         """Return the gain of the next frame of a signal."""
         rms, mean = math.sqrt(self._unit * energy), self._mean[signal]
         if rms > _SILENCE:
-            self._count[signal] = count = self._count[signal] + 1
+            count = self._count[signal] = self._count[signal] + 1
             mean += max(1 / count, self._forgotten) * (rms - mean)
             self._mean[signal] = mean
         return self._rms / mean if mean else 0.0
@@ -96,11 +94,11 @@ class RunningLevel:
 
 def _energy(row: Array) -> float:
     """Return the sum of squares, also of what single precision cannot hold."""
-    energy = float(np.dot(row, row))
-    if 1e-30 < energy < math.inf or not energy and not row.any():
+    energy = float(row.dot(row))
+    if 1e-30 < energy < math.inf or (energy == 0 and not row.any()):
         return energy
     precise = row.astype(np.float64)
-    return float(np.dot(precise, precise))
+    return float(precise.dot(precise))
 
 
 def _energy_of_one(frontend: STFT | Frames) -> float:

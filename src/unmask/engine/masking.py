@@ -200,11 +200,12 @@ class Masking:
         if n_channels > len(spectrum):
             spectrum = np.repeat(spectrum, n_channels, axis=0)
         # Real and imaginary part are neighbours: one copy moves all to their places.
-        parts = spectrum.view(np.float32).reshape(-1, n_channels, n_frames, n_freq, 2)
-        parts = parts[..., : self._n_freq, :].transpose(0, 4, 1, 3, 2)
+        rows = spectrum.view(np.float32)
         if self._level:
-            gains = self._level.gains(spectrum[..., : self._n_freq])
-            parts = np.multiply(parts, gains[:, None, None, None], order="C")
+            gains = self._level.gains(rows[..., : 2 * self._n_freq])
+            rows = rows * (gains.item() if gains.size == 1 else gains)
+        parts = rows.reshape(-1, n_channels, n_frames, n_freq, 2)
+        parts = parts[..., : self._n_freq, :].transpose(0, 4, 1, 3, 2)
         if n_freq >= self._n_freq:
             return np.ascontiguousarray(parts)
         return np.pad(parts, [(0, 0), (0, 0), (0, 0), (0, self._n_freq - n_freq), (0, 0)])
@@ -281,7 +282,7 @@ class Decoding:
         self._pace = Pace(self._model, n_signals)
         self._level = _running_level(self._model, n_signals)
         # Of the frames that the network has not given back.
-        self._gains = np.ones((n_signals, 0), np.float32)
+        self._gains = np.ones((n_signals, 0, 1), np.float32)
 
     def advance(self, frames: Array, *, last: bool) -> Iterable[Array]:
         """Return separated frames (source, channel, frame, sample) that are due after `frames`."""
@@ -294,7 +295,7 @@ class Decoding:
         if self._level:
             gains = self._level.gains(frames)
             self._gains = np.concatenate([self._gains, gains], axis=1)
-            seen = seen * gains[:, None, None]
+            seen = seen * gains[:, None, None, :, 0]
         found = self._pace.ask(seen, last=last)
         if self._level:
             found = found * self._undone(found.shape[-1])
@@ -308,7 +309,7 @@ class Decoding:
 
     def _undone(self, n_frames: int) -> Array:
         """Return what makes up for the gains of the next frames, (signal, 1, 1, 1, frame)."""
-        gains = self._gains[:, None, None, None, :n_frames]
+        gains = self._gains[:, None, None, None, :n_frames, 0]
         self._gains = self._gains[:, n_frames:]
         return np.divide(1, gains, out=np.zeros_like(gains), where=gains > 0)
 
@@ -321,8 +322,6 @@ def _running_level(model: Network, n_signals: int) -> RunningLevel | None:
         hop_s=model.frontend.hop / model.sample_rate,
         n_signals=n_signals,
         n_channels=model.channels,
-        # What was taken out of the frames lies in as many of the first bins.
-        first=model.n_slow,
     )
 
 
