@@ -306,7 +306,6 @@ class Decoding:
             found = found.mean(axis=1, keepdims=True)
         return (np.ascontiguousarray(found),) if found.shape[2] else ()
 
-
     def _undone(self, n_frames: int) -> Array:
         """Return what makes up for the gains of the next frames, (signal, 1, 1, 1, frame)."""
         gains = self._gains[:, None, None, None, :n_frames, 0]

@@ -88,7 +88,7 @@ def _is_level(value: Any) -> bool:
 
 
 # Field -> check, and what is expected in words.
-_FIELDS: Mapping[str, tuple[_Check, str]] = {
+FIELDS: Mapping[str, tuple[_Check, str]] = {
     "name": (_is_name, "a file name of letters, digits and . _ -, at most 64"),
     "version": (_is_text(64), "a string of a line, at most 64 characters"),
     "task": (_is_text(64), "a string of a line, at most 64 characters"),
@@ -128,7 +128,7 @@ _FRONTENDS: Mapping[str, Mapping[str, tuple[_Check, str]]] = {
 }
 
 # What a field is when a file leaves it out.
-_DEFAULTS: Mapping[str, Any] = {
+DEFAULTS: Mapping[str, Any] = {
     "context_frames": 0,
     "unit_frames": 1,
     "channels": 1,
@@ -162,8 +162,8 @@ def parse(text: str, subject: object) -> dict[str, Any]:
     if number != FORMAT:
         remedy = "update unmask" if number > FORMAT else "export it again"
         raise ModelError(f"{subject}: has format {number}, this version reads {FORMAT}; {remedy}")
-    metadata = {**_DEFAULTS, **metadata}
-    _check_fields(_FIELDS, metadata, subject)
+    metadata = {**DEFAULTS, **metadata}
+    _check_fields(FIELDS, metadata, subject)
     front = metadata["frontend"]
     fields = _FRONTENDS[front["kind"]]
     _check_fields(fields, metadata, subject)
