@@ -315,7 +315,9 @@ class Decoding:
 
 def _running_level(model: Network, n_signals: int) -> RunningLevel | None:
     """Return what finds the gains of signals that begin, None for a model that needs none."""
-    return model.level and RunningLevel(
+    if model.level is None:
+        return None
+    return RunningLevel(
         model.level,
         model.frontend,
         hop_s=model.frontend.hop / model.sample_rate,
