@@ -33,7 +33,8 @@ def write_recordings(folder, *, systems=("ours", "theirs"), tracks=2, stems=("ba
 
 def found(folder, systems=("ours", "theirs"), *, targets=True, mixtures=None, **how):
     folders = {system: folder / system for system in systems}
-    return find(folders, folder / "true" if targets else None, mixtures, Pairing(**how))
+    truth = folder / "true" if targets else None
+    return find(folders, truth, mixtures, Pairing(**how)).recordings
 
 
 def made(folder, out="test", *, systems=("ours", "theirs"), **settings):

@@ -17,8 +17,18 @@ from unmask.frontends import STFT
 from unmask.masks.disjoint import energies, of_energies
 from unmask.mixtures import Sources, own_frames
 
-# What stems leave of the mixture counts as one more source if it is above this, in dB below it.
-_RESIDUAL_FLOOR_DB = -90.0
+__all__ = [
+    "RESIDUAL_FLOOR_DB",
+    "Bound",
+    "Masked",
+    "Oracle",
+    "bounds",
+    "masked",
+    "song_disjointness",
+]
+
+#: What stems leave of the mixture counts as one more source if it is above this, in dB below it.
+RESIDUAL_FLOOR_DB = -90.0
 
 
 @dataclass(frozen=True)
@@ -92,7 +102,7 @@ class Oracle:
         xp = namespace(mixture)
         sources = xp.stack(list(self.stems.values()))
         rest = mixture - xp.sum(sources, axis=0)
-        loudest, floor = xp.max(xp.abs(mixture)), 10 ** (_RESIDUAL_FLOOR_DB / 20)
+        loudest, floor = xp.max(xp.abs(mixture)), 10 ** (RESIDUAL_FLOOR_DB / 20)
         if bool(xp.max(xp.abs(rest)) > floor * loudest):
             sources = xp.concat([sources, rest[None, ...]])
         return sources
@@ -257,3 +267,7 @@ def song_disjointness(sources: Sources, stft: STFT) -> dict[str, float]:
         name: float(share)
         for name, share in zip(sources.names, of_energies(total).wdo, strict=True)
     }
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -20,6 +20,7 @@ from unmask.audio.formats import MEDIA_SUFFIXES, SUFFIXES, WRITABLE, AudioInfo, 
 from unmask.audio.reading import info, read, read_blocks
 from unmask.audio.resampling import resample
 from unmask.audio.rounding import round_together
+from unmask.audio.video import check_video, replace_sound
 from unmask.audio.writing import Writer, WriteReport, fitting_subtype, write
 
 __all__ = [
@@ -29,12 +30,18 @@ __all__ = [
     "AudioInfo",
     "WriteReport",
     "Writer",
+    "check_video",
     "find",
     "fitting_subtype",
     "info",
     "read",
     "read_blocks",
+    "replace_sound",
     "resample",
     "round_together",
     "write",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -157,8 +157,10 @@ def make(
 
     called = system_names(systems, names)
     how = Pairing(stems=tuple(stems) or None, allow_missing=allow_missing)
-    recordings = find(dict(zip(called, systems, strict=True)), targets, mixtures, how)
-    plan = making.plan(called, recordings, making.Settings(**settings))
+    found = find(dict(zip(called, systems, strict=True)), targets, mixtures, how)
+    plan = making.plan(called, found.recordings, making.Settings(**settings))
+    for remark in found.remarks:
+        show.note(remark)
     for line in _needs(plan):
         show.say(line, err=json_file == "-")
     with show.steps(plan.n_items, quiet=quiet) as advance:

@@ -26,6 +26,7 @@ from unmask.evaluate.table import (
     per_track,
     rows,
     select,
+    stems_of,
     write_rows,
 )
 
@@ -56,5 +57,10 @@ __all__ = [
     "read_systems",
     "rows",
     "select",
+    "stems_of",
     "write_rows",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__

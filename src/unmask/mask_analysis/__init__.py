@@ -21,3 +21,7 @@ __all__ = [
     "model_masks",
     "onsets",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__
