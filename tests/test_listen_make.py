@@ -258,6 +258,20 @@ def test_a_mixture_is_looked_for_where_it_is_named_beside_the_targets_or_is_thei
         found(own, mixtures=elsewhere)
 
 
+def test_stems_that_are_other_sums_for_another_system_are_not_compared(tmp_path):
+    write_recordings(tmp_path, tracks=1, stems=("vocals", "bass", "drums"))
+    folder = tmp_path / "theirs" / "song0"
+    bass, drums = (audio.read(folder / f"{stem}.wav")[0] for stem in ("bass", "drums"))
+    for stem in ("bass", "drums"):
+        (folder / f"{stem}.wav").unlink()
+    audio.write(folder / "accompaniment.wav", bass + drums, RATE)
+    (recording,) = found(tmp_path)
+    assert recording.stem == "vocals"
+    both = found(tmp_path, systems=("theirs",))
+    assert [(one.stem, len(one.target)) for one in both] == [("accompaniment", 2), ("vocals", 1)]
+    assert len(both[0].mixture) == 1
+
+
 # What is refused: one line each.
 
 
