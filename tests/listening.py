@@ -47,7 +47,7 @@ def made(folder, out="test", *, systems=("ours", "theirs"), **settings):
 
 
 @contextmanager
-def served(folder, *, limits=None, hosts=("127.0.0.1",), database=None, https=False, most=1000):
+def served(folder, *, limits=None, hosts=("127.0.0.1",), database=None, origin=None, most=1000):
     """Serve a test from a thread of this process; yields the port."""
     from unmask.listen.server import application
     from unmask.listen.serving import Address, listening_socket, open_store, server
@@ -55,7 +55,7 @@ def served(folder, *, limits=None, hosts=("127.0.0.1",), database=None, https=Fa
 
     test, secret, store = open_store(folder, database)
     app = application(
-        Visits(folder, test, secret, store, most), limits=limits, hosts=list(hosts), https=https
+        Visits(folder, test, secret, store, most), limits=limits, hosts=list(hosts), origin=origin
     )
     bound = listening_socket(Address(port=0))
     serving = server(app)

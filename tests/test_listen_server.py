@@ -151,7 +151,7 @@ def test_the_cookie_is_for_the_server_alone(pairs, test_of):
         "POST", "/api/session", {"consent": True, "begin": "c" * 32}
     )
     assert {"HttpOnly", "SameSite=strict", "Path=/"} <= set(headers["Set-Cookie"].split("; "))
-    with test_of(server={"https": True}) as port:
+    with test_of(server={"origin": "https://listen.example.org"}) as port:
         _, headers, _ = Listener(port).ask(
             "POST", "/api/session", {"consent": True, "begin": "0" * 32}
         )
@@ -446,6 +446,19 @@ def test_other_sites_cannot_speak_for_a_listener(listener):
     assert listener.refused("POST", "/api/notes", body, Content_Type="text/plain")[0] == 415
     own = f"http://127.0.0.1:{listener.port}"
     assert listener.ask("POST", "/api/notes", body, **kinds, Origin=own)[0] == 200
+    assert listener.refused("POST", "/api/notes", body, **kinds, Origin=own + "0")[0] == 403
+
+
+def test_behind_a_proxy_the_address_that_listeners_know_is_its_own(test_of):
+    known = "https://listen.example.org"
+    with test_of(server={"origin": known}) as port:
+        listener = Listener(port)
+        listener.begin()
+        said = json.dumps({"step": "volume"})
+        assert listener.ask("POST", "/api/notes", said, **JSON, Origin=known)[0] == 200
+        assert (
+            listener.refused("POST", "/api/notes", said, **JSON, Origin=known + ".evil")[0] == 403
+        )
 
 
 def test_it_answers_to_its_own_name_alone(pairs):
@@ -454,7 +467,7 @@ def test_it_answers_to_its_own_name_alone(pairs):
     assert Address(host="0.0.0.0").hosts() == ["*"]
     public = Address(public_url="https://listen.example.org/a/")
     assert "listen.example.org" in public.hosts()
-    assert public.https
+    assert public.origin == "https://listen.example.org"
 
 
 def test_unknown_methods_are_refused(pairs):

@@ -39,13 +39,14 @@ class Application:
     ----------
     visits : Visits
     limits : Limits
-    https : bool
-        Whether listeners come by https: cookies are then for that alone.
+    origin : str or None
+        Of the address that listeners know, if that is another than the server's.
     """
 
-    def __init__(self, visits: Visits, limits: Limits, *, https: bool) -> None:
-        self._visits, self._limits, self._https = visits, limits, https
-        self._cookie = f"{'__Host-' if https else ''}unmask_{visits.test.id[:8]}"
+    def __init__(self, visits: Visits, limits: Limits, origin: str | None) -> None:
+        self._visits, self._limits, self._origin = visits, limits, origin
+        self._https = is_https(origin)
+        self._cookie = f"{'__Host-' if self._https else ''}unmask_{visits.test.id[:8]}"
         self._new = Buckets(limits.new_per_address, 60 * limits.new_per_address)
         self._sessions = Buckets(limits.per_session, 10 * limits.per_session)
         self._guesses = Buckets(limits.tokens_per_address, 5)
@@ -199,7 +200,8 @@ class Application:
         origin = request.headers.get("origin")
         if kind != "application/json":
             raise RefusedError(415, "content-type: expected application/json")
-        if origin is not None and origin.partition("://")[2] != request.headers.get("host"):
+        own = (None, self._origin, f"{request.url.scheme}://{request.headers.get('host')}")
+        if origin not in own:
             raise RefusedError(403, "origin: expected this site")
         body = b""
         async for part in request.stream():
@@ -230,8 +232,13 @@ async def _plainly(_request: Request, met: Exception) -> Response:
     return error(met.status_code, met.detail)
 
 
+def is_https(origin: str | None) -> bool:
+    """Return whether listeners come by https: cookies are then for that alone."""
+    return origin is not None and origin.startswith("https://")
+
+
 def application(
-    visits: Visits, *, limits: Limits | None = None, hosts: list[str], https: bool = False
+    visits: Visits, *, limits: Limits | None = None, hosts: list[str], origin: str | None = None
 ) -> Starlette:
     """Return the web application of a test.
 
@@ -242,15 +249,15 @@ def application(
     hosts : list of str
         Names by which it may be called, ``*`` for any: another name is a sign that a page
         elsewhere tries to speak to it.
-    https : bool
-        Whether listeners come by https.
+    origin : str, optional
+        ``https://HOST`` of the address that listeners know, if that is another than the server's.
     """
     limits = limits or Limits()
     return Starlette(
-        routes=Application(visits, limits, https=https).routes(),
+        routes=Application(visits, limits, origin).routes(),
         exception_handlers={HTTPException: _plainly},
         middleware=[
-            Middleware(Guard, limits=limits, https=https),
+            Middleware(Guard, limits=limits, https=is_https(origin)),
             Middleware(TrustedHostMiddleware, allowed_hosts=hosts, www_redirect=False),
         ],
     )

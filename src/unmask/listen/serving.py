@@ -35,9 +35,12 @@ class Address:
     """How listeners reach it through a proxy, whose word on their addresses is taken."""
 
     @property
-    def https(self) -> bool:
-        """Whether listeners come by https."""
-        return self.public_url is not None and urlsplit(self.public_url).scheme == "https"
+    def origin(self) -> str | None:
+        """Of the public URL, as browsers say it."""
+        if self.public_url is None:
+            return None
+        parts = urlsplit(self.public_url)
+        return f"{parts.scheme}://{parts.netloc}".lower()
 
     def hosts(self) -> list[str]:
         """Return the names by which it may be called.
@@ -146,7 +149,7 @@ def serve(
         bound = listening_socket(address)
         with closing(bound):
             say(_where(address, bound.getsockname()[1]))
-            app = application(visits, hosts=hosts, https=address.https)
+            app = application(visits, hosts=hosts, origin=address.origin)
             server(app, behind_proxy=address.public_url is not None).run(sockets=[bound])
     finally:
         store.close()
