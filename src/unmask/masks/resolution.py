@@ -136,9 +136,7 @@ def taps(
     else:
         weights = {k: _keys(np.abs(part - k)) for k in (-1, 0, 1, 2)}
     last = -(-n_freq // factor) - 1
-    return tuple(
-        Tap(np.clip(below + shift, 0, last), weight) for shift, weight in weights.items()
-    )
+    return tuple(Tap(np.clip(below + shift, 0, last), weight) for shift, weight in weights.items())
 
 
 def _check_choice(name: str, value: str, choices: Any) -> None:
