@@ -33,9 +33,7 @@ def test_an_ablation_prints_its_tables_and_writes_three_files(tmp_path):
     assert {row["stem"] for row in rows} == {"bass", "drums", "other", "vocals"}
     assert {one["holds"] for one in said["statements"]} <= {True, False}
     again = run(MUSIC, *SMALL, "--start", "2", "-o", out, "--decimations", "2,8")
-    assert (
-        f" of {2 * 36 + 4 - 18} combinations" in again.output or "computed before" in again.output
-    )
+    assert "70 of 136 combinations were computed before" in again.output
 
 
 def test_axes_choose_what_is_measured(tmp_path):
@@ -70,7 +68,7 @@ def test_bad_input_is_one_line_and_leaves_nothing(words, message, tmp_path):
     done = run(*words, "-q", "-o", out)
     assert done.exit_code != 0
     assert message in done.output
-    assert not list(out.glob("ablation.*"))
+    assert not out.exists()
 
 
 def test_several_processes_find_what_one_finds(tmp_path):

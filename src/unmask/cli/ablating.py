@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from unmask.cli import show
-from unmask.files import make_folder, write_text
+from unmask.files import write_text
 
 if TYPE_CHECKING:
     from unmask.ablation import Grid
@@ -90,7 +90,7 @@ def ablate(paths: Sequence[Path], out: Path | None, **options: Any) -> None:
         target=options["target"],
     )
     grid = _grid(options)
-    out = make_folder(out or Path("ablation") / name)
+    out = out or Path("ablation") / name
     cells = _run(
         material, grid, out, jobs=options["jobs"] or n_processors(), quiet=options["quiet"]
     )
