@@ -76,6 +76,8 @@ class Recipe:
             grouping=head.grouping,
             depth=head.depth,
             hidden=head.hidden,
+            decimation=head.decimation,
+            interpolation=head.interpolation,
         )
         if family.context[1] > max(net.lookahead_frames, net.context_frames):
             raise ConfigError(
