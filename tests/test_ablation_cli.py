@@ -21,7 +21,7 @@ def test_an_ablation_prints_its_tables_and_writes_three_files(tmp_path):
     out = tmp_path / "out"
     done = run(MUSIC, *SMALL, "--start", "2", "-o", out, "--json", tmp_path / "all.json")
     assert done.exit_code == 0, done.output
-    for words in ("1 bin in 2 kept", "1 bin in 4 kept", "holds", "all bins", "half-bin"):
+    for words in ("one bin in 2 kept", "one bin in 4 kept", "holds", "all bins", "half-bin"):
         assert words in done.output
     assert sorted(path.name for path in out.iterdir()) == [
         *("ablation.csv", "ablation.html", "ablation.md", "cache")

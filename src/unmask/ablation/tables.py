@@ -88,8 +88,7 @@ def blog_rows(found: Results, decimation: int) -> list[dict[str, Any]]:
     for row in rows.values():
         for alignment, interpolation in COLUMNS:
             row.setdefault(f"{alignment} {interpolation}", math.nan)
-    order = ("mask", "spectrum")
-    return sorted(rows.values(), key=lambda row: (order.index(row["upsampled"]), row["space"]))
+    return sorted(rows.values(), key=lambda row: str(row["upsampled"]))  # mask, then spectrum
 
 
 def level_rows(found: Results) -> list[dict[str, Any]]:

@@ -69,7 +69,7 @@ def _blog(found: Results, decimation: int) -> str:
         + "</tr>"
     )
     rows = [_blog_row(row) for row in blog_rows(found, decimation)]
-    return _table(f"Every bin in {decimation} kept: mean SDR over sources in dB", head, rows)
+    return _table(f"One bin in {decimation} kept: mean SDR over sources in dB", head, rows)
 
 
 def _blog_row(row: Mapping[str, Any]) -> str:

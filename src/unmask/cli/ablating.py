@@ -178,7 +178,7 @@ def _print(cells: "Cells", note: str) -> None:
         heads = {key: key for key in ("upsampled", "family", "bound", "space")}
         for factor in sorted(factor for factor in found.values("decimation") if factor > 1):
             rows = blog_rows(found, factor)
-            show.table(rows, heads | names, title=f"1 bin in {factor} kept, mean SDR in dB")
+            show.table(rows, heads | names, title=f"one bin in {factor} kept, mean SDR in dB")
         rows = list(verdicts(found))
         for row in rows:
             show.say(f"{row['here']:>13}  {row['statement']}")
