@@ -70,7 +70,7 @@ def sdr_by_hand(sources, *, bound, upsampled, space, how, shift, factor=2):
     mixture, n_freq = sum(spectra), len(spectra[0])
     found = []
     for wave, target in zip(sources, spectra, strict=True):
-        mask = target / mixture
+        mask = np.divide(target, mixture, out=0 * target, where=mixture != 0)
         mask = mask / np.maximum(1, np.abs(mask) / bound)
         low = mask[::factor] * (mixture[::factor] if upsampled == "spectrum" else 1)
         views = (np.abs, np.angle) if space == "polar" else (np.real, np.imag)

@@ -89,7 +89,13 @@ def canonical(cell: Cell) -> Cell:
 
 
 def of(name: str) -> Family:
-    """Return the family of a name; a hybrid needs a sample rate and is none of these."""
+    """Return the family of a name.
+
+    Raises
+    ------
+    ConfigError
+        If there is none, or it is a hybrid, which needs a sample rate.
+    """
     if name.startswith("hybrid:"):
         raise ConfigError(f"family {name}: hybrids are not in the grid; take its halves")
     return masks.get(name)
