@@ -13,7 +13,7 @@ from unmask.ablation import Cell, Grid, Material, Results, find_material, measur
 from unmask.ablation.grid import FULL, canonical
 from unmask.ablation.material import Waves
 from unmask.ablation.tables import blog_rows, level_rows, results
-from unmask.errors import AudioFileError, ConfigError, ShapeError
+from unmask.errors import AudioFileError, ConfigError, SampleRateError, ShapeError
 from unmask.frontends import STFT
 
 MUSIC = Path(__file__).parents[1] / "assets" / "music"
@@ -72,14 +72,16 @@ def sdr_by_hand(sources, *, bound, upsampled, space, how, shift, factor=2):
     for wave, target in zip(sources, spectra, strict=True):
         mask = np.divide(target, mixture, out=0 * target, where=mixture != 0)
         mask = mask / np.maximum(1, np.abs(mask) / bound)
-        low = mask[::factor] * (mixture[::factor] if upsampled == "spectrum" else 1)
+        is_mask, bins = upsampled == "mask", np.arange(n_freq)[:, None]
+        turn = (-1.0) ** bins if upsampled == "centred_spectrum" else 1.0 + 0 * bins
+        low = mask[::factor] * (1 if is_mask else (turn * mixture)[::factor])
         views = (np.abs, np.angle) if space == "polar" else (np.real, np.imag)
         one, other = (
             np.array([column_by_hand(c, n_freq, factor, how, shift) for c in view(low).T]).T
             for view in views
         )
         full = one * np.exp(1j * other) if space == "polar" else one + 1j * other
-        heard = sound_by_hand(full * (1 if upsampled == "spectrum" else mixture), len(wave))
+        heard = sound_by_hand(full * (mixture if is_mask else turn), len(wave))
         found.append(10 * np.log10(np.sum(wave**2) / np.sum((wave - heard) ** 2)))
     return float(np.mean(found))
 
@@ -97,6 +99,7 @@ def sdr_by_hand(sources, *, bound, upsampled, space, how, shift, factor=2):
         ("2", "mask", "cartesian", "nearest", "aligned"),
         ("none", "spectrum", "cartesian", "linear", "aligned"),
         ("none", "spectrum", "polar", "linear", "half_bin"),
+        ("none", "centred_spectrum", "cartesian", "linear", "aligned"),
     ],
 )
 def test_cells_are_those_of_an_independent_computation(bound, upsampled, space, how, alignment):
@@ -310,10 +313,13 @@ def test_what_cannot_be_mixed_is_refused_in_one_line(tmp_path):
     audio.write(tmp_path / "c.wav", np.zeros((1, 3999)), 16000)
     with pytest.raises(ConfigError, match="c is silent in this stretch"):
         Material(*find_material([tmp_path])).load()
-    audio.write(tmp_path / "c.wav", np.ones((2, 3999)), 16000)
+    audio.write(tmp_path / "c.wav", np.ones((1, 3999)), 8000)
+    with pytest.raises(SampleRateError, match=r"\[8000, 16000\] Hz, expected one"):
+        Material(*find_material([tmp_path])).load()
+    audio.write(tmp_path / "c.wav", np.ones((2, 3000)), 16000)
     with pytest.raises(ShapeError, match="take --mono"):
         Material(*find_material([tmp_path])).load()
-    assert Material(*find_material([tmp_path]), mono=True).load().samples.shape == (3, 1, 3999)
+    assert Material(*find_material([tmp_path]), mono=True).load().samples.shape == (3, 1, 3000)
 
 
 @pytest.mark.parametrize(
@@ -389,8 +395,9 @@ def test_the_table_of_the_blog_has_its_rows_and_columns():
         ("mask", "complex", "polar"),
         ("mask", "ibm_argmax", "either"),
         *(("spectrum", f, s) for f in ("complex", "ibm_argmax") for s in ("cartesian", "polar")),
+        *(("centred_spectrum", f, "cartesian") for f in ("complex", "ibm_argmax")),
     }
-    assert not any(math.isnan(row["half_bin cubic"]) for row in rows)
+    assert not any(math.isnan(row["aligned cubic"]) for row in rows)
     assert [row["family"] for row in level_rows(found)] == ["ibm_argmax", "complex"]
 
 

@@ -15,8 +15,12 @@ from unmask.masks.complex_masks import Compressed
 from unmask.masks.domains import Binary, Disk, Interval
 from unmask.masks.resolution import Alignment, Interpolation, Space
 
-#: How sources are put together, and what is interpolated.
-MIXINGS, UPSAMPLED = ("sum", "mean"), ("mask", "spectrum")
+#: How sources are put together.
+MIXINGS = ("sum", "mean")
+#: What is interpolated. An STFT counts phases from the first sample of a frame, so that those of
+#: what sounds in its middle turn by half a circle from bin to bin; in a ``centred_spectrum`` they
+#: are counted from the middle.
+UPSAMPLED = ("mask", "spectrum", "centred_spectrum")
 #: In a cell, an axis that makes no difference there.
 ANY = ""
 
@@ -33,7 +37,8 @@ class Cell:
     decimation: int = 1
     """Every so many bins are kept."""
     upsampled: str = ANY
-    """What is interpolated: the ``mask``, or the ``spectrum`` that it was applied to."""
+    """What is interpolated: the ``mask``; the ``spectrum`` that it was applied to, or that with
+    phases from the middle of frames, the ``centred_spectrum``."""
     space: str = ANY
     """``cartesian``: real and imaginary part; ``polar``: magnitude and phase."""
     interpolation: str = ANY
@@ -176,10 +181,11 @@ class Grid:
         """Return every combination once; and the families in both mixings as they are.
 
         The latter, at full resolution without bound, are few and show what a family does to
-        levels.
+        levels. Centred spectra are there to tell why spectra do badly: without bound, cartesian and
+        aligned only.
         """
         found = [canonical(cell) for cell in (*self._levels(), *self._product())]
-        return list(dict.fromkeys(found))
+        return [cell for cell in dict.fromkeys(found) if _is_wanted(cell)]
 
     def _levels(self) -> Iterator[Cell]:
         for stft, mixing, family in itertools.product(self.stfts, MIXINGS, self.families):
@@ -194,6 +200,11 @@ class Grid:
         for stft in self.stfts:
             for values in itertools.product(*axes):
                 yield _at(stft, Cell(*values))
+
+
+def _is_wanted(cell: Cell) -> bool:
+    plain = (cell.bound, cell.space, cell.alignment) == ("none", "cartesian", "aligned")
+    return plain or cell.upsampled != "centred_spectrum"
 
 
 def _at(stft: STFT, cell: Cell) -> Cell:

@@ -1,4 +1,7 @@
-"""What is mixed: the stems of a folder, files, or one recording and itself at another place."""
+"""What is mixed: the stems of a folder, files, or one recording and itself at another place.
+
+Sources of unlike length are cut to the shortest.
+"""
 
 import hashlib
 from collections.abc import Sequence
@@ -11,9 +14,9 @@ import numpy as np
 
 from unmask import audio
 from unmask._arrays import Array
-from unmask.errors import AudioFileError, ConfigError, ShapeError
+from unmask.errors import AudioFileError, ConfigError, SampleRateError, ShapeError
 from unmask.mixtures import stretch
-from unmask.stems import STREAMS_SUFFIX, canonical, check_aligned, locate_stems
+from unmask.stems import STREAMS_SUFFIX, canonical, locate_stems
 
 
 class Waves(NamedTuple):
@@ -58,7 +61,7 @@ class Material:
         Raises
         ------
         AudioFileError, SampleRateError, ShapeError
-            If files cannot be read or do not agree.
+            If files cannot be read or have unlike rates or channels.
         ConfigError
             If nothing lies in the stretch, a source is silent there, or there is no such target.
         """
@@ -67,15 +70,21 @@ class Material:
 
 @lru_cache(maxsize=1)
 def _load(material: Material) -> Waves:
-    check_aligned((path, stream) for _, path, stream in material.files)
     heard = [_read(material, path, stream) for _, path, stream in material.files]
-    rate = heard[0][1]
-    if len(shapes := {x.shape for x, _ in heard}) > 1:
-        raise ShapeError(
-            f"{material.name}: sources have the shapes {sorted(shapes)} (channel, sample), "
-            "expected as many channels in all; take --mono"
+    if len(rates := {rate for _, rate in heard}) > 1:
+        raise SampleRateError(
+            f"{material.name}: sources have {sorted(rates)} Hz, expected one; take --sample-rate"
         )
-    waves = {name: x for (name, *_), (x, _) in zip(material.files, heard, strict=True)}
+    if len(counts := {len(x) for x, _ in heard}) > 1:
+        raise ShapeError(
+            f"{material.name}: sources have {sorted(counts)} channels, expected as many in all; "
+            "take --mono"
+        )
+    # The mixture is made here: whatever plays at a time is one, also where files end unevenly.
+    n_samples, rate = min(x.shape[-1] for x, _ in heard), rates.pop()
+    waves = {
+        name: x[:, :n_samples] for (name, *_), (x, _) in zip(material.files, heard, strict=True)
+    }
     waves = _against(_with_itself(waves), material.target)
     if silent := [name for name, x in waves.items() if not np.any(x)]:
         raise ConfigError(

@@ -91,11 +91,19 @@ class _Piece:
             "alignment": cell.alignment,
             "space": cell.space or "cartesian",
         }
-        if cell.upsampled == "spectrum":
-            spectrum = masks.apply(self._expanded(self.low), self.low_mixture)
-            return masks.upsample(spectrum, self.n_freq, cell.decimation, **how)
+        if cell.upsampled != "mask":
+            turns = self._turns(cell)
+            low_turns = masks.downsample(turns, cell.decimation)
+            spectrum = masks.apply(self._expanded(self.low), self.low_mixture * low_turns)
+            return masks.upsample(spectrum, self.n_freq, cell.decimation, **how) * turns
         mask = masks.upsample(self.low, self.n_freq, cell.decimation, **how)
         return masks.apply(self._expanded(mask), self.mixture)
+
+    def _turns(self, cell: Cell) -> Array:
+        """Return the factors between phases from the start and from the middle of frames."""
+        is_centred = cell.upsampled == "centred_spectrum"
+        bins = np.arange(self.n_freq)[:, None]
+        return np.where(is_centred & (bins % 2 == 1), np.float32(-1), np.float32(1))
 
     def _expanded(self, mask: Array) -> Array:
         return mask if self.compressed is None else self.compressed.decompress(mask)

@@ -9,13 +9,14 @@ from dataclasses import asdict, dataclass, replace
 from statistics import fmean
 from typing import Any
 
-from unmask.ablation.grid import ANY, Cell, canonical
+from unmask.ablation.grid import ANY, UPSAMPLED, Cell, canonical
 from unmask.ablation.scoring import Score
 from unmask.frontends import STFT
 
 Cells = Mapping[Cell, Sequence[Score]]
 
-#: Columns of :func:`blog_rows`: interpolations at each alignment.
+#: What a row of :func:`blog_rows` is about, and its columns: interpolations at each alignment.
+HEADS = ("upsampled", "family", "bound", "space")
 COLUMNS = tuple(itertools.product(("aligned", "half_bin"), ("nearest", "linear", "cubic")))
 
 
@@ -85,10 +86,12 @@ def blog_rows(found: Results, decimation: int) -> list[dict[str, Any]]:
         }
         row = rows.setdefault(tuple(head.values()), head)
         row[f"{cell.alignment} {cell.interpolation}"] = fmean(score.sdr for score in scores)
-    for row in rows.values():
-        for alignment, interpolation in COLUMNS:
-            row.setdefault(f"{alignment} {interpolation}", math.nan)
-    return sorted(rows.values(), key=lambda row: str(row["upsampled"]))  # mask, then spectrum
+    names = [f"{alignment} {interpolation}" for alignment, interpolation in COLUMNS]
+    full = [
+        {name: row[name] for name in HEADS} | {name: row.get(name, math.nan) for name in names}
+        for row in rows.values()
+    ]
+    return sorted(full, key=lambda row: UPSAMPLED.index(row["upsampled"]))
 
 
 def level_rows(found: Results) -> list[dict[str, Any]]:

@@ -109,6 +109,20 @@ def _mask_not_spectrum(found: Results) -> tuple[object, str]:
     return min(gaps) >= _STEP_DB, f"worst mask against best spectrogram {said}"
 
 
+@_statement(
+    "That is the phases: counted from the middle of frames, not from their start, an interpolated "
+    "spectrogram is as good as an interpolated mask (linear, aligned; within 3 dB)."
+)
+def _centred(found: Results) -> tuple[object, str]:
+    mask = _mask(found, "linear", "aligned")
+    centred, plain = (
+        _mask(found, "linear", "aligned", upsampled=what)
+        for what in ("centred_spectrum", "spectrum")
+    )
+    said = f"from the middle {centred:.2f} dB, from the start {plain:.2f} dB, mask {mask:.2f} dB"
+    return centred >= mask - 3 and centred > plain, said
+
+
 @_statement(f"Half the bins cost a binary mask at most {_LOSS_DB:g} dB (blog: 0.7).")
 def _binary_loss(found: Results) -> tuple[object, str]:
     rows = _all(found, BINARY, upsampled="mask")

@@ -5,7 +5,16 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
-from unmask.ablation.tables import COLUMNS, Cells, Results, blog_rows, level_rows, results, text
+from unmask.ablation.tables import (
+    COLUMNS,
+    HEADS,
+    Cells,
+    Results,
+    blog_rows,
+    level_rows,
+    results,
+    text,
+)
 from unmask.ablation.verdicts import statements
 
 # SDR in dB at which the colour of a table is lightest and fullest.
@@ -75,7 +84,7 @@ def _blog(found: Results, decimation: int) -> str:
 def _blog_row(row: Mapping[str, Any]) -> str:
     values = [row[f"{alignment} {name}"] for alignment, name in COLUMNS]
     best = max((value for value in values if not math.isnan(value)), default=math.nan)
-    heads = "".join(f"<td>{escape(row[k])}</td>" for k in ("upsampled", "family", "bound", "space"))
+    heads = "".join(f"<td>{escape(row[k])}</td>" for k in HEADS)
     return f"<tr>{heads}{''.join(_value(v, best=v == best) for v in values)}</tr>"
 
 

@@ -18,7 +18,7 @@ _AXES = {
     "families": "Mask families, as ibm_argmax,irm1,psm,complex.",
     "bounds": "none; a number, the largest |M|; tanh or tanh:C, compressed per part.",
     "decimations": "Keep every so many bins, as 1,2,4,8.",
-    "upsampled": "What is interpolated: mask,spectrum.",
+    "upsampled": "What is interpolated: mask,spectrum,centred_spectrum.",
     "spaces": "cartesian,polar.",
     "interpolations": "nearest,linear,cubic.",
     "alignments": "aligned,half_bin (as torch's interpolate).",
@@ -166,7 +166,7 @@ def _note(material: Any, options: dict[str, Any]) -> str:
 
 
 def _print(cells: "Cells", note: str) -> None:
-    from unmask.ablation.tables import COLUMNS, blog_rows, level_rows, results
+    from unmask.ablation.tables import COLUMNS, HEADS, blog_rows, level_rows, results
     from unmask.ablation.verdicts import verdicts
 
     show.say(note)
@@ -175,7 +175,7 @@ def _print(cells: "Cells", note: str) -> None:
         show.say(f"mixture: {found.mixing} of {found.n_sources} sources, {found.stft}")
         levels = level_rows(found)
         show.table(levels, {key: key for key in levels[0]}, title="all bins, SDR in dB")
-        heads = {key: key for key in ("upsampled", "family", "bound", "space")}
+        heads = {key: key for key in HEADS}
         for factor in sorted(factor for factor in found.values("decimation") if factor > 1):
             rows = blog_rows(found, factor)
             show.table(rows, heads | names, title=f"one bin in {factor} kept, mean SDR in dB")
