@@ -36,7 +36,7 @@ def _axes(command: Callable[..., None]) -> Callable[..., None]:
 
 @click.command()
 @click.argument(
-    "paths", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="SOURCES"
+    "paths", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="SOURCES..."
 )
 @_axes
 @click.option(
@@ -50,7 +50,13 @@ def _axes(command: Callable[..., None]) -> Callable[..., None]:
 @click.option("--duration", default=30.0, help="Its length in seconds, as far as there is.")
 @click.option("--sample-rate", type=click.IntRange(1), help="Resample to this, in Hz.")
 @click.option("--mono", is_flag=True, help="Average the channels.")
-@click.option("--target", default="", metavar="STEM", help="Two sources: this one, and all others.")
+@click.option(
+    "--target",
+    default="",
+    show_default=False,
+    metavar="STEM",
+    help="Two sources: this one, and all others.",
+)
 @click.option(
     "-o",
     "--out",
