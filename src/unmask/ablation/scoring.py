@@ -12,8 +12,8 @@ from unmask.ablation.grid import Cell, bound_of, of
 from unmask.ablation.material import Waves
 from unmask.metrics import RunningScores
 
-# Frames of a piece: the margin of a few frames on either side is then a few percent.
-_N_FRAMES = 256
+# Frames of a piece; with more, what margins save goes into fetching memory.
+_N_FRAMES = 64
 
 
 @dataclass(frozen=True)
