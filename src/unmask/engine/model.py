@@ -69,7 +69,13 @@ class Model:
     def __init__(
         self, session: Any, metadata: dict[str, Any], sha256: str, source: tuple[Any, ...]
     ) -> None:
-        """Take over a session with checked metadata; `source` is what makes it again."""
+        """Take over a session with checked metadata; `source` is what makes it again.
+
+        Raises
+        ------
+        ConfigError
+            If its masks depend on the level.
+        """
         self._session = session
         self._source = source
         self.metadata = metadata
