@@ -5,6 +5,7 @@ import signal
 import struct
 import subprocess
 import sys
+from functools import lru_cache
 
 import numpy as np
 import pytest
@@ -902,3 +903,25 @@ def test_joined_m4a_are_refused_as_only_one_would_be_read(rng, tmp_path):
     encode(path, [noise(rng, 2, 20_000)])
     path.write_bytes(2 * path.read_bytes())
     assert "it holds 2 recordings, of which one would be read" in refusal(path)
+
+
+@pytest.mark.parametrize("suffix", ["wav", "flac", "mp3"])
+@given(cuts=st.lists(st.tuples(st.integers(0, 200_000), st.integers(0, 90_000)), max_size=8))
+def test_a_file_on_disk_is_indexed_like_the_array_that_it_holds(tmp_path_factory, suffix, cuts):
+    path = _long_file(tmp_path_factory, suffix)
+    whole, _ = audio.read(path)
+    signal = audio.OnDisk(path)
+    assert signal.shape == whole.shape
+    assert len(signal) == len(whole)
+    for start, length in cuts:
+        span = slice(start, start + length)
+        np.testing.assert_array_equal(signal[:, span], whole[:, span])
+    np.testing.assert_array_equal(signal.whole(), whole)
+
+
+@lru_cache
+def _long_file(tmp_path_factory, suffix):
+    path = tmp_path_factory.mktemp("long") / f"a.{suffix}"
+    noise = np.random.default_rng(0).uniform(-0.5, 0.5, (2, 190_000)).astype("f4")
+    soundfile.write(path, noise.T, 44100)
+    return path
