@@ -5,7 +5,6 @@ import signal
 import struct
 import subprocess
 import sys
-from functools import lru_cache
 
 import numpy as np
 import pytest
@@ -905,23 +904,27 @@ def test_joined_m4a_are_refused_as_only_one_would_be_read(rng, tmp_path):
     assert "it holds 2 recordings, of which one would be read" in refusal(path)
 
 
-@pytest.mark.parametrize("suffix", ["wav", "flac", "mp3"])
+@pytest.fixture(scope="module")
+def long_files(tmp_path_factory):
+    """Files of several blocks, by suffix."""
+    noise = np.random.default_rng(0).uniform(-0.5, 0.5, (190_000, 2)).astype("float32")
+    files = {suffix: tmp_path_factory.mktemp("long") / f"a.{suffix}" for suffix in LONG}
+    for path in files.values():
+        soundfile.write(path, noise, RATE)
+    return files
+
+
+LONG = ("wav", "flac", "mp3")
+
+
+@pytest.mark.parametrize("suffix", LONG)
 @given(cuts=st.lists(st.tuples(st.integers(0, 200_000), st.integers(0, 90_000)), max_size=8))
-def test_a_file_on_disk_is_indexed_like_the_array_that_it_holds(tmp_path_factory, suffix, cuts):
-    path = _long_file(tmp_path_factory, suffix)
-    whole, _ = audio.read(path)
-    signal = audio.OnDisk(path)
-    assert signal.shape == whole.shape
-    assert len(signal) == len(whole)
+def test_a_file_on_disk_is_indexed_like_the_array_that_it_holds(long_files, suffix, cuts):
+    whole, _ = audio.read(long_files[suffix])
+    on_disk = audio.OnDisk(long_files[suffix])
+    assert on_disk.shape == whole.shape
+    assert len(on_disk) == len(whole)
     for start, length in cuts:
         span = slice(start, start + length)
-        np.testing.assert_array_equal(signal[:, span], whole[:, span])
-    np.testing.assert_array_equal(signal.whole(), whole)
-
-
-@lru_cache
-def _long_file(tmp_path_factory, suffix):
-    path = tmp_path_factory.mktemp("long") / f"a.{suffix}"
-    noise = np.random.default_rng(0).uniform(-0.5, 0.5, (2, 190_000)).astype("f4")
-    soundfile.write(path, noise.T, 44100)
-    return path
+        np.testing.assert_array_equal(on_disk[:, span], whole[:, span])
+    np.testing.assert_array_equal(on_disk.whole(), whole)

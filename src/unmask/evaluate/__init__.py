@@ -25,6 +25,7 @@ from unmask.evaluate.table import (
     panels,
     per_track,
     rows,
+    rows_file,
     select,
     write_rows,
 )
@@ -55,6 +56,7 @@ __all__ = [
     "read_results",
     "read_systems",
     "rows",
+    "rows_file",
     "select",
     "write_rows",
 ]
