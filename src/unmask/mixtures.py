@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from unmask import audio
 from unmask._arrays import Array, namespace
@@ -43,6 +43,7 @@ class Sources:
         for name, (n_channels, n_samples, own) in shapes.items():
             self._check(name, (n_channels, n_samples, own), first, (*shapes[first][:2], rate))
         self.sample_rate = int(rate if sample_rate is None else sample_rate)
+        self._indexed: list[Any] | None = None
 
     @staticmethod
     def _shape(stem: Array | Path) -> tuple[int, int, int]:
@@ -72,6 +73,16 @@ class Sources:
         parts = zip(*(self._parts(stem) for stem in self._stems.values()), strict=True)
         for block in parts:
             yield namespace(*block).stack(block)
+
+    def samples(self, span: slice) -> Array:
+        """Return a stretch of all of them (source, channel, sample), no longer than they are."""
+        if self._indexed is None:
+            self._indexed = [
+                audio.OnDisk(stem) if isinstance(stem, Path) else stem
+                for stem in self._stems.values()
+            ]
+        parts = [signal[:, span] for signal in self._indexed]
+        return namespace(*parts).stack(parts)
 
     @staticmethod
     def _parts(stem: Array | Path) -> Iterator[Array]:
