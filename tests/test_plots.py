@@ -231,4 +231,3 @@ def test_no_more_is_drawn_of_a_large_image_than_can_be_seen(blank, scale):
         heights
     )  # the lowest bins of a logarithmic axis are wide
     assert corners[-1, -1, 0] == pytest.approx(29.99, abs=0.06)
-    assert image[0, 0] == 0
