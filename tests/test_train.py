@@ -233,7 +233,7 @@ def test_a_dry_run_says_what_a_run_would_be_and_leaves_none(root, tmp_path):
     assert f"parameters  {sum(p.numel() for p in net.parameters()):,}" in said.output
     assert "examples    60" in said.output
     assert "validation  4 examples: speech in 4" in said.output
-    assert not (tmp_path / "run" / "last.safetensors").exists()
+    assert not (tmp_path / "run").exists()
     wrong = CliRunner().invoke(main, [*command, "--dry-run", "-s", "data.recordings=[]"])
     assert (wrong.exit_code, wrong.output.count("\n")) == (1, 1)
     ran = CliRunner().invoke(main, [*command, "-s", "train.steps=2"])
@@ -355,7 +355,7 @@ def test_a_run_can_begin_with_the_weights_of_another_where_they_fit(root, straig
 def test_a_start_that_is_not_there_or_does_not_fit_is_refused(root, tmp_path):
     with pytest.raises(ModelError, match="no such checkpoint"):
         train.run(configure(warm_start=str(tmp_path)), tmp_path / "run", data_root=root)
-    assert not (tmp_path / "run" / "last.safetensors").exists()
+    assert not (tmp_path / "run").exists()
     checkpoint.save(tmp_path / train.BEST, {"mean.head.branches.0.0.0.bias": torch.zeros(1)}, {})
     with pytest.raises(ModelError, match="no weight has the name and shape"):
         train.run(configure(warm_start=str(tmp_path)), tmp_path / "run", data_root=root)
