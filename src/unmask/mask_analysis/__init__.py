@@ -11,12 +11,12 @@ from unmask.mask_analysis.corrections import (
 from unmask.mask_analysis.onsets import onsets
 from unmask.mask_analysis.passage import (
     Passage,
-    Thinned,
     ideal_masks,
     ideal_passage,
     model_masks,
     model_passage,
 )
+from unmask.mask_analysis.thinned import Thinned
 
 __all__ = [
     "HISTOGRAM_EDGES_DEG",
