@@ -2,7 +2,6 @@
 
 import ast
 import builtins
-import importlib
 import json
 import subprocess
 import sys
@@ -59,6 +58,24 @@ def test_the_names_that_users_build_on_are_public(name):
     assert name in unmask.__all__
 
 
+#: Public modules, without the front door.
+MODULES = [name for name in unmask.__all__ if name not in unmask._HOME and name[0] != "_"]
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_tab_completion_shows_what_a_module_is_for_and_nothing_else(name):
+    module = getattr(unmask, name)
+    assert dir(module) == sorted(module.__all__)
+    assert not {"np", "Any", "Path", "annotations"} & set(dir(module))
+
+
+@pytest.mark.parametrize("name", ["separate", "loudness", "export", "train"])
+def test_modules_are_there_without_being_imported(name):
+    code = f"import unmask; print(unmask.{name}.__name__)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == f"unmask.{name}\n"
+
+
 def by_case(name):
     """CONSTANTS first, then Classes, then functions: the order that ruff keeps."""
     return 0 if name.isupper() else 1 if name[0].isupper() else 2, name
@@ -66,7 +83,7 @@ def by_case(name):
 
 @pytest.mark.parametrize("package", PACKAGES)
 def test_public_names_are_sorted_and_there(package):
-    module = importlib.import_module(package)
+    module = pytest.importorskip(package)  # the training wing needs PyTorch
     assert module.__all__ == sorted(set(module.__all__), key=by_case)
     assert [name for name in module.__all__ if getattr(module, name, None) is None] == []
     assert set(module.__all__) <= set(dir(module))
@@ -99,3 +116,23 @@ def test_version_is_told():
     result = CliRunner().invoke(cli.main, ["--version"])
     assert result.exit_code == 0
     assert unmask.__version__ in result.output
+
+
+SEPARATION = """
+import json, sys
+from unmask.cli import main
+main(["denoise", sys.argv[1], "-o", sys.argv[2]], standalone_mode=False)
+print(json.dumps(sorted(sys.modules)))
+"""
+#: What takes 20 ms or more to load, beside what a separation cannot do without.
+SLOW = {"array_api_compat.numpy", "asyncio", "importlib.metadata", "matplotlib", "numpy.f2py"}
+SLOW |= {"numpy.testing", "onnx", "rich", "scipy", "torch"}
+
+
+def test_a_separation_loads_nothing_slow_that_it_does_not_use(tmp_path):
+    recording = Path(__file__).parents[1] / "assets" / "demo" / "speech.flac"
+    command = [sys.executable, "-c", SEPARATION, str(recording), str(tmp_path / "out")]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    loaded = set(json.loads(done.stdout.splitlines()[-1]))
+    assert {"numpy", "onnxruntime", "soundfile"} <= loaded
+    assert not SLOW & loaded

@@ -915,10 +915,11 @@ def long_files(tmp_path_factory):
 
 
 LONG = ("wav", "flac", "mp3")
+CUTS = st.lists(st.tuples(st.integers(0, 200_000), st.integers(0, 90_000)), max_size=8)
 
 
 @pytest.mark.parametrize("suffix", LONG)
-@given(cuts=st.lists(st.tuples(st.integers(0, 200_000), st.integers(0, 90_000)), max_size=8))
+@given(cuts=CUTS)
 def test_a_file_on_disk_is_indexed_like_the_array_that_it_holds(long_files, suffix, cuts):
     whole, _ = audio.read(long_files[suffix])
     on_disk = audio.OnDisk(long_files[suffix])
@@ -927,4 +928,16 @@ def test_a_file_on_disk_is_indexed_like_the_array_that_it_holds(long_files, suff
     for start, length in cuts:
         span = slice(start, start + length)
         np.testing.assert_array_equal(on_disk[:, span], whole[:, span])
-    np.testing.assert_array_equal(on_disk.whole(), whole)
+    np.testing.assert_array_equal(np.concatenate([*on_disk.blocks()], axis=-1), whole)
+
+
+@given(names=st.lists(st.sampled_from(LONG), min_size=1), cuts=CUTS)
+def test_a_sum_of_files_is_indexed_like_the_sum_of_their_arrays(long_files, names, cuts):
+    paths = [long_files[name] for name in names]
+    expected = sum(audio.read(path)[0] for path in paths)
+    found = audio.SumOnDisk(paths)
+    assert (found.shape, len(found)) == (expected.shape, len(expected))
+    for start, length in cuts:
+        span = slice(start, start + length)
+        np.testing.assert_array_equal(found[:, span], expected[:, span])
+    np.testing.assert_array_equal(found.whole(), expected)

@@ -343,5 +343,5 @@ def test_the_usual_metrics_never_read_a_track_as_a_whole(songs, monkeypatch):
     def refuse(_):
         raise AssertionError
 
-    monkeypatch.setattr(audio.OnDisk, "whole", refuse)
+    monkeypatch.setattr(audio.SumOnDisk, "whole", refuse)
     assert all(not result.warnings for result in run(songs).values())

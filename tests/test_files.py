@@ -4,9 +4,10 @@ import hashlib
 import os
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
-from unmask import files
+from unmask import audio, files
 from unmask.errors import ConfigError, FileError
 from unmask.files import (
     contents,
@@ -172,3 +173,37 @@ def test_a_file_for_another_file_system_is_copied_beside_its_place(path, monkeyp
         assert ready.parent == target.parent
         assert ready.read_text() == "x"
     assert os.listdir(target.parent) == []
+
+
+def _save_tensors(path):
+    torch = pytest.importorskip("torch")
+    from unmask import checkpoint
+
+    checkpoint.save(path, {"x": torch.zeros(3)}, {})
+
+
+def _draw(path):
+    pytest.importorskip("matplotlib")
+    from unmask.plots import box_plots, write_figure
+
+    write_figure(path, box_plots({"SDR": {"a": {"b": [1.0]}}}))
+
+
+WRITERS = {
+    "model.safetensors": _save_tensors,
+    "figure.png": _draw,
+    "sound.wav": lambda path: audio.write(path, np.zeros((1, 9)), 8000),
+    "text.json": lambda path: write_text(path, "{}"),
+}
+
+
+@pytest.mark.skipif(os.name != "posix", reason="modes are others there")
+@pytest.mark.parametrize("name", WRITERS)
+def test_the_mode_of_a_file_is_that_of_any_new_file(tmp_path, name):
+    """Libraries that write a file of their own make it readable for the user alone."""
+    before = os.umask(0o027)
+    try:
+        WRITERS[name](tmp_path / name)
+    finally:
+        os.umask(before)
+    assert (tmp_path / name).stat().st_mode & 0o777 == 0o640

@@ -135,3 +135,20 @@ def test_without_its_extra_the_command_says_what_to_install(run, tmp_path, monke
         run("a.wav", "-o", "ab"), "pyloudnorm is not installed", 'pip install "unmask[loudness]"'
     )
     assert not (tmp_path / "ab").exists()
+
+
+def test_a_loudness_can_be_asked_for_and_what_is_out_of_reach_is_said(tmp_path, rng, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    audio.write("a.wav", 0.05 * rng.standard_normal((1, 48000)), 48000, subtype="FLOAT")
+    words = ("loudness", "a.wav", "-o", "out", "--target-lufs")
+    result = CliRunner().invoke(main, [*words, "-30"])
+    assert (result.exit_code, result.stderr) == (0, "")
+    waveform, rate = audio.read("out/a.wav")
+    assert integrated_loudness(waveform, rate) == pytest.approx(-30, abs=0.01)
+    result = CliRunner().invoke(main, [*words, "-1"])
+    assert "not -1: louder, a peak would exceed full scale" in result.stderr
+    assert np.abs(audio.read("out/a.wav")[0]).max() == pytest.approx(1, abs=1e-5)
+    for wrong in ("1", "-80", "nan"):
+        result = CliRunner().invoke(main, [*words, wrong])
+        assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
+        assert "LUFS, expected -70 to 0, as -16" in result.stderr

@@ -499,3 +499,19 @@ def test_files_are_read_where_the_stretch_lies(tmp_path, stems):
     there = ideal_masks(waves, RATE, "complex", stft=FRONT, **span)
     for name, mask in here.masks.items():
         np.testing.assert_array_equal(mask, there.masks[name])
+
+
+def test_folded_sources_have_the_masks_of_their_sum(stems):
+    folded = {"a": stems["a"] + stems["c"], "b": stems["b"]}
+    here = ideal_masks(stems, RATE, "complex_tanh", stft=FRONT, fold={"c": "a"})
+    there = ideal_masks(folded, RATE, "complex_tanh", stft=FRONT)
+    assert list(here.masks) == list(here.targets) == list(folded)
+    np.testing.assert_allclose(here.mixture, there.mixture, atol=1e-5)
+    for name in folded:
+        np.testing.assert_allclose(here.targets[name], there.targets[name], atol=1e-6)
+        np.testing.assert_allclose(here.masks[name], there.masks[name], atol=1e-2)
+
+
+def test_what_cannot_be_folded_has_no_masks(stems):
+    with pytest.raises(ConfigError, match="fold d=a: there is no d"):
+        ideal_masks(stems, RATE, "irm1", stft=FRONT, fold={"d": "a"})

@@ -1,20 +1,13 @@
 """Mixtures of known sources."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from unmask import audio
 from unmask.errors import ConfigError
-from unmask.mixtures import named_sources, stretch, sum_of
-
-MODEL = SimpleNamespace(stems=("vocals", "drums"), residual="other")
-
-
-def sources(*names):
-    return {name: np.full((1, 3), 2.0**k) for k, name in enumerate(names)}
+from unmask.mixtures import Sources, stretch
 
 
 @given(st.integers(1, 400), st.floats(0, 1, exclude_max=True), st.floats(0.01, 2))
@@ -36,20 +29,15 @@ def test_a_stretch_outside_is_refused(span):
         stretch(30, 10, *span, subject="song")
 
 
-@pytest.mark.parametrize(
-    ("given_", "named"),
-    [
-        (("drums", "vocals"), {"vocals": 2, "drums": 1}),
-        (("vocals", "bass", "piano"), {"vocals": 1, "other": 6}),
-        (("drums", "other", "bass"), {"drums": 1, "other": 2, "everything else": 4}),
-    ],
-)
-def test_what_a_model_does_not_name_is_the_rest(given_, named):
-    found = named_sources(MODEL, sources(*given_))
-    assert {name: float(x[0, 0]) for name, x in found.items()} == named
-    np.testing.assert_array_equal(sum_of(found), sum_of(sources(*given_)))
-
-
-def test_sources_without_any_of_the_models_are_refused():
-    with pytest.raises(ConfigError, match="none of vocals, drums is among other, bass; name the"):
-        named_sources(MODEL, sources("other", "bass"))
+@pytest.mark.parametrize("on_disk", [False, True])
+def test_a_piece_of_a_stretch_is_counted_from_its_beginning(tmp_path, rng, on_disk):
+    stems = {name: rng.uniform(-1, 1, (2, 4000)).astype("float32") for name in "ab"}
+    both = np.stack([*stems.values()])[..., 1500:3500]
+    files = {name: tmp_path / f"{name}.wav" for name in stems}
+    for name, path in files.items():
+        audio.write(path, stems[name], 1000, subtype="FLOAT")
+    sources = Sources(files if on_disk else stems, 1000, start_s=1.5, duration_s=2.0)
+    assert sources.n_samples == 2000
+    for span in (slice(0, 700), slice(500, 9000), slice(1999, 2000), slice(2000, 2100)):
+        np.testing.assert_array_equal(sources.samples(span), both[..., span])
+    np.testing.assert_array_equal(np.concatenate([*sources.blocks()], axis=-1), both)

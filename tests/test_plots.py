@@ -15,15 +15,19 @@ from unmask.plots import (
     level_image,
     magnitude_image,
     mask_figure,
+    phase_benefit_figure,
     phase_image,
+    spectrogram_figure,
+    write_figure,
 )
 
 pytest.importorskip("matplotlib")
 
 SCORES = {
-    "ours": {"vocals": [1.0, 2.0, 6.0], "drums": [3.0, np.nan, 5.0, np.inf]},
+    "ours": {"vocals": [1.0, 2.0, 2.0, 6.0], "drums": [3.0, np.nan, 4.0, 4.0, 5.0, np.inf]},
     "theirs": {"vocals": [4.0]},
 }
+LONG = "oracle of hybrid:complex_sigmoid_parts:6000:complex_tanh_parts"
 
 
 def level_lines(ax):
@@ -39,9 +43,20 @@ def ax():
 
 def test_boxes_stand_side_by_side_at_their_medians(ax):
     drawn = level_lines(ax)
-    for place, median in ((-0.2, 2), (0.2, 4), (0.8, 4)):
+    for place, median in ((-0.2, 2), (0.8, 4)):
         assert any(drawn_at == pytest.approx((place, median)) for drawn_at in drawn)
-    assert not any(place == pytest.approx(1.2) and np.isfinite(y) for place, y in drawn)
+    for place in (0.2, 1.2):  # one score is no box, and none is nothing
+        assert not any(at == pytest.approx(place) and np.isfinite(y) for at, y in drawn)
+
+
+def test_few_scores_are_dots_and_many_are_not(ax):
+    dots = {tuple(point) for drawn in ax.collections for point in drawn.get_offsets().tolist()}
+    assert dots == {
+        *((-0.2, y) for y in (1, 2, 6)),
+        (0.2, 4),
+        *((0.8, y) for y in (3, 4, 5)),
+    }
+    assert not box_plot({"x": {"bass": np.arange(11.0)}}).collections
 
 
 def test_axes_say_what_they_show(ax):
@@ -57,8 +72,8 @@ def test_it_draws_where_it_is_told(ax):
 def test_each_metric_has_a_panel(tmp_path):
     figure = box_plots({"SDR (dB)": SCORES, "PESQ": SCORES})
     assert [ax.get_ylabel() for ax in figure.axes] == ["SDR (dB)", "PESQ"]
-    assert [text.get_text() for text in figure.axes[0].get_legend().get_texts()] == list(SCORES)
-    assert figure.axes[1].get_legend() is None
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == list(SCORES)
     figure.savefig(tmp_path / "figure.png")
     assert (tmp_path / "figure.png").read_bytes().startswith(b"\x89PNG")
 
@@ -76,9 +91,40 @@ def test_nothing_to_draw_is_refused():
 
 
 def test_a_missing_matplotlib_is_said(monkeypatch):
-    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(MissingExtraError, match=r'pip install "unmask\[plot\]"'):
         box_plot(SCORES)
+
+
+def words_of(figure):
+    """Titles and legends of a figure that was laid out."""
+    figure.draw_without_rendering()
+    titles = [ax.title for ax in figure.axes]
+    return [text for text in (*titles, *figure.texts, *figure.legends) if text.get_visible()]
+
+
+def test_long_names_stay_in_the_figure_and_do_not_overprint(mixture, plane):
+    scores = {f"{LONG} {k}": {"vocals": [1.0]} for k in range(6)}
+    curves = {LONG: [1.0, 2.0], "mean": [1.0, 2.0]}
+    loss = {name: [1.0, 1.0, 0.0] for name in curves}
+    figures = [
+        figure_of(mixture, plane, n=2, title=LONG, name=LONG),
+        box_plots({"SDR (dB)": scores, "PESQ": scores}),
+        phase_benefit_figure([0, 62.5, 125], curves, loss, limit_db=0.5, title=f"{LONG} {LONG}"),
+        spectrogram_figure({LONG: mixture, f"{LONG} again": mixture}, plane, title=LONG),
+    ]
+    for figure in figures:
+        boxes = [text.get_window_extent() for text in words_of(figure)]
+        boxes = [box for box in boxes if box.width > 1]
+        for k, box in enumerate(boxes):
+            assert figure.bbox.x0 <= box.x0 < box.x1 <= figure.bbox.x1
+            assert figure.bbox.y0 <= box.y0 < box.y1 <= figure.bbox.y1
+            assert not any(box.overlaps(other) for other in boxes[:k])
+
+
+def test_a_name_is_no_formula_and_of_any_script(tmp_path):
+    write_figure(tmp_path / "x.png", box_plots({"SDR": {"a$b$\\x$": {"日本": [1.0]}}}))
+    assert (tmp_path / "x.png").read_bytes().startswith(b"\x89PNG")
 
 
 # Masks
@@ -108,10 +154,10 @@ def drawn(ax):
     return ax.collections[0].get_array()
 
 
-def figure_of(mixture, plane, n=1, mask=0.5, **options):
+def figure_of(mixture, plane, n=1, mask=0.5, name="m", **options):
     images = [
         MaskImages(
-            name=f"m{k}",
+            name=f"{name}{k}",
             masks={stem: np.full(mixture.shape, mask) for stem in ("vocals", "bass")},
             histograms={s: {"energy": [1, 0, 0], "bins": [0, 1, 0]} for s in ("vocals", "bass")},
         )
@@ -194,7 +240,7 @@ def test_a_mask_figure_has_a_row_a_stem_and_says_what_is_what(mixture, plane, tm
     assert {ax.get_xlabel() for ax in images[6:]} == {"time (s)", "correction (degrees)"}
     bars = [ax.get_xlabel() for ax in figure.axes if ax.get_label() == "<colorbar>"]
     assert bars == ["dB", "magnitude", "degrees", "magnitude", "degrees"]
-    labels = [text.get_text() for text in images[-1].get_legend().get_texts()]
+    labels = [text.get_text() for text in figure.legends[0].get_texts()]
     assert labels == ["m0: energy", "m0: bins", "m1: energy", "m1: bins"]
     assert figure.get_suptitle() == "song"
     figure.savefig(tmp_path / "figure.png")

@@ -416,6 +416,11 @@ TINY_DATA = {
     "speech_in_noise": ("data.seconds=0.25",),
 }
 TINY_NET = {
+    "tfc_tdf": (
+        "backbone.bands=[8, 8]",
+        "backbone.widths=[2, 6]",
+        "backbone.channels=[2, 2, 2, 2]",
+    ),
     "unet": ("backbone.width=0.0625",),
     "crn": ("backbone.channels=[4, 6]", "backbone.hidden=5", "backbone.n_fine=32"),
     "band_net": (

@@ -25,6 +25,7 @@ from unmask.data import DATA  # noqa: E402
 from unmask.errors import ConfigError, ModelError  # noqa: E402
 from unmask.losses import combine, si_sdr_db  # noqa: E402
 from unmask.train import devices, loop  # noqa: E402
+from unmask.train.progress import Bar  # noqa: E402
 from unmask.train.validation import count_active, validate  # noqa: E402
 
 RATE = 8000
@@ -794,3 +795,11 @@ def test_places_are_told_apart_by_a_network_that_sees_both_channels_alone(
     (scores,) = (line["valid"] for line in records(run) if "valid" in line)
     improvement = [scores[f"{stem}/si_sdr_improvement_db"] for stem in ("vocals", "other")]
     assert min(improvement) > 5 if channels == 2 else np.abs(improvement).max() < 1
+
+
+def test_a_finished_run_shows_no_loss_and_no_speed_that_are_none(capsys):
+    with Bar(10, 10, shown=True):
+        pass
+    shown = capsys.readouterr().err
+    assert "10/10" in shown
+    assert "nan" not in shown

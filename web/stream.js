@@ -7,7 +7,7 @@ import { UnmaskError } from "./metadata.js";
 // Frames in one call of the network: enough that the call is cheap beside its work.
 export const FRAMES_PER_CALL = 128;
 // Frames of a chunk, in lengths of the context, for networks without memory.
-const [CONTEXTS, LEAST_FRAMES] = [6, 16];
+const [CONTEXTS, LEAST_FRAMES] = [6, 32];
 
 /**
  * Separates a stream block by block. However the input is cut, the output is the same and has as

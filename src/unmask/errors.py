@@ -24,6 +24,22 @@ File names, model files and tables of scores come from others: what is shown of 
 import unicodedata
 from collections.abc import Iterable
 
+__all__ = [
+    "AudioFileError",
+    "ConfigError",
+    "FileError",
+    "MissingExtraError",
+    "ModelError",
+    "SampleRateError",
+    "ShapeError",
+    "SignalError",
+    "UnmaskError",
+    "WorkerError",
+    "listed",
+    "one_line",
+    "printable",
+]
+
 
 class UnmaskError(Exception):
     """Base of every error that is raised on purpose."""
@@ -102,3 +118,7 @@ def listed(names: Iterable[str], at_most: int | None = None) -> str:
     names = sorted(names)
     rest = len(names) - len(names[:at_most])
     return ", ".join(names[:at_most]) + (f" and {rest} more" if rest else "")
+
+
+def __dir__() -> list[str]:
+    return __all__

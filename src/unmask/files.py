@@ -6,16 +6,18 @@ process has left is known by its lock, which is free, and taken away by the next
 
 import errno
 import hashlib
+import json
+import math
 import os
 import platform
 import secrets
 import shutil
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from unmask.errors import FileError, UnmaskError
 
@@ -83,11 +85,13 @@ def staged(path: str | Path) -> Iterator[Path]:
     with writing(path):
         _sweep_once(target.parent)
         lock = os.fdopen(os.open(partial, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666), "wb")
+        mode = os.fstat(lock.fileno()).st_mode
     try:
         if not _try_lock(lock.fileno()):
             lock.close()  # Windows replaces no file that is open
         yield partial
         with writing(path):
+            os.chmod(partial, mode)  # some writers make a file of their own, for the user alone
             os.replace(partial, target)
     finally:
         lock.close()
@@ -211,6 +215,34 @@ def write_text(path: str | Path, text: str) -> None:
     """
     with replacing(path) as partial:
         partial.write_text(text, encoding="utf-8")
+
+
+def json_text(value: Any, *, indent: int | None = None) -> str:
+    r"""Return `value` as a line, or lines, of JSON that the strictest reader takes.
+
+    JSON has no word for NaN, which becomes null, and none for infinity, which becomes the text
+    "Infinity" or "-Infinity": Python's ``float`` and JavaScript's ``Number`` read it, and nobody
+    adds it up unawares. Arrays and numbers of NumPy become lists and numbers, paths text.
+
+    >>> json_text({"sdr": [1.5, float("inf"), float("nan")]})
+    '{"sdr": [1.5, "Infinity", null]}\n'
+    """
+    return json.dumps(_plain(value), indent=indent, allow_nan=False) + "\n"
+
+
+def _plain(value: Any) -> Any:
+    """Return what JSON can say."""
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, Path):
+        return str(value)
+    if hasattr(value, "tolist"):  # of NumPy, which is not loaded for this
+        return _plain(value.tolist())
+    if isinstance(value, float) and not math.isfinite(value):
+        return None if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    return value
 
 
 def make_folder(path: str | Path) -> Path:

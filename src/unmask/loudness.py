@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,17 @@ from unmask._arrays import Array
 from unmask.errors import ConfigError, MissingExtraError, ShapeError, SignalError
 from unmask.files import make_folder
 
+__all__ = [
+    "Copy",
+    "equal_gains",
+    "integrated_loudness",
+    "write_equally_loud",
+]
+
 _BLOCK_S = 0.4
 _MOST_CHANNELS = 5
+#: What the standard's gate lets through, in LUFS.
+_QUIETEST = -70.0
 
 
 def integrated_loudness(waveform: Array, sample_rate: int, *, name: str = "waveform") -> float:
@@ -37,12 +47,9 @@ def integrated_loudness(waveform: Array, sample_rate: int, *, name: str = "wavef
     MissingExtraError
         If pyloudnorm is not installed.
     """
-    try:
-        import pyloudnorm
-    except ImportError:
-        raise MissingExtraError(
-            'pyloudnorm is not installed, loudness needs it; pip install "unmask[loudness]"'
-        ) from None
+    _check_installed()
+    import pyloudnorm
+
     if waveform.ndim != 2 or not 1 <= waveform.shape[0] <= _MOST_CHANNELS:
         raise ShapeError(
             f"{name}: has shape {waveform.shape}, expected (channel, sample) of 1 to "
@@ -61,8 +68,17 @@ def integrated_loudness(waveform: Array, sample_rate: int, *, name: str = "wavef
     return loudness
 
 
-def equal_gains(loudness: Sequence[float], peaks: Sequence[float]) -> list[float]:
-    """Return the factors that make recordings as loud as the first.
+def _check_installed() -> None:
+    if find_spec("pyloudnorm") is None:
+        raise MissingExtraError(
+            'pyloudnorm is not installed, loudness needs it; pip install "unmask[loudness]"'
+        )
+
+
+def equal_gains(
+    loudness: Sequence[float], peaks: Sequence[float], *, target: float | None = None
+) -> list[float]:
+    """Return the factors that make recordings as loud as the first, or as `target`.
 
     All are lower alike where a peak would exceed full scale.
 
@@ -72,6 +88,8 @@ def equal_gains(loudness: Sequence[float], peaks: Sequence[float]) -> list[float
         In LUFS.
     peaks : sequence of float
         Largest magnitudes; 1 is full scale.
+    target : float, optional
+        In LUFS; the loudness of the first when left out.
 
     Examples
     --------
@@ -79,8 +97,11 @@ def equal_gains(loudness: Sequence[float], peaks: Sequence[float]) -> list[float
     [1.0, 10.0]
     >>> equal_gains([-20.0, -40.0], [0.25, 0.2])
     [0.5, 5.0]
+    >>> equal_gains([-20.0, -40.0], [0.1, 0.01], target=-14.0)
+    [1.9952623149688795, 19.952623149688797]
     """
-    gains = [10 ** ((loudness[0] - level) / 20) for level in loudness]
+    wanted = loudness[0] if target is None else target
+    gains = [10 ** ((wanted - level) / 20) for level in loudness]
     highest = max(gain * peak for gain, peak in zip(gains, peaks, strict=True))
     return [gain / max(1.0, highest) for gain in gains]
 
@@ -100,7 +121,11 @@ class Copy:
 
 
 def write_equally_loud(
-    sources: Sequence[Path], out: Path, *, names: Sequence[str] = ()
+    sources: Sequence[Path],
+    out: Path,
+    *,
+    names: Sequence[str] = (),
+    target_lufs: float | None = None,
 ) -> list[Copy]:
     """Write copies of recordings that are as loud as the first, for a fair comparison by ear.
 
@@ -115,17 +140,22 @@ def write_equally_loud(
         Folder for the copies; made if missing.
     names : sequence of str
         What the copies are called, without suffix; as the recordings when left out.
+    target_lufs : float, optional
+        How loud the copies are to be, -70 to 0; as the first recording when left out.
 
     Raises
     ------
     ConfigError
         If names are no file names that differ, one for each recording, a copy would replace a
-        recording, or they differ in channels.
+        recording, they differ in channels, or `target_lufs` is out of range.
     ShapeError, SignalError, MissingExtraError
         As :func:`integrated_loudness`.
     FileError
         If a file cannot be read or written.
     """
+    if target_lufs is not None and not _QUIETEST <= target_lufs <= 0:
+        raise ConfigError(f"target: {target_lufs:g} LUFS, expected {_QUIETEST:g} to 0, as -16")
+    _check_installed()
     targets = _targets(sources, out, names)
     recordings = [audio.read(path) for path in sources]
     channels = [waveform.shape[0] for waveform, _ in recordings]
@@ -136,7 +166,7 @@ def write_equally_loud(
         for recording, path in zip(recordings, sources, strict=True)
     ]
     peaks = [float(np.abs(waveform).max()) for waveform, _ in recordings]
-    gains = equal_gains(levels, peaks)
+    gains = equal_gains(levels, peaks, target=target_lufs)
     make_folder(out)
     for target, gain, (waveform, rate) in zip(targets, gains, recordings, strict=True):
         audio.write(target, gain * waveform.astype(np.float64), rate, subtype="PCM_24")
@@ -163,3 +193,7 @@ def _targets(sources: Sequence[Path], out: Path, names: Sequence[str]) -> list[P
         if target.resolve() in inputs:
             raise ConfigError(f"{target}: is an input, it would be overwritten; choose a folder")
     return targets
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -17,6 +17,17 @@ from unmask.frontends import STFT
 from unmask.masks.disjoint import energies, of_energies
 from unmask.mixtures import Sources, own_frames
 
+__all__ = [
+    "Bound",
+    "Masked",
+    "Oracle",
+    "bounds",
+    "ideal_piece",
+    "is_audible",
+    "masked",
+    "song_disjointness",
+]
+
 # What stems leave of the mixture counts as one more source if it is above this, in dB below it.
 _RESIDUAL_FLOOR_DB = -90.0
 
@@ -275,3 +286,7 @@ def song_disjointness(sources: Sources, stft: STFT) -> dict[str, float]:
         name: float(share)
         for name, share in zip(sources.names, of_energies(total).wdo, strict=True)
     }
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -5,6 +5,12 @@ from typing import Protocol
 from unmask._arrays import Array, check_axes, make_complex, namespace, safe_divide
 from unmask.errors import ConfigError, ShapeError
 
+__all__ = [
+    "Frontend",
+    "griffin_lim",
+    "misi",
+]
+
 
 class Frontend(Protocol):
     """What phase reconstruction asks of a front-end; :class:`unmask.STFT` is one."""
@@ -127,3 +133,7 @@ def _check(n_iterations: int, momentum: float) -> None:
         raise ConfigError(f"n_iterations: {n_iterations}, expected >= 0")
     if not 0 <= momentum < 1:
         raise ConfigError(f"momentum: {momentum}, expected 0 <= momentum < 1")
+
+
+def __dir__() -> list[str]:
+    return __all__

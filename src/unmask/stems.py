@@ -8,6 +8,21 @@ from unmask import audio
 from unmask._arrays import Array
 from unmask.errors import AudioFileError, ConfigError, SampleRateError, ShapeError
 
+__all__ = [
+    "MIXTURES",
+    "PARTS_OF_OTHER",
+    "STEM_NAMES",
+    "STREAMS",
+    "STREAMS_SUFFIX",
+    "SYNONYMS",
+    "canonical",
+    "check_aligned",
+    "find_stems",
+    "locate_stems",
+    "read_stems",
+    "split_mixture",
+]
+
 #: What other programs call a stem -> what we call it.
 SYNONYMS: Mapping[str, str] = {
     "instrumental": "accompaniment",
@@ -25,11 +40,22 @@ SYNONYMS: Mapping[str, str] = {
 #: Names of files that hold the mixture, not a source.
 MIXTURES = frozenset({"mixture", "mix", "noisy"})
 
+#: Stems that are part of "other" where nobody asks for them.
+PARTS_OF_OTHER = frozenset(
+    {
+        *("acoustic_guitar", "electric_guitar", "guitar", "guitars", "lead_guitar", "leadguitar"),
+        *("rhythm_guitar", "clav", "keyboard", "keyboards", "keys", "organ", "piano", "synth"),
+        *("synths", "accordion", "brass", "horns", "saxophone", "strings", "trumpet", "violin"),
+        *("cello", "flute", "wind", "winds", "woodwinds"),
+    }
+)
+
 #: Names by which a file is known to hold a source.
-STEM_NAMES = frozenset(SYNONYMS.values()) | {
-    *("bass", "effects", "guitar", "music", "noise", "other", "piano", "residual"),
-    *("s1", "s2", "s3", "vocals"),
-}
+STEM_NAMES = (
+    frozenset(SYNONYMS.values())
+    | PARTS_OF_OTHER
+    | {*("bass", "effects", "music", "noise", "other", "residual", "s1", "s2", "s3", "vocals")}
+)
 
 #: Suffix of files that hold a mixture and its stems as streams, and what the streams are (MUSDB18).
 STREAMS_SUFFIX = ".stem.mp4"
@@ -178,3 +204,7 @@ def _check_rate(path: Path, rate: int, first: Path, first_rate: int) -> None:
         raise SampleRateError(
             f"{path}: sample rate is {rate} Hz, {first.name} has {first_rate} Hz; resample one"
         )
+
+
+def __dir__() -> list[str]:
+    return __all__

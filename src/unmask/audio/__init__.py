@@ -17,10 +17,11 @@ Arrays are (channel, sample). Full scale is 1. Nothing is resampled, mixed, or s
 """
 
 from unmask.audio.formats import MEDIA_SUFFIXES, SUFFIXES, WRITABLE, AudioInfo, find
-from unmask.audio.on_disk import OnDisk
+from unmask.audio.on_disk import OnDisk, SumOnDisk
 from unmask.audio.reading import info, read, read_blocks
 from unmask.audio.resampling import resample
 from unmask.audio.rounding import round_together
+from unmask.audio.video import check_video, replace_sound
 from unmask.audio.writing import Writer, WriteReport, fitting_subtype, write
 
 __all__ = [
@@ -29,14 +30,21 @@ __all__ = [
     "WRITABLE",
     "AudioInfo",
     "OnDisk",
+    "SumOnDisk",
     "WriteReport",
     "Writer",
+    "check_video",
     "find",
     "fitting_subtype",
     "info",
     "read",
     "read_blocks",
+    "replace_sound",
     "resample",
     "round_together",
     "write",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +38,11 @@ MEDIA_SUFFIXES = frozenset(
 )
 #: Samples in a block, unless asked otherwise.
 BLOCK = 1 << 16
+
+
+def native(path: Path) -> Path | bytes:
+    """Return what libsndfile opens: bytes where names are bytes, which need not be text."""
+    return os.fsencode(path) if os.name == "posix" else path
 
 
 @dataclass(frozen=True)

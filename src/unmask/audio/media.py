@@ -105,6 +105,10 @@ def _container(path: Path, stream: int) -> Iterator[tuple[Any, Any]]:
                     "copy it again or convert it to WAV"
                 )
             yield container, streams[stream]
+    except UnicodeEncodeError:
+        raise AudioFileError(
+            f"{path}: FFmpeg opens no name that is no text in this locale; rename it"
+        ) from None
     except av.FFmpegError as error:
         raise AudioFileError(
             f"{path}: is damaged, truncated or no sound, FFmpeg says {error.strerror!r}; "

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from unmask.audio import media
+from unmask.audio.formats import native
 from unmask.audio.lengths.chunks import chunks
 from unmask.audio.lengths.parts import Bytes
 
@@ -51,7 +52,7 @@ def read_notes(path: Path, *, start: int = 0) -> Notes:
     import soundfile
 
     try:
-        with soundfile.SoundFile(path) as file:
+        with soundfile.SoundFile(native(path)) as file:
             found = file.copy_metadata()
     except soundfile.LibsndfileError:
         found = media.tags(path)
@@ -118,7 +119,7 @@ def finish(path: Path, notes: Notes) -> tuple[str, ...]:
     """Put the rest of `notes` into a file that was written; return what it cannot hold."""
     import soundfile
 
-    with soundfile.SoundFile(path) as file:
+    with soundfile.SoundFile(native(path)) as file:
         found, kind = file.copy_metadata(), file.format
     lost = [name for name, value in notes.tags.items() if found.get(name) != value]
     names = [name.decode("latin-1").strip() for name in notes.chunks]

@@ -1,6 +1,7 @@
-"""A sound file that is indexed like an array, of which no more than a piece is in memory."""
+"""Sound files that are indexed like arrays, of which no more than a piece is in memory."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +87,47 @@ class OnDisk:
     def blocks(self) -> Iterator[NDArray[Any]]:
         """Yield all of it in blocks (channel, sample), from the beginning."""
         yield from read_blocks(self.path, block=BLOCK)
+
+
+class SumOnDisk:
+    """The sum of one sound file or more, indexed as :class:`OnDisk` is.
+
+    Parameters
+    ----------
+    paths : iterable of path
+        They agree in sample rate, channels and length.
+
+    Attributes
+    ----------
+    shape : (int, int)
+        (channel, sample).
+    sample_rate : int
+        In Hz.
+
+    Raises
+    ------
+    AudioFileError, MissingExtraError
+        As `OnDisk`.
+    """
+
+    ndim = 2
+
+    def __init__(self, paths: Iterable[str | Path]) -> None:
+        self._parts = [OnDisk(path) for path in paths]
+        self.shape, self.sample_rate = self._parts[0].shape, self._parts[0].sample_rate
+
+    def __len__(self) -> int:
+        """Return the number of channels."""
+        return self.shape[0]
+
+    def __getitem__(self, place: tuple[slice, slice]) -> NDArray[Any]:
+        """Return the samples of a slice of all channels; its step is 1."""
+        return reduce(np.add, [part[place] for part in self._parts])
+
+    def blocks(self) -> Iterator[NDArray[Any]]:
+        """Yield all of it in blocks (channel, sample), from the beginning."""
+        for blocks in zip(*(part.blocks() for part in self._parts), strict=True):
+            yield reduce(np.add, blocks)
 
     def whole(self) -> NDArray[Any]:
         """Return all of it as one array."""

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unmask.audio import media
-from unmask.audio.formats import BLOCK, SUFFIXES, AudioInfo, check_finite
+from unmask.audio.formats import BLOCK, SUFFIXES, AudioInfo, check_finite, native
 from unmask.audio.lengths import Extent, Part, View, measure
 from unmask.audio.lengths.parts import truncated
 from unmask.errors import AudioFileError, ConfigError
@@ -173,7 +173,7 @@ def _file(path: Path, part: Part) -> Iterator[Any]:
     import soundfile
 
     if part == Part(0, path.stat().st_size, n_samples=part.n_samples):
-        with soundfile.SoundFile(path) as file:
+        with soundfile.SoundFile(native(path)) as file:
             yield file
         return
     with View(path, part) as view, soundfile.SoundFile(view) as file:

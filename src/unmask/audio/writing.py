@@ -13,7 +13,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from unmask.audio.formats import BLOCK, WRITABLE, AudioInfo, check_finite
+from unmask.audio.formats import BLOCK, WRITABLE, AudioInfo, check_finite, native
 from unmask.audio.lengths.chunks import chunks
 from unmask.audio.lengths.parts import Bytes
 from unmask.audio.notes import Notes, finish, read_notes, set_tags
@@ -161,7 +161,12 @@ class Writer:
         import soundfile
 
         self._file = soundfile.SoundFile(
-            self._part, "w", self.sample_rate, self.n_channels, self.subtype, format=self.format
+            native(self._part),
+            "w",
+            self.sample_rate,
+            self.n_channels,
+            self.subtype,
+            format=self.format,
         )
         set_tags(self._file, self._notes.tags)
 
@@ -225,7 +230,7 @@ class Writer:
         dtype = "float64" if self.subtype in {"FLOAT", "DOUBLE"} else "int32"
         try:
             os.replace(self._part, short)
-            with _storing(self.name), soundfile.SoundFile(short) as file:
+            with _storing(self.name), soundfile.SoundFile(native(short)) as file:
                 self._open()
                 for block in file.blocks(BLOCK, dtype=dtype):
                     self._file.write(block)

@@ -31,6 +31,14 @@ from unmask.errors import UnmaskError
 class Commands(click.Group):
     """A group that says what went wrong in one line; what is no `UnmaskError` is a bug."""
 
+    def make_context(self, *args: Any, **options: Any) -> click.Context:
+        """Read the options; a pipe that nobody reads is no error of --help and --version."""
+        try:
+            return super().make_context(*args, **options)
+        except BrokenPipeError:
+            show.abandon(sys.stdout)
+            raise click.exceptions.Exit(0) from None
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command; exit code 1 after an error, 130 after Ctrl-C, 143 after SIGTERM."""
         for stream in (sys.stdout, sys.stderr):
@@ -42,9 +50,12 @@ class Commands(click.Group):
         except UnmaskError as error:
             show.error(error)
             ctx.exit(1)
+        except BrokenPipeError:  # of what click prints itself
+            show.abandon(sys.stdout)
+            ctx.exit(0)
         except KeyboardInterrupt as stop:
             with suppress(OSError):  # the terminal may be gone
-                click.echo("unmask: stopped; nothing half-written is left", err=True)
+                show.note("stopped; nothing half-written is left")
             ctx.exit(getattr(stop, "code", 130))
 
 
@@ -55,15 +66,30 @@ _CONTEXT = {
 }
 
 
+def _say_version(context: click.Context, _option: click.Parameter, wanted: bool) -> None:
+    if wanted:
+        show.say(f"unmask {__version__}")
+        show.say(environment.versions())
+        context.exit()
+
+
 @click.group(cls=Commands, context_settings=_CONTEXT)
-@click.version_option(__version__, prog_name="unmask")
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_say_version,
+    help="Show the version, and those of what results depend on.",
+)
 def main() -> None:
     """Separate sound with masks, and measure how well.
 
     \b
     Examples:
       unmask denoise noisy.wav
-      unmask separate -m MODEL.onnx song.flac --two-stems vocals
+      unmask separate song.mp3
+      unmask separate song.mp3 --two-stems vocals
       unmask oracle FOLDER_OF_STEMS
       unmask models list
     """

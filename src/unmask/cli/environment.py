@@ -1,7 +1,6 @@
 """``unmask info``: what is installed here."""
 
 import platform
-from importlib.metadata import PackageNotFoundError, version
 
 import click
 
@@ -10,7 +9,7 @@ from unmask.cli import show
 
 # What each extra brings; the first line is what is always needed.
 _PACKAGES = {
-    "": ("numpy", "scipy", "onnxruntime", "soundfile", "soxr"),
+    "": ("numpy", "onnxruntime", "soundfile", "soxr"),
     "train": ("torch", "lightning-fabric", "safetensors", "onnx"),
     "plot": ("matplotlib",),
     "speech": ("pesq", "pystoi"),
@@ -46,11 +45,21 @@ def info(json_file: str | None) -> None:
         for package in packages:
             found[package] = _version(package) or f'missing: pip install "unmask[{extra}]"'
     rows = [{"name": name, "value": value} for name, value in found.items()]
-    show.table(rows, {"name": "", "value": ""}, title="unmask on this machine")
+    show.table(rows, {"name": "", "value": ""}, title="unmask on this machine", prose=["value"])
     show.write_json(json_file, found)
 
 
+def versions() -> str:
+    """Return the versions that a result depends on, in a line."""
+    packages = ("numpy", "scipy", "onnxruntime", "soundfile", "torch")
+    found = {name: _version(name) for name in packages}
+    known = [f"{name} {number}" for name, number in found.items() if number]
+    return ", ".join([f"Python {platform.python_version()}", *known])
+
+
 def _version(package: str) -> str | None:
+    from importlib.metadata import PackageNotFoundError, version  # 30 ms
+
     try:
         return version(package)
     except PackageNotFoundError:

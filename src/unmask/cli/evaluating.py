@@ -1,12 +1,14 @@
 """``unmask evaluate`` and ``unmask scores``: measure collections, put results side by side."""
 
 from collections.abc import Callable, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from unmask.cli import show
+from unmask.cli import folding, show
+from unmask.errors import MissingExtraError
 
 if TYPE_CHECKING:
     from unmask.evaluate import Aggregate, Comparison, Files, Result, Table
@@ -35,6 +37,23 @@ def _with_report(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
+#: Metric -> the library that it needs, of the extra "speech".
+_LIBRARIES = {
+    **dict.fromkeys(("pesq", "pesq_nb", "composite"), "pesq"),
+    **dict.fromkeys(("stoi", "estoi"), "pystoi"),
+}
+
+
+def _check_installed(metrics: Sequence[str]) -> None:
+    """Refuse metrics whose library is missing, before anything is scored."""
+    for name in metrics:
+        library = _LIBRARIES.get(name, "sys")
+        if find_spec(library) is None:
+            raise MissingExtraError(
+                f'metric {name}: {library} is not installed; pip install "unmask[speech]"'
+            )
+
+
 @click.command()
 @click.argument("estimates", type=click.Path(path_type=Path))
 @click.argument("targets", type=click.Path(path_type=Path))
@@ -59,6 +78,7 @@ def _with_report(command: Callable[..., None]) -> Callable[..., None]:
     metavar="NAMES",
     help="Score only these, as vocals,drums; other targets still count as interferers.",
 )
+@folding.fold_option
 @click.option(
     "--files",
     type=click.Choice(["auto", "stems", "tracks"]),
@@ -81,6 +101,7 @@ def evaluate(
     out: Path | None,
     metrics: tuple[str, ...],
     stems: Sequence[str],
+    fold: dict[str, str],
     files: "Files",
     stem: str,
     allow_missing: bool,
@@ -104,12 +125,14 @@ def evaluate(
       unmask evaluate separated/mine musdb18hq/test
       unmask evaluate denoised clean --metric si_sdr --metric pesq
       unmask evaluate separated/mine musdb18hq/test --stems vocals --plot vocals.png
+      unmask evaluate separated/five_stems musdb18hq/test --fold harp=other
     """
     from unmask import evaluate as evaluation
     from unmask.workers import n_processors
 
+    _check_installed(metrics)
     how = evaluation.Pairing(
-        files=files, stem=stem, stems=tuple(stems) or None, allow_missing=allow_missing
+        files=files, stem=stem, stems=tuple(stems) or None, fold=fold, allow_missing=allow_missing
     )
     pairs = evaluation.pair(estimates, targets, how=how)
     settings = evaluation.Settings(
@@ -132,8 +155,9 @@ def evaluate(
         table = {key: value for name in sorted(found) for key, value in found[name].table.items()}
         write_rows(table)
     _report(table, aggregate, plot, json_file)
+    folding.say(pairs.folded)
     _say_about([found[name] for name in sorted(found)], pairs.skipped)
-    click.echo(f"scores of each track and frame: {out}")
+    show.say(f"scores of each track and frame: {out}")
 
 
 def _say_about(results: "Sequence[Result]", skipped: Sequence[str]) -> None:
@@ -144,11 +168,11 @@ def _say_about(results: "Sequence[Result]", skipped: Sequence[str]) -> None:
             warned.setdefault(sentence.partition(":")[0], []).append((track, sentence))
     for (track, sentence), *more in warned.values():
         others = f" (and {len(more)} other tracks)" if more else ""
-        click.echo(f"unmask: warning: {track}{others}: {sentence}", err=True)
+        show.warn(f"{track}{others}: {sentence}")
     if skipped:
-        click.echo(f"left out, as only one side has them: {', '.join(skipped)}", err=True)
+        show.note(f"left out, as only one side has them: {', '.join(skipped)}")
     if n_reused := sum(one.reused for one in results):
-        click.echo(f"{n_reused} of {len(results)} tracks were finished before", err=True)
+        show.note(f"{n_reused} of {len(results)} tracks were finished before")
 
 
 @click.command()
@@ -169,7 +193,8 @@ def scores(
     """Put the results of systems side by side.
 
     RESULTS are folders or .zip files with one museval JSON file a track, made by this program or
-    any other; a system goes by the name of its folder.
+    any other; a system goes by the name of its folder. Scores cannot be added up as stems can:
+    where "other" holds the guitar for one system and not for another, a line says so.
 
     \b
     Examples:
@@ -177,12 +202,16 @@ def scores(
       unmask scores scores/mine scores/before --compare --stems vocals
       unmask scores scores/* --plot figure.svg
     """
-    from unmask.evaluate import read_systems, select
+    from unmask.evaluate import read_systems, select, stems_of
+    from unmask.folding import unlike
 
     if compare and len(results) < 2:
         raise click.UsageError("--compare needs the results of two systems or more")
-    table = select(read_systems(results), metrics=metrics, targets=stems)
-    _report(table, aggregate, plot, json_file, compared=compare)
+    table = read_systems(results)
+    folding.say(unlike(stems_of(table)))
+    _report(
+        select(table, metrics=metrics, targets=stems), aggregate, plot, json_file, compared=compare
+    )
 
 
 def _report(
@@ -223,24 +252,38 @@ def _print_aggregates(rows: "Sequence[Aggregate]", how: str) -> None:
     from unmask.evaluate import AGGREGATIONS
 
     frames, tracks = AGGREGATIONS[how]
-    columns = {
-        "metric": "metric",
-        "target": "stem",
-        "method": "system",
-        "value": "score",
-        "low": "from",
-        "high": "to",
-        "n_tracks": "tracks",
-        "n_tracks_nan": "left out",
-        "n_frames": "frames",
-        "n_frames_nan": "left out",
-        "n_inf": "infinite",
-    }
+    metrics = dict.fromkeys(row.metric for row in rows)
+    lines: dict[tuple[str, str], dict[str, Any]] = {}
+    for row in rows:
+        line = lines.setdefault((row.target, row.method), dict.fromkeys(metrics, ""))
+        line |= {"stem": row.target, "system": row.method, row.metric: _score(row)}
+        line["tracks"] = max(line.get("tracks", 0), row.n_tracks)
+    columns = {"stem": "stem", "system": "system", **{name: name for name in metrics}}
     title = (
-        f"{tracks} over tracks of the {frames} over frames; from, to: 95 % bootstrap interval over "
-        "tracks; left out: undefined"
+        f"{tracks} over tracks of the {frames} over frames, and its 95 % bootstrap interval over "
+        "tracks"
     )
-    show.table([row._asdict() for row in rows], columns, title=title)
+    show.table(list(lines.values()), columns | {"tracks": "tracks"}, title=title, n_keys=2)
+    for row in rows:
+        if counts := _odd(row):
+            show.say(f"{row.target}, {row.method}: {row.metric} {counts}")
+
+
+def _score(row: "Aggregate") -> str:
+    """Return a score and its interval; one track has none."""
+    interval = f" [{row.low:.2f}, {row.high:.2f}]" if row.low == row.low else ""
+    return "undefined" if row.value != row.value else f"{row.value:.2f}{interval}"
+
+
+def _odd(row: "Aggregate") -> str:
+    """Return what a score leaves out, in words."""
+    n_tracks, n_frames = row.n_tracks + row.n_tracks_nan, row.n_frames + row.n_frames_nan
+    counts = {
+        f"is undefined in {row.n_tracks_nan} of {n_tracks} tracks": row.n_tracks_nan,
+        f"is undefined in {row.n_frames_nan} of {n_frames} frames": row.n_frames_nan,
+        f"is infinite in {row.n_inf} frames": row.n_inf,
+    }
+    return ", ".join(words for words, count in counts.items() if count)
 
 
 def _print_comparisons(rows: "Sequence[Comparison]", how: str) -> None:
@@ -250,7 +293,6 @@ def _print_comparisons(rows: "Sequence[Comparison]", how: str) -> None:
     columns = {
         "metric": "metric",
         "target": "stem",
-        "a": "system",
         "b": "minus",
         "difference": "difference",
         "low": "from",
@@ -262,8 +304,9 @@ def _print_comparisons(rows: "Sequence[Comparison]", how: str) -> None:
         "n_left_out": "left out",
     }
     title = (
-        f"{tracks} over tracks of the difference between {frames}s over frames; from, to: 95 % "
+        f"{rows[0].a} minus others: {tracks} over tracks of the difference between {frames}s over "
+        "frames; from, to: 95 % "
         f"bootstrap interval; p two-sided, not corrected for {len(rows)} tests"
     )
     printed = [row._asdict() | {"p": f"{row.p:.2g}"} for row in rows]
-    show.table(printed, columns, title=title)
+    show.table(printed, columns, title=title, n_keys=3)

@@ -1,13 +1,10 @@
 """``unmask models``: what there is, and what a model file says."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from unmask.cli import show
-
-if TYPE_CHECKING:
-    from unmask.engine.model import Model
 
 
 @click.group()
@@ -30,55 +27,72 @@ def list_models(json_file: str | None) -> None:
     Example:
       unmask models list --json models.json
     """
+    from unmask.cli import cards
+    from unmask.engine.licence import short
     from unmask.engine.model import bundled, load_model
 
-    rows = [_summary(load_model(name)) for name in bundled()]
+    found = [cards.summary(load_model(name), file) for name, file in bundled().items()]
+    rows = [
+        row
+        | {
+            "rate": f"{row['sample_rate'] / 1000:g}",
+            "size": row["n_bytes"] / 1e6,
+            "weights": row["parameters"] / 1e6,
+            "latency": f"{row['latency_ms']:.0f}",
+            "licence": short(row["licence"]),
+        }
+        for row in found
+    ]
     columns = {
         "name": "name",
-        "task": "task",
-        "stems": "stems",
-        "sample_rate": "trained at Hz",
-        "latency_ms": "latency ms",
-        "mask": "mask",
-        "parameters": "parameters",
-        "macs_per_second": "MAC/s",
+        "rate": "kHz",
+        "size": "file MB",
+        "weights": "weights M",
+        "files": "files ×",
+        "streams": "streams ×",
+        "latency": "latency ms",
+        "score": "gain dB",
         "licence": "licence",
     }
-    show.table(rows, columns, title="Bundled models")
-    show.write_json(json_file, rows)
+    about = f"×: times real time on {cards.machine()}; gain: in SI-SDR, never trained on"
+    show.table(rows, columns, title=f"Bundled models ({about})")
+    for row in found:
+        stems = ", ".join(row["stems"])
+        show.paragraph(f"{row['name']} ({row['task']}: {stems}): take it when {row['take_when']}")
+    show.write_json(json_file, found)
 
 
 @models.command("info")
 @click.argument("name_or_path")
+@click.option("--all", "everything", is_flag=True, help="All that the file says, a field a line.")
 @show.json_option
-def model_info(name_or_path: str, json_file: str | None) -> None:
-    """Show what a model file says: front-end, mask, stems, licence, training data, scores.
+def model_info(name_or_path: str, everything: bool, json_file: str | None) -> None:
+    """Show a model's card: what it does and needs, how good it is, where it comes from.
+
+    With --all or --json, all that the file says: also the whole recipe and every recording.
 
     \b
-    Example:
-      unmask models info MODEL.onnx
+    Examples:
+      unmask models info denoise-48k-base
+      unmask models info MODEL.onnx --json card.json
     """
-    from unmask.engine.model import load_model
+    from pathlib import Path
+
+    from unmask.cli import cards
+    from unmask.engine.model import bundled, load_model
 
     model = load_model(name_or_path)
+    file = bundled().get(name_or_path, Path(name_or_path))
     said = model.metadata | {"latency_ms": 1000 * model.latency_s, "sha256": model.sha256}
     # As text: two decimals would make a learning rate zero.
-    rows = [{"field": key, "value": str(value)} for key, value in _flat(said)]
-    show.table(rows, {"field": "field", "value": "value"}, title=model.name)
+    pairs = (
+        [(key, str(value)) for key, value in _flat(said)]
+        if everything
+        else cards.card(model, file.stat().st_size if file.is_file() else None)
+    )
+    rows = [{"field": key, "value": value} for key, value in pairs]
+    show.table(rows, {"field": "", "value": ""}, title=model.name, prose=["value"])
     show.write_json(json_file, said)
-
-
-def _summary(model: "Model") -> dict[str, Any]:
-    said = model.metadata
-    return {
-        "name": model.name,
-        "task": model.task,
-        "stems": " ".join((*model.stems, f"({model.residual})")),
-        "sample_rate": model.sample_rate,
-        "latency_ms": 1000 * model.latency_s,
-        "mask": model.family.name,
-        **{key: said.get(key) for key in ("parameters", "macs_per_second", "licence")},
-    }
 
 
 def _flat(said: Any, prefix: str = "") -> list[tuple[str, Any]]:

@@ -1,20 +1,21 @@
-"""What commands share: tables, JSON files, progress, options."""
+"""What commands share: lines, tables, JSON files, progress, options."""
 
-import json
 import math
+import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, BinaryIO, TextIO
 
 import click
 
-from unmask.errors import UnmaskError, one_line, printable
-from unmask.files import write_text
+from unmask.cli.tables import Column, broken, lines
+from unmask.errors import FileError, UnmaskError, one_line, printable
+from unmask.files import json_text, write_text
 
-if TYPE_CHECKING:
-    from rich.progress import Progress
+#: What `denoise` and `stream` take unless told otherwise.
+DENOISER = "denoise-48k-base"
 _FIGURES = (".pdf", ".png", ".svg")
 
 json_option = click.option(
@@ -22,7 +23,7 @@ json_option = click.option(
     "json_file",
     type=click.Path(dir_okay=False),
     metavar="FILE",
-    help="Also write the result as JSON; - is standard output.",
+    help="Also write the result as JSON; - is standard output, where then nothing else goes.",
 )
 provider_option = click.option(
     "--provider",
@@ -35,9 +36,13 @@ quiet_option = click.option("-q", "--quiet", is_flag=True, help="No progress bar
 
 
 def figure(_context: click.Context, _option: click.Parameter, file: Path | None) -> Path | None:
-    """Return the file of an option that names a figure, if its suffix is one of figures."""
+    """Return the file of an option that names a figure, if it can be drawn: before any work."""
     if file is not None and file.suffix.lower() not in _FIGURES:
         raise click.BadParameter(f"{file} should end in one of {' '.join(_FIGURES)}")
+    if file is not None:
+        from unmask.plots import check_installed
+
+        check_installed()
     return file
 
 
@@ -48,32 +53,106 @@ def split(_context: click.Context, _option: click.Parameter, text: str | None) -
 
 def error(met: UnmaskError) -> None:
     """Say on standard error what went wrong."""
-    click.echo(f"unmask: error: {one_line(met)}", err=True)
+    say(f"unmask: error: {one_line(met)}", err=True)
 
 
 def note(text: str) -> None:
     """Say something on standard error that is no error."""
-    click.echo(f"unmask: {text}", err=True)
+    say(f"unmask: {text}", err=True)
 
 
-def table(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str], *, title: str) -> None:
+def warn(text: str) -> None:
+    """Say on standard error what is odd."""
+    note(f"warning: {text}")
+
+
+def say(text: str, *, err: bool = False) -> None:
+    """Print a line that may hold names of files, models or stems, printable."""
+    _put(printable(text) + "\n", err=err or _is_json_alone())
+
+
+def _put(text: str, *, err: bool) -> None:
+    """Write to standard output or error; nobody may read it any more, which ends no work.
+
+    Raises
+    ------
+    FileError
+        If it cannot be written for another reason.
+    """
+    try:
+        click.echo(text, nl=False, err=err)
+    except BrokenPipeError:
+        abandon(sys.stderr if err else sys.stdout)
+    except OSError as error:
+        if not err:
+            raise FileError(
+                f"standard output: cannot be written: {error.strerror or error}; "
+                "check where it leads"
+            ) from error
+
+
+def abandon(stream: TextIO | BinaryIO) -> None:
+    """Send what a stream still holds, and what follows, to nowhere.
+
+    Python would flush it at its end, and complain.
+    """
+    with suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def _is_json_alone() -> bool:
+    """Tell whether standard output is to hold JSON and nothing else."""
+    context = click.get_current_context(silent=True)
+    return context is not None and context.params.get("json_file") == "-"
+
+
+def table(
+    rows: Sequence[Mapping[str, Any]],
+    columns: Mapping[str, str],
+    *,
+    title: str,
+    prose: Collection[str] = (),
+    n_keys: int = 1,
+) -> None:
     """Print `rows` on standard output, keys of `columns` under their headings.
 
     Numbers are right-aligned, floats have two decimals, NaN is an empty cell.
-    """
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
 
-    made = Table(box=box.SIMPLE_HEAD)
-    for key, heading in columns.items():
-        numeric = all(isinstance(row[key], int | float | None) for row in rows)
-        made.add_column(printable(heading), justify="right" if numeric else "left")
-    for row in rows:
-        made.add_row(*(cell(row[key]) for key in columns))
-    # A file or pipe has no width to keep to.
-    console = Console(width=None if sys.stdout.isatty() else 200, highlight=False, markup=False)
-    console.print(printable(title), made)  # a title of the table's own would wrap at its width
+    Parameters
+    ----------
+    prose : keys of columns
+        Whose cells may be broken between words; names never are.
+    n_keys : int
+        Columns from the left that name a row: see :func:`unmask.cli.tables.lines`.
+    """
+    made = [
+        Column(
+            printable(heading),
+            [cell(row[key]) for row in rows],
+            is_number=all(isinstance(row[key], int | float | None) for row in rows),
+            is_prose=key in prose,
+        )
+        for key, heading in columns.items()
+    ]
+    room = _room(sys.stderr if _is_json_alone() else sys.stdout)
+    paragraph(title)
+    for line in ("", *lines(made, room, n_keys=n_keys), ""):
+        say(line)
+
+
+def paragraph(text: str) -> None:
+    """Print a sentence on standard output; in a terminal its lines are broken between words."""
+    room = _room(sys.stderr if _is_json_alone() else sys.stdout)
+    for line in [text] if room is None else broken(printable(text), room):
+        say(line)
+
+
+def _room(stream: TextIO) -> int | None:
+    """Return the width of a terminal; a file or pipe has none to keep to."""
+    try:
+        return os.get_terminal_size(stream.fileno()).columns or None
+    except (OSError, ValueError):
+        return None
 
 
 def cell(value: Any) -> str:
@@ -83,32 +162,33 @@ def cell(value: Any) -> str:
     return f"{value:.2f}" if isinstance(value, float) else printable(str(value))
 
 
-def say(text: str, *, err: bool = False) -> None:
-    """Print a line that holds names of files, models or stems."""
-    click.echo(printable(text), err=err)
-
-
 def write_json(file: str | None, value: Any) -> None:
-    """Write `value` where ``--json`` says; NaN and infinity, which JSON lacks, become null."""
-    if file is None:
-        return
-    text = json.dumps(_finite(value), indent=2, allow_nan=False) + "\n"
+    """Write `value` where ``--json`` says, as :func:`unmask.files.json_text` has it."""
     if file == "-":
-        click.echo(text, nl=False)
-    else:
-        write_text(file, text)
+        _put(json_text(value, indent=2), err=False)
+    elif file is not None:
+        write_text(file, json_text(value, indent=2))
 
 
-def _finite(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+class _Unseen:
+    """A bar where nobody looks: rich takes 30 ms to load."""
+
+    def __enter__(self) -> "_Unseen":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def add_task(self, *_: Any, **_named: Any) -> Any:
+        pass
+
+    update = add_task
 
 
-def _bar(*, quiet: bool) -> "Progress":
+def _bar(*, quiet: bool) -> Any:
     """Return a bar with the time left on standard error, shown if that is a terminal."""
+    if quiet or not sys.stderr.isatty():
+        return _Unseen()
     from rich.console import Console
     from rich.progress import (
         BarColumn,
@@ -125,7 +205,6 @@ def _bar(*, quiet: bool) -> "Progress":
         TimeRemainingColumn(),
         console=Console(stderr=True),
         redirect_stdout=sys.stdout.isatty(),  # what is printed goes above the bar
-        disable=quiet or not sys.stderr.isatty(),
     )
 
 

@@ -1,6 +1,5 @@
 """``unmask stream``: sound that is under way, through pipes and through sound cards."""
 
-import os
 import sys
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -30,7 +29,8 @@ def _list_devices(context: click.Context, _parameter: click.Parameter, wanted: b
     if wanted:
         from unmask.live.device import sound_card
 
-        click.echo(str(sound_card().query_devices()))
+        for line in str(sound_card().query_devices()).splitlines():
+            show.say(line)
         context.exit()
 
 
@@ -39,7 +39,7 @@ def _device(_context: click.Context, _parameter: click.Parameter, name: str | No
 
 
 @click.command()
-@click.option("-m", "--model", required=True, help="Bundled name or .onnx file.")
+@click.option("-m", "--model", default=show.DENOISER, help="Bundled name or .onnx file.")
 @click.option("--stem", help="What comes out: a stem or the residual.  [default: the first stem]")
 @click.option(
     "--format",
@@ -97,7 +97,7 @@ def stream(
 
     \b
     Examples:
-      ffmpeg -i talk.mp4 -f wav - | unmask stream -m denoise-48k-base | ffplay -i -
+      ffmpeg -i talk.mp4 -f wav - | unmask stream | ffplay -i -
       unmask stream -m denoise-48k-small --format s16le --rate 48000 --channels 2 < in.raw > out.raw
       unmask stream -m denoise-48k-live --live --max-latency 21
     """
@@ -136,16 +136,16 @@ def _pipe(
     except BrokenPipeError:
         code = _NOBODY_READS
     except OSError as error:
-        _abandon(sink)
+        show.abandon(sink)
         raise ConfigError(
             f"standard input or output: {error.strerror}; check what is at their ends"
         ) from error
     if code:
-        _abandon(sink)
+        show.abandon(sink)
     if ending.n_missing:
-        _warn(f"standard input: ends {ending.n_missing} bytes before its head says")
+        show.warn(f"standard input: ends {ending.n_missing} bytes before its head says")
     if ending.n_stray:
-        _warn(f"standard input: ends with {ending.n_stray} bytes of a sample, they are dropped")
+        show.warn(f"standard input: ends with {ending.n_stray} bytes of a sample, they are dropped")
     _report(tap, block, delay(tap.streamer, block), quiet=quiet)
     return code
 
@@ -175,11 +175,15 @@ def _live(
     except KeyboardInterrupt:
         code = _INTERRUPTED
     if duplex.n_underruns:
-        _warn(f"{duplex.n_silent} samples in {duplex.n_underruns} blocks came too late, silence")
+        show.warn(
+            f"{duplex.n_silent} samples in {duplex.n_underruns} blocks came too late, silence"
+        )
     if duplex.n_overruns:
-        _warn(f"{duplex.n_lost} samples in {duplex.n_overruns} blocks found no room and are lost")
+        show.warn(
+            f"{duplex.n_lost} samples in {duplex.n_overruns} blocks found no room and are lost"
+        )
     if duplex.n_faults:
-        _warn(f"the sound card was late {duplex.n_faults} times; try a larger --block")
+        show.warn(f"the sound card was late {duplex.n_faults} times; try a larger --block")
     card = f" and {1000 * duplex.device_s:.1f} ms of the sound card"
     _report(tap, block, duplex.delay, quiet=quiet, more=card)
     return code
@@ -191,11 +195,6 @@ def _binary(file: TextIO | None, subject: str) -> Any:
         found = "is closed" if file is None else "is a terminal"
         raise ConfigError(f"{subject}: {found}, expected sound; use a pipe or a file")
     return file.buffer
-
-
-def _abandon(sink: Any) -> None:
-    """Send what is still held to nowhere: Python would flush it at its end, and complain."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sink.fileno())
 
 
 def _form(source: Any, kind: str, rate: int | None, channels: int | None) -> "PipeFormat":
@@ -258,23 +257,18 @@ def _tap(
 def _report(tap: "Tap", block: int, n_late: int, *, quiet: bool, more: str = "") -> None:
     """Say on standard error what was changed, and unless `quiet` how late and how fast it was."""
     if tap.n_clipped:
-        _warn(
+        show.warn(
             f"standard output: {tap.n_clipped} samples beyond full scale were clipped, "
             f"the peak was {tap.peak:.3f}; a float format holds them"
         )
     if tap.n_not_finite:
-        _warn(f"{tap.n_not_finite} samples were NaN or infinite, they passed as silence")
+        show.warn(f"{tap.n_not_finite} samples were NaN or infinite, they passed as silence")
     if quiet or not tap.n_samples:
         return
     rate = tap.streamer.sample_rate
-    click.echo(
-        f"unmask: {tap.stem}: {tap.n_samples / rate:.2f} s at {rate} Hz in blocks of {block}, "
+    show.note(
+        f"{tap.stem}: {tap.n_samples / rate:.2f} s at {rate} Hz in blocks of {block}, "
         f"latency {1000 * n_late / rate:.1f} ms{more}; {tap.speed:.1f} times real time, "
         f"{tap.n_steps} steps, {1000 * tap.quantile_s(0.5):.2f} ms (median) to "
-        f"{1000 * tap.quantile_s(0.999):.2f} ms (99.9 %)",
-        err=True,
+        f"{1000 * tap.quantile_s(0.999):.2f} ms (99.9 %)"
     )
-
-
-def _warn(line: str) -> None:
-    click.echo(f"unmask: warning: {line}", err=True)

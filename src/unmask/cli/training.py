@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from unmask.cli import show
 from unmask.errors import ConfigError, MissingExtraError
 
 
@@ -54,20 +55,21 @@ def train(recipe: Path, overrides: tuple[str, ...], dry_run: bool, **options: An
         from unmask import train as training
     loaded = recipes.load(recipe, overrides)
     for remark in loaded.remarks:
-        click.echo(f"unmask: note: {remark}", err=True)
+        show.note(f"note: {remark}")
     if dry_run:
         about = training.check(training.Plan(recipe=loaded, **options))
-        click.echo("\n".join(_facts(about)))
+        for line in _facts(about):
+            show.say(line)
         return
     out = training.run(loaded, **options)
     result = training.read_about(out)["result"]
-    click.echo(
+    show.say(
         "{steps} steps in {seconds:.0f} s, {steps_per_second:.2f} a second, "
         "{data_share:.0%} of the time waiting for data".format(**result)
         + ("; stopped early" if result["stopped_early"] else ""),
         err=True,
     )
-    click.echo(out)
+    show.say(str(out))
 
 
 def _facts(about: Mapping[str, Any]) -> Iterator[str]:
@@ -126,7 +128,7 @@ def export(runs: tuple[Path, ...], model: Path, test: Path | None, **options: An
         from unmask import export as exporting
     scores = None if test is None else _read_json(test)
     exporting.export(runs, model, test=scores, **options)
-    click.echo(model)
+    show.say(str(model))
 
 
 def _read_json(path: Path) -> Any:

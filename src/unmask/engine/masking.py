@@ -13,10 +13,10 @@ import numpy as np
 
 from unmask._arrays import Array, complex_divide
 from unmask.engine.settings import Configurable, Settings
-from unmask.engine.transforms import irfft, rfft
 from unmask.errors import ModelError
 from unmask.frontends import STFT, Frames
 from unmask.masks import sharpen
+from unmask.transforms import irfft, rfft
 
 
 class Network(Configurable, Protocol):

@@ -141,7 +141,7 @@ def parse(text: str, subject: object) -> dict[str, Any]:
     if number != FORMAT:
         remedy = "update unmask" if number > FORMAT else "export it again"
         raise ModelError(f"{subject}: has format {number}, this version reads {FORMAT}; {remedy}")
-    metadata = {**_DEFAULTS, **metadata}
+    metadata = {**metadata, **{k: v for k, v in _DEFAULTS.items() if k not in metadata}}
     _check_fields(_FIELDS, metadata, subject)
     front = metadata["frontend"]
     fields = _FRONTENDS[front["kind"]]
@@ -239,8 +239,8 @@ def _check_chunks(metadata: Mapping[str, Any], subject: object) -> None:
             f"{subject}: metadata field context_frames is {context}, expected a multiple of "
             f"unit_frames = {unit}; export it again"
         )
-    if (context or unit > 1) and (metadata["state"] or metadata["lookahead_frames"]):
+    if context and (metadata["state"] or metadata["lookahead_frames"]):
         raise ModelError(
-            f"{subject}: metadata has context_frames = {context} and unit_frames = {unit}, "
-            "expected neither state nor lookahead_frames beside them; export it again"
+            f"{subject}: metadata has context_frames = {context}, expected neither state nor "
+            "lookahead_frames beside it; export it again"
         )

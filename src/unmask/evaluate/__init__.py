@@ -27,6 +27,7 @@ from unmask.evaluate.table import (
     rows,
     rows_file,
     select,
+    stems_of,
     write_rows,
 )
 
@@ -58,5 +59,10 @@ __all__ = [
     "rows",
     "rows_file",
     "select",
+    "stems_of",
     "write_rows",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -54,13 +54,13 @@ class Settings:
 class Sound:
     """The estimates and targets of a track: files, of which no more than is needed is read."""
 
-    estimates: Sequence[audio.OnDisk]
-    targets: Sequence[audio.OnDisk]
+    estimates: Sequence[audio.SumOnDisk]
+    targets: Sequence[audio.SumOnDisk]
 
     @classmethod
-    def of(cls, estimates: Iterable[Path], targets: Iterable[Path]) -> "Sound":
-        """Return what is in files, one for each source."""
-        return cls([audio.OnDisk(x) for x in estimates], [audio.OnDisk(x) for x in targets])
+    def of(cls, estimates: Iterable[Sequence[Path]], targets: Iterable[Sequence[Path]]) -> "Sound":
+        """Return what is in files, of which every source is the sum of one or more."""
+        return cls([audio.SumOnDisk(x) for x in estimates], [audio.SumOnDisk(x) for x in targets])
 
     @property
     def sample_rate(self) -> int:

@@ -14,3 +14,7 @@ from unmask.frontends.stft import STFT
 FRONTENDS: Mapping[str, Any] = {"stft": STFT, "frames": Frames}
 
 __all__ = ["FRONTENDS", "STFT", "Frames"]
+
+
+def __dir__() -> list[str]:
+    return __all__

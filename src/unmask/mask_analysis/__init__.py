@@ -33,3 +33,7 @@ __all__ = [
     "model_passage",
     "onsets",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -12,10 +12,11 @@ from unmask import masks
 from unmask._arrays import Array
 from unmask.engine.masking import Network, UsedMasks
 from unmask.engine.stream import Streamer
+from unmask.folding import Folding, Rows, add_up, check, match, match_model
 from unmask.frontends import STFT
 from unmask.mask_analysis.applied import AppliedMasks, ideal, of_pieces
 from unmask.masks import Family
-from unmask.mixtures import Sources, named_sources, stretch
+from unmask.mixtures import Sources, stretch
 
 # Frames of a piece.
 _N_FRAMES = 32
@@ -38,8 +39,8 @@ class Passage:
     stft: STFT
     frames: slice
     """Of the recording."""
-    named: Callable[[Array], dict[str, Array]]
-    """Makes the targets, by name, of the samples (source, channel, sample) of all sources."""
+    rows: Rows
+    """Target -> the sources that it is the sum of."""
     make: Callable[["Passage"], Iterator[AppliedMasks]]
     """Makes the pieces, from the first to the last."""
     n_freq: int
@@ -87,7 +88,8 @@ class Passage:
         """Return spectra that hold `frames` and their context, and where in them the frames are."""
         hop, margin = self.stft.hop, self.stft.overlap + context
         left = max(0, frames.start - margin)
-        targets = self.named(self.sources.samples(slice(left * hop, (frames.stop + margin) * hop)))
+        waves = self.sources.samples(slice(left * hop, (frames.stop + margin) * hop))
+        targets = add_up(self.rows, dict(zip(self.sources.names, waves, strict=True)))
         spectra = self.stft.analyze(np.stack([*targets.values()])) * np.float32(self.stft.unit)
         inner = slice(frames.start - left, frames.stop - left)
         return dict(zip(targets, spectra[..., : self.n_freq, :], strict=True)), inner
@@ -139,6 +141,7 @@ class _Heard:
     """Makes the masks that the engine applies, streaming the recording from its beginning."""
 
     model: Separator
+    folding: Folding
 
     def __call__(self, passage: Passage) -> Iterator[AppliedMasks]:
         model, first = self.model, passage.frames.start
@@ -148,7 +151,8 @@ class _Heard:
             targets = {name: spectrum[..., inner] for name, spectrum in targets.items()}
             named = dict(zip(model.stems, found, strict=True))
             named[model.residual] = 1 - found.sum(axis=0)
-            chosen = {name: named[name] for name in targets if name in named}
+            summed = add_up(self.folding.estimates, named)
+            chosen = {name: summed[name] for name in self.folding.common}
             mixture = np.stack([*targets.values()]).sum(axis=0)
             yield passage.piece(chosen, mixture, targets, first)
             first = frames.stop
@@ -186,17 +190,22 @@ def ideal_passage(
     stft: STFT | None = None,
     start_s: float = 0.0,
     duration_s: float | None = None,
+    fold: Mapping[str, str] | None = None,
 ) -> Passage:
     """Return what :func:`ideal_masks` does, in pieces."""
     stft = stft or STFT()
     if isinstance(family, str):
         family = masks.get(family, sample_rate=sources.sample_rate)
+    rows: Rows = {name: (name,) for name in sources.names}
+    if fold:
+        check(fold, sources.names)
+        rows = match((), sources.names, asked=fold).targets
     return Passage(
         name=f"oracle of {family.name}",
         sources=sources,
         stft=stft,
         frames=_frames(sources, stft, start_s, duration_s),
-        named=lambda waves: dict(zip(sources.names, waves, strict=True)),
+        rows=rows,
         make=_Ideal(family),
         n_freq=stft.n_freq,
     )
@@ -208,22 +217,19 @@ def model_passage(
     *,
     start_s: float = 0.0,
     duration_s: float | None = None,
+    fold: Mapping[str, str] | None = None,
 ) -> Passage:
     """Return what :func:`model_masks` does, in pieces."""
     stft = model.stft_at(sources.sample_rate)
-
-    def named(waves: Array) -> dict[str, Array]:
-        return named_sources(model, dict(zip(sources.names, waves, strict=True)))
-
-    targets = named(np.zeros((len(sources.names), 1, 0)))
+    folding = match_model(model, sources.names, asked=fold)
     return Passage(
         name=model.name,
         sources=sources,
         stft=stft,
         frames=_frames(sources, stft, start_s, duration_s),
-        named=named,
-        make=_Heard(model),
-        only=tuple(name for name in targets if name in (*model.stems, model.residual)),
+        rows=folding.targets,
+        make=_Heard(model, folding),
+        only=tuple(folding.common),
         n_freq=min(model.stft_at(model.sample_rate).n_freq, stft.n_freq),
     )
 
@@ -236,6 +242,7 @@ def ideal_masks(
     stft: STFT | None = None,
     start_s: float = 0.0,
     duration_s: float | None = None,
+    fold: Mapping[str, str] | None = None,
 ) -> AppliedMasks:
     """Return the best masks of a family on ``sum(stems)``.
 
@@ -252,14 +259,19 @@ def ideal_masks(
         Front-end.
     start_s, duration_s : float
         The stretch, in whole frames; to the end when `duration_s` is left out.
+    fold : mapping of str to str
+        Part -> the source that it is added to.
 
     Raises
     ------
     ConfigError
-        If there is no such family, or nothing of the recording lies in the stretch.
+        If there is no such family, `fold` names what is not there, or nothing of the recording
+        lies in the stretch.
     """
     sources = Sources(stems, sample_rate)
-    passage = ideal_passage(sources, family, stft=stft, start_s=start_s, duration_s=duration_s)
+    passage = ideal_passage(
+        sources, family, stft=stft, start_s=start_s, duration_s=duration_s, fold=fold
+    )
     return of_pieces(passage.pieces())
 
 
@@ -270,6 +282,7 @@ def model_masks(
     *,
     start_s: float = 0.0,
     duration_s: float | None = None,
+    fold: Mapping[str, str] | None = None,
 ) -> AppliedMasks:
     """Return the masks that a model applies to ``sum(stems)``.
 
@@ -286,14 +299,17 @@ def model_masks(
         In Hz; files say it themselves.
     start_s, duration_s : float
         The stretch, in whole frames; to the end when `duration_s` is left out.
+    fold : mapping of str to str
+        Part -> the source that it is added to, on both sides; so are the masks.
 
     Raises
     ------
     ConfigError
-        If no stem is one of the model's, or nothing of the recording lies in the stretch.
+        If no stem is one of the model's, `fold` names what is not there, or nothing of the
+        recording lies in the stretch.
     """
     sources = Sources(stems, sample_rate)
-    passage = model_passage(model, sources, start_s=start_s, duration_s=duration_s)
+    passage = model_passage(model, sources, start_s=start_s, duration_s=duration_s, fold=fold)
     return of_pieces(passage.pieces())
 
 

@@ -45,3 +45,7 @@ __all__ = [
     "upsample",
     "wiener_filter",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__

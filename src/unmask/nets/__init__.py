@@ -13,12 +13,14 @@ from unmask.nets.estimator import Estimator
 from unmask.nets.fronts import FRONTS
 from unmask.nets.head import MaskHead
 from unmask.nets.parallel import Parallel
+from unmask.nets.tfc_tdf import TFCTDF, TFCTDFConfig
 from unmask.nets.unet import UNet, UNetConfig
 
 #: name -> (settings, backbone). A new architecture is one file and one line here.
 NETS: dict[str, tuple[type[Any], Callable[..., Backbone]]] = {
     "band_net": (BandNetConfig, BandNet),
     "crn": (CRNConfig, CRN),
+    "tfc_tdf": (TFCTDFConfig, TFCTDF),
     "unet": (UNetConfig, UNet),
 }
 

@@ -1,6 +1,6 @@
 """Figures: numbers in, matplotlib's Axes and figures out; nothing is shown, or saved unasked."""
 
-from unmask.plots._figures import write_figure
+from unmask.plots._figures import check_installed, write_figure
 from unmask.plots.boxes import Scores, box_plot, box_plots
 from unmask.plots.masks import (
     FrequencyScale,
@@ -22,6 +22,7 @@ __all__ = [
     "Scores",
     "box_plot",
     "box_plots",
+    "check_installed",
     "correction_histogram",
     "level_image",
     "magnitude_image",
@@ -31,3 +32,7 @@ __all__ = [
     "spectrogram_figure",
     "write_figure",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -7,12 +7,14 @@ import numpy as np
 
 from unmask._arrays import Array, to_numpy
 from unmask.errors import ConfigError
-from unmask.plots._figures import new_figure
+from unmask.plots._figures import new_figure, wrapped
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+#: Scores that make a box, and those that are seen one by one.
+_FEWEST, _MOST_DOTS = 4, 10
 #: system -> stem -> one score a track
 Scores = Mapping[str, Mapping[str, Array]]
 
@@ -21,8 +23,9 @@ def box_plot(scores: Scores, *, label: str = "score", ax: "Axes | None" = None) 
     """Draw the spread of scores over tracks: stem by stem, a box per system.
 
     Boxes reach from the first to the third quartile with a line at the median, whiskers to the
-    last score within 1.5 times that range; scores beyond are dots. Notches are not drawn. Undefined
-    and infinite scores are left out.
+    last score within 1.5 times that range; scores beyond are dots. Up to ten scores are dots, every
+    one, and fewer than four have no box: quartiles would say more than there is. Undefined and
+    infinite scores are left out.
 
     Parameters
     ----------
@@ -48,9 +51,10 @@ def box_plot(scores: Scores, *, label: str = "score", ax: "Axes | None" = None) 
     width = 0.8 / len(scores)
     for k, (system, found) in enumerate(zip(scores, boxes, strict=True)):
         offset = (k - (len(scores) - 1) / 2) * width
+        places = np.arange(len(stems)) + offset
         drawn = ax.boxplot(
-            found,
-            positions=np.arange(len(stems)) + offset,
+            [values if values.size >= _FEWEST else () for values in found],
+            positions=places,
             widths=0.85 * width,
             patch_artist=True,
             label=system,
@@ -59,6 +63,12 @@ def box_plot(scores: Scores, *, label: str = "score", ax: "Axes | None" = None) 
         )
         for patch in drawn["boxes"]:
             patch.set_facecolor(f"C{k % 10}")
+        for place, values in zip(places, found, strict=True):
+            if values.size <= _MOST_DOTS:
+                ax.scatter(
+                    np.full(values.size, place), values,
+                    s=25, zorder=3, color=f"C{k % 10}", edgecolors="black", linewidths=0.8,
+                )  # fmt: skip
     ax.set_xticks(np.arange(len(stems)), stems)
     ax.set_ylabel(label)
     ax.grid(axis="y", alpha=0.4)
@@ -84,8 +94,11 @@ def box_plots(panels: Mapping[str, Scores]) -> "Figure":
     for ax, (label, scores) in zip(axes, panels.items(), strict=True):
         box_plot(scores, label=label, ax=ax)
     handles, labels = axes[0].get_legend_handles_labels()
-    axes[0].legend(handles, labels, ncols=5, loc="lower center", bbox_to_anchor=(0.5, 1.0))
-    return cast("Figure", axes[0].figure)
+    figure = cast("Figure", axes[0].figure)
+    labels = [wrapped(label, 50) for label in labels]
+    n_beside = max(1, min(5, 100 // (6 + max(map(len, labels)))))
+    figure.legend(handles, labels, ncols=n_beside, loc="outside upper center")
+    return figure
 
 
 def _finite(scores: Any) -> Any:

@@ -8,7 +8,7 @@ import numpy as np
 
 from unmask._arrays import Array, check_axes, check_same_shape, to_numpy
 from unmask.errors import ConfigError, ShapeError
-from unmask.plots._figures import new_figure
+from unmask.plots._figures import new_figure, wrapped
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -260,7 +260,7 @@ def mask_figure(
         raise ConfigError("figure: no stem or no mask to draw, expected one or more of each")
     check_axes("freq, frame", mixture=mixture)
     n_columns = 2 + 2 * len(images)
-    figure = new_figure(1.0 + 3.0 * n_columns, 1.6 + 2.3 * len(stems))
+    figure = new_figure(1.0 + 3.0 * n_columns, 2.1 + 2.3 * len(stems))
     axes = figure.subplots(len(stems), n_columns, squeeze=False)
     limit = _limit(images)
     for row, (stem, spectrum) in zip(axes, stems.items(), strict=True):
@@ -276,7 +276,7 @@ def mask_figure(
         }
         correction_histogram(edges_deg, shares, ax=row[-1])
     _finish(figure, axes, bars, list(stems), [image.name for image in images], limit)
-    figure.suptitle(title)
+    figure.suptitle(wrapped(title, 30 * n_columns))
     return figure
 
 
@@ -297,7 +297,7 @@ def _finish(
     """Label rows and columns once, and put a colour bar under each column of images."""
     heads = ["clean stem"] + [head for name in names for head in (f"|M|, {name}", f"∠M, {name}")]
     units = ["dB"] + ["magnitude", "degrees"] * len(names)
-    ticks = [None] + [None, [-180, -90, 0, 90, 180]] * len(names)
+    ticks = [None] + [None, [-90, 0, 90]] * len(names)
     for ax in axes[:, :-1].flat:
         ax.locator_params(axis="x", nbins=5)
     for ax in axes[:-1].flat:
@@ -307,7 +307,7 @@ def _finish(
         ax.set_ylabel("")
         ax.tick_params(labelleft=False)
     for ax, head in zip(axes[0], [*heads, "phase corrections"], strict=True):
-        ax.set_title(head)
+        ax.set_title(wrapped(head, 32), fontsize="medium")
     for ax, stem in zip(axes[:, 0], stems, strict=True):
         ax.set_ylabel(f"{stem}\n{ax.get_ylabel()}")
     for k, (bar, unit) in enumerate(zip(bars, units, strict=True)):
@@ -318,15 +318,17 @@ def _finish(
             bar, ax=axes[:, k], location="bottom", label=unit, ticks=ticks[k], extend=extend,
             fraction=0.04, pad=0.02, aspect=30,
         )  # fmt: skip
-    # Beside the colour bars, where there is room.
-    legend = axes[-1, -1].legend(
+    lines, labels = axes[-1, -1].get_legend_handles_labels()
+    figure.legend(
+        lines,
+        [wrapped(label, 60) for label in labels],
+        title="phase corrections",
         fontsize="small",
-        labelspacing=0.1,
+        title_fontsize="small",
         frameon=False,
-        loc="upper center",
-        bbox_to_anchor=(0.5, -0.2),
+        loc="outside lower right",
+        ncols=len(labels),
     )
-    legend.set_in_layout(False)
 
 
 def _level_db(spectrum: Array) -> Any:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from unmask.errors import ConfigError, ShapeError
-from unmask.plots._figures import new_figure
+from unmask.plots._figures import new_figure, wrapped
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -57,7 +57,7 @@ def phase_benefit_figure(
     ]:
         if len(values) != n:
             raise ShapeError(f"{label}: {len(values)} values, expected {n} for {n_edges} edges")
-    figure = new_figure(10, 4)
+    figure = new_figure(10, 4.3)
     left, right = figure.subplots(1, 2)
     for label, values in gains_db.items():
         left.stairs(values, range(n_edges), baseline=None, label=label, **_style(label, gains_db))
@@ -77,8 +77,10 @@ def phase_benefit_figure(
     left.set_xlabel("frequency (Hz)")
     for ax in (left, right):
         _octave_axis(ax, edges_hz)
-    left.legend()
-    figure.suptitle(title)
+    lines, labels = left.get_legend_handles_labels()
+    labels = [wrapped(label, 60) for label in labels]
+    figure.legend(lines, labels, ncols=min(6, len(labels)), loc="outside lower center")
+    figure.suptitle(wrapped(title, 100))
     return figure
 
 
@@ -89,7 +91,7 @@ def _style(label: str, drawn: Mapping[str, object]) -> dict[str, object]:
 
 
 def _octave_axis(ax: "Axes", edges_hz: Sequence[float]) -> None:
-    ax.set_xticks(range(len(edges_hz)), [_short(hz) for hz in edges_hz])
+    ax.set_xticks(range(len(edges_hz)), [_short(hz) for hz in edges_hz], fontsize="small")
     ax.grid(alpha=0.4)
     ax.axhline(0, color="0.3", linewidth=0.8, zorder=0)
 

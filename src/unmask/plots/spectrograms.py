@@ -1,14 +1,13 @@
 """Spectrograms that share one scale, so that what differs is what differs."""
 
 from collections.abc import Mapping
-from textwrap import fill
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from unmask._arrays import Array, to_numpy
 from unmask.errors import ConfigError
-from unmask.plots._figures import new_figure
+from unmask.plots._figures import new_figure, wrapped
 from unmask.plots.masks import Plane
 
 if TYPE_CHECKING:
@@ -58,7 +57,7 @@ def spectrogram_figure(
     for ax, (name, mag) in zip(axes.flat, mags.items(), strict=False):
         level_db = 20 * np.log10(np.maximum(mag / top, 1e-10))
         image = plane.draw(level_db, ax, cmap="magma", vmin=-_RANGE_DB, vmax=0.0)
-        ax.set_title(fill(name, 45, break_on_hyphens=False))
+        ax.set_title(wrapped(name, 45))
         ax.label_outer()
     for ax in axes.flat[len(mags) :]:
         ax.set_visible(False)

@@ -15,7 +15,7 @@ from lightning_fabric import Fabric
 from unmask import checkpoint
 from unmask.data import DATA, Examples
 from unmask.errors import ConfigError, ModelError
-from unmask.files import write_text
+from unmask.files import json_text, write_text
 from unmask.nets.counting import count_parameters, macs_per_frame
 from unmask.recipe import Recipe, from_dict
 from unmask.train.devices import open_devices
@@ -149,7 +149,7 @@ def read_about(out: Path) -> dict[str, Any]:
 
 def write_about(out: Path, about: Mapping[str, Any]) -> None:
     """Write what a run folder says about its run, whole or not at all."""
-    write_text(out / ABOUT, json.dumps(about, indent=2) + "\n")
+    write_text(out / ABOUT, json_text(about, indent=2))
 
 
 def device_facts(device: torch.device, devices: int) -> dict[str, Any]:

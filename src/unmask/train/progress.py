@@ -1,6 +1,5 @@
 """How far a run has come, how fast, and whether the device waits for data."""
 
-import math
 import time
 
 from rich.console import Console
@@ -58,16 +57,13 @@ class Bar:
             TextColumn("train"),
             BarColumn(),
             MofNCompleteColumn(),
-            TextColumn("loss {task.fields[loss]:.3f}"),
-            TextColumn("{task.fields[speed]:.2f} steps/s"),
-            TextColumn("{task.fields[share]:.0%} waiting for data"),
+            TextColumn("{task.fields[how]}"),
             TimeRemainingColumn(),
             console=Console(stderr=True),
             disable=not shown,
         )
-        self.task = self.progress.add_task(
-            "train", total=total, completed=completed, loss=math.nan, speed=math.nan, share=0.0
-        )
+        # Nothing is known of loss and speed before the first step, and in a run that is finished.
+        self.task = self.progress.add_task("train", total=total, completed=completed, how="")
         self.last = (completed, time.monotonic())
 
     def __enter__(self) -> "Bar":
@@ -82,4 +78,5 @@ class Bar:
         now = time.monotonic()
         speed = (step - self.last[0]) / max(now - self.last[1], 1e-9)
         self.last = (step, now)
-        self.progress.update(self.task, completed=step, loss=loss, speed=speed, share=share)
+        how = f"loss {loss:.3f} {speed:.2f} steps/s {share:.0%} waiting for data"
+        self.progress.update(self.task, completed=step, how=how)

@@ -8,7 +8,7 @@ from typing import Any
 from lightning_fabric.loggers.csv_logs import CSVLogger
 from lightning_fabric.loggers.tensorboard import TensorBoardLogger
 
-from unmask.files import write_text
+from unmask.files import json_text, write_text
 
 RECORDS = "records.jsonl"
 #: Kind, and name of a folder -> logger, and the files that it writes there.
@@ -37,7 +37,7 @@ class Records:
     def __init__(self, out: Path, kinds: Sequence[str], *, step: int) -> None:
         self.path = out / RECORDS
         kept = [line for line in read(out) if line["step"] <= step]
-        write_text(self.path, "".join(map(_line, kept)))
+        write_text(self.path, "".join(map(json_text, kept)))
         for kind, (_, files) in LOGGERS.items():
             for file in (out / kind).glob(files):
                 file.unlink()
@@ -50,7 +50,7 @@ class Records:
         """Append one line; numbers, or tables of numbers."""
         line = {"step": step, **values}
         with self.path.open("a", encoding="utf-8") as file:
-            file.write(_line(line))
+            file.write(json_text(line))
         self._log(line)
         self._save()
 
@@ -81,7 +81,3 @@ def read(out: Path) -> list[dict[str, Any]]:
         return []
     lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
     return [json.loads(line) for line in lines if line.endswith("\n")]
-
-
-def _line(values: Mapping[str, Any]) -> str:
-    return json.dumps(values) + "\n"

@@ -70,8 +70,10 @@ def plot_difference(
       unmask plot difference denoise-16k complex_tanh assets/demo -o page --highest 4000
     """
     from unmask.demonstration import compare, write
+    from unmask.plots import check_installed
     from unmask.stems import canonical
 
+    check_installed()
     if names and len(names) != 2:
         raise ConfigError(f"--names: {len(names)} names, expected two, as phase-aware,real")
     models = [choices.find_model(name, threads) for name in (a, b)]
@@ -97,14 +99,14 @@ def plot_difference(
     ).part(start, duration)
     facts = comparison.facts()
     columns = {"label": "", "level_db": "dB re mixture", "sdr_db": "SDR, dB"}
-    show.table(facts, columns, title=f"{source}, from {start:g} s")
+    show.table(facts, columns, title=f"{source}, from {start:g} s", prose=["label"])
     name = source.resolve().name
     page = write(comparison, out, name=name, channel=channel - 1, scale=scale, highest_hz=highest)
     show.write_json(
         json_file,
         {"source": str(source), "start_s": start, "stem": comparison.stem, "parts": facts},
     )
-    click.echo(page)
+    show.say(str(page))
 
 
 def _recording(source: Path) -> "tuple[dict[str, Array] | None, Array, int]":

@@ -1,13 +1,13 @@
 """``unmask plot masks``: figure 2 of Jansson et al. (2021), and where phases are corrected."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from unmask.cli import show
+from unmask.cli import folding, show
 from unmask.cli.plotting import choices
 from unmask.errors import ConfigError
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 @click.option("--start", default=0.0, help="Where to begin, in seconds.")
 @click.option("--duration", default=10.0, help="How much to draw and measure, in seconds.")
 @choices.stems_option
+@folding.fold_option
 @click.option("--oracle", is_flag=True, help="Beside a model, the oracle of its mask family.")
 @choices.scale_option
 @choices.highest_option
@@ -44,6 +45,7 @@ def plot_masks(
     start: float,
     duration: float,
     stems: Sequence[str],
+    fold: dict[str, str],
     oracle: bool,
     scale: "FrequencyScale",
     highest: float | None,
@@ -80,7 +82,7 @@ def plot_masks(
     if channel > n_channels:
         raise ConfigError(f"--channel: {channel}, the stems have {n_channels}")
     source = model or choices.find_family(masks, truth.sample_rate)
-    passages = _masks(source, truth, front, (start, duration), oracle)
+    passages = _masks(source, truth, front, (start, duration), fold, oracle)
     if stems:
         passages = [passage.of([canonical(stem) for stem in stems]) for passage in passages]
     found = [Thinned(passage, channel=channel - 1) for passage in passages]
@@ -97,7 +99,7 @@ def plot_masks(
         json_file,
         {"folder": str(folder), "sample_rate": truth.sample_rate, "floor_db": floor, **said},
     )
-    click.echo(out)
+    show.say(str(out))
 
 
 def _front_end(
@@ -116,15 +118,22 @@ def _masks(
     stems: "Sources",
     stft: "STFT | None",
     span_s: tuple[float, float],
+    fold: "Mapping[str, str]",
     oracle: bool,
 ) -> "list[Passage]":
+    from unmask.folding import match_model
     from unmask.mask_analysis import ideal_passage, model_passage
     from unmask.masks import Family
 
     start_s, duration_s = span_s
     if isinstance(source, Family):
-        return [ideal_passage(stems, source, stft=stft, start_s=start_s, duration_s=duration_s)]
-    found = model_passage(source, stems, start_s=start_s, duration_s=duration_s)
+        return [
+            ideal_passage(
+                stems, source, stft=stft, start_s=start_s, duration_s=duration_s, fold=fold
+            )
+        ]
+    folding.say(match_model(source, stems.names, asked=fold).remarks())
+    found = model_passage(source, stems, start_s=start_s, duration_s=duration_s, fold=fold)
     return [found, found.ideal(source.family)] if oracle else [found]
 
 
