@@ -13,6 +13,7 @@ import click
 
 from unmask._version import __version__
 from unmask.cli import (
+    ablating,
     environment,
     evaluating,
     listening,
@@ -103,6 +104,7 @@ for command in (
     measuring.masks,
     measuring.oracle,
     measuring.gap,
+    ablating.ablate,
     evaluating.evaluate,
     evaluating.scores,
     models.models,

@@ -8,6 +8,7 @@ from typing import Any
 from unmask import losses
 from unmask.errors import ConfigError
 from unmask.frontends import STFT, Frames
+from unmask.nets import thinned
 from unmask.nets.contract import FrontSettings
 from unmask.nets.estimator import GROUPINGS
 from unmask.nets.fronts import FRONTS
@@ -72,8 +73,13 @@ class Head:
     """Masks that are estimated; 0 is one for each target."""
     grouping: str = "none"
     """How outputs make targets, one of :data:`GROUPINGS`."""
+    decimation: int = 1
+    """The network works on every so many bins, and masks are interpolated to the others."""
+    interpolation: str = "nearest"
+    """``nearest`` or ``linear``, of masks with a decimation above 1."""
 
     def __post_init__(self) -> None:
+        thinned.check(self.decimation, self.interpolation)
         if self.depth < 1 or min(self.hidden, self.outputs) < 0:
             raise ConfigError(
                 f"head: depth = {self.depth}, hidden = {self.hidden} and outputs = {self.outputs}, "
