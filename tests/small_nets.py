@@ -41,6 +41,7 @@ HEADS = {
     "shallow": {},
     "deep": {"depth": 3, "hidden": 7},
     "deep and grouped": {"depth": 2, "outputs": 4, "grouping": "sum"},
+    "shared": {"depth": 2, "hidden": 7, "shared": True, "outputs": 4, "grouping": "learned"},
 }
 
 

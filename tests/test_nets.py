@@ -28,7 +28,12 @@ from unmask.nets.counting import count_parameters, macs_per_frame  # noqa: E402
 from unmask.nets.system import MaskingSystem  # noqa: E402
 
 N_FRAMES, N_UNITS = 12, 5
-LAYOUTS = list(product(FRONTS, (1, 2), HEADS))
+#: Front, channels and head; several channels under some heads only.
+LAYOUTS = [
+    (front, n_channels, head)
+    for front, n_channels, head in product(FRONTS, (1, 2), HEADS)
+    if n_channels == 1 or head in ("shallow", "shared")
+]
 
 
 @cache

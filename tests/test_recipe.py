@@ -66,7 +66,7 @@ def test_a_recipe_chooses_the_front_end_and_the_head(path):
     system = loaded.system()
     assert system.frontend == Frames(length=32, hop=16) == loaded.frontend.host
     assert system.net.front.seen.n_bins == 64
-    assert system.net.n_grouped == 3
+    assert system.net.grouping.n_each == 3
     assert [type(layer).__name__ for layer in system.net.head.branches[0][:2]] == ["Conv2d", "Tanh"]
     assert system.net.head.branches[0][0].out_channels == 9
     assert recipe.from_dict(loaded.to_dict()) == loaded

@@ -95,7 +95,9 @@ class TCN(nn.Module):
         )
         self.last = nn.PReLU()
         readout = partial(whole_frame, n_bins=seen.n_bins)
-        self.regions = [Region(n_features=config.skip, n_bins=seen.n_bins, readout=readout)]
+        self.regions = [
+            Region(n_features=config.skip, n_bins=seen.n_bins, n_places=1, readout=readout)
+        ]
 
     def initial_state(self, batch: int) -> State:
         """Return the state before the first frame of `batch` recordings: zeros."""

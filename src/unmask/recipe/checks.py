@@ -18,6 +18,8 @@ SUMS = "sums"
 STEM_SCORES = ("si_sdr_db", "si_sdr_improvement_db")
 # Bins to try a family in, so that a hybrid has both halves.
 _BINS = 513
+# Share of the head above which it is remarked on (BS-RoFormer has 66 % of its parameters there).
+_MOST_OF_HEAD = 0.5
 #: Losses that say nothing about the level of an estimate.
 BLIND_TO_LEVEL = {"sdr", "si_sdr"}
 
@@ -130,6 +132,17 @@ def remarks(family: Family, loss: str | Mapping[str, float], *, sees: str | None
             "see; set frontend.input to complex or compressed"
         )
     return said
+
+
+def remarks_on_head(of_parameters: float, of_macs: float) -> list[str]:
+    """Return what is odd about the share of a network, from 0 to 1, that its head takes."""
+    if max(of_parameters, of_macs) <= _MOST_OF_HEAD:
+        return []
+    return [
+        f"the head holds {of_parameters:.0%} of the parameters and {of_macs:.0%} of the "
+        "multiplications: more is spent on masks than on what they are made of; lower head.hidden, "
+        "depth or outputs, or compare with networks of equal size"
+    ]
 
 
 def _is_unbounded(family: Family) -> bool:

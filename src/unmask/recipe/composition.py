@@ -13,6 +13,7 @@ from unmask.data import DATA, Settings
 from unmask.errors import ConfigError
 from unmask.masks.family import Family
 from unmask.nets import Estimator
+from unmask.nets.counting import shares_of_head
 from unmask.nets.system import MaskingSystem
 from unmask.recipe import checks
 from unmask.recipe.sections import Backbone, Frontend, Head, Loss, Train
@@ -60,7 +61,8 @@ class Recipe:
     def remarks(self) -> list[str]:
         """What can be trained but may not be what was meant, a line each."""
         sees = getattr(self.frontend.settings, "input", None)
-        return checks.remarks(self.family, self.loss.kind, sees=sees)
+        said = checks.remarks(self.family, self.loss.kind, sees=sees)
+        return said + checks.remarks_on_head(*shares_of_head(self.system().net))
 
     def system(self) -> MaskingSystem[Estimator]:
         """Return the freshly initialised system."""
@@ -76,6 +78,7 @@ class Recipe:
             grouping=head.grouping,
             depth=head.depth,
             hidden=head.hidden,
+            shared=head.shared,
             decimation=head.decimation,
             interpolation=head.interpolation,
         )

@@ -10,8 +10,8 @@ from unmask.errors import ConfigError
 from unmask.frontends import STFT, Frames
 from unmask.nets import thinned
 from unmask.nets.contract import FrontSettings
-from unmask.nets.estimator import GROUPINGS
 from unmask.nets.fronts import FRONTS
+from unmask.nets.grouping import GROUPINGS
 
 #: Ways to keep numbers that a stopped run can take up again; names of Lightning Fabric.
 PRECISIONS = ("32-true", "bf16-mixed")
@@ -69,6 +69,8 @@ class Head:
     """Layers: 1 is linear."""
     hidden: int = 0
     """Width of the layers but the last; 0 is that of the features."""
+    shared: bool = False
+    """Whether one branch makes the masks of all outputs, of their features and the mixture."""
     outputs: int = 0
     """Masks that are estimated; 0 is one for each target."""
     grouping: str = "none"
