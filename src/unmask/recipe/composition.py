@@ -43,6 +43,9 @@ class Recipe:
         checks.check_channels(self.frontend.channels, self.data)
         checks.check_head(self.family, self.data)
         checks.check_mask_losses(self.loss.kind, self.family, self.frontend.host)
+        checks.check_assignment(
+            self.loss, self.head.grouping, self.head.outputs, self.data, batch=self.train.batch
+        )
         # Building finds what cannot work together; here it takes no memory and draws nothing.
         try:
             with torch.device("meta"):
@@ -56,6 +59,14 @@ class Recipe:
         """The mask family of the head."""
         options = dict(self.head.options)
         return masks.get(self.head.mask, sample_rate=self.data.sample_rate, **options)
+
+    @property
+    def estimates(self) -> tuple[str, ...]:
+        """Names of what the network puts out: the stems, or outputs that nobody has shared out."""
+        if self.head.grouping != "assigned":
+            return self.data.stems
+        n_outputs = self.head.outputs or len(self.data.stems)
+        return tuple(f"output{k + 1}" for k in range(n_outputs))
 
     @property
     def remarks(self) -> list[str]:
