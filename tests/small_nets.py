@@ -5,7 +5,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from unmask import masks, nets  # noqa: E402
-from unmask.nets.fronts import LearnedConfig, SpectrumConfig  # noqa: E402
+from unmask.nets.fronts import AnalyticConfig, LearnedConfig, SpectrumConfig  # noqa: E402
 
 #: Settings that make each backbone small; one bin less than a transform of 128 samples has.
 SMALL = {
@@ -34,9 +34,10 @@ VARIANTS = {
 FRONTS = {
     "stft": SpectrumConfig(n_fft=128, hop=64),
     "learned": LearnedConfig(length=16, hop=8, filters=64),
+    "analytic": AnalyticConfig(length=16, hop=8, filters=64),
 }
 #: Families whose masks are the raw maps.
-RAW = {"stft": "complex", "learned": "psm"}
+RAW = {"stft": "complex", "learned": "psm", "analytic": "psm"}
 HEADS = {
     "shallow": {},
     "deep": {"depth": 3, "hidden": 7},

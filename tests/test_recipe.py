@@ -86,6 +86,7 @@ def test_what_is_written_back_is_the_same_recipe_with_every_default(path, tmp_pa
         "mask": mask,
         "depth": 1,
         "hidden": 0,
+        "shared": False,
         "outputs": 0,
         "grouping": "none",
         "decimation": 1,

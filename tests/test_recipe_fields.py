@@ -96,7 +96,8 @@ LEARNED = SPEECH | {
     "backbone": {"kind": "crn", "channels": [4], "patch": 1, "hidden": 5},
     "head": {"mask": "irm1"},
 }
-FRONT_BASES = {"stft": SPEECH, "learned": LEARNED}
+ANALYTIC = LEARNED | {"frontend": LEARNED["frontend"] | {"kind": "analytic"}}
+FRONT_BASES = {"stft": SPEECH, "learned": LEARNED, "analytic": ANALYTIC}
 NET_BASES = {
     "band_net": BANDS,
     "crn": SPEECH,

@@ -1,5 +1,6 @@
 """The loop: steps over seeded examples, validations, checkpoints to go on from."""
 
+import copy
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -16,6 +17,7 @@ from unmask import checkpoint, losses
 from unmask.data import Examples
 from unmask.errors import ModelError
 from unmask.frontends import STFT
+from unmask.nets.learned_fronts import reconstruction_db
 from unmask.recipe import Recipe, Train
 from unmask.train.assignment import Assignment
 from unmask.train.devices import copy_from_first, with_shared_statistics
@@ -162,7 +164,17 @@ class Trainer:
             "steps_per_second": round(self.step / seconds, 4),
             "data_share": round(waited / seconds, 4),
             "best": self.best,
+            **self._lost(),
         }
+
+    def _lost(self) -> dict[str, float]:
+        """Return what a learned front-end gives back of a mixture that nothing masks."""
+        host = self.recipe.frontend.host
+        if isinstance(host, STFT):
+            return {}
+        front = copy.deepcopy(self.bare.net.front).cpu()
+        front.load_state_dict(checkpoint.select(self.mean, "front"))
+        return {"reconstruction_db": round(reconstruction_db(front, host), 2)}
 
     def _batches(self, examples: Examples) -> Iterator[Mapping[str, Tensor]]:
         """Return this device's share of the batches that are still to come."""
