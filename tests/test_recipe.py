@@ -94,6 +94,16 @@ def test_what_is_written_back_is_the_same_recipe_with_every_default(path, tmp_pa
     }
 
 
+def test_a_section_of_another_kind_begins_anew_and_a_loss_of_another_sum_does_not(path):
+    other = path.with_name("other.toml")
+    other.write_text(
+        f'extends = "{path.name}"\n[backbone]\nkind = "tcn"\nskip = 9\n[loss]\nkind = "sdr"\n'
+    )
+    ours, theirs = recipe.load(path), recipe.load(other)
+    assert theirs.backbone == recipe.Backbone(kind="tcn", options={"skip": 9})
+    assert (theirs.loss.kind, theirs.loss.n_fft) == ("sdr", ours.loss.n_fft)
+
+
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 def test_the_recipes_of_the_repository_can_be_read(path):
     loaded = recipe.load(path)
@@ -189,7 +199,10 @@ def test_an_override_comes_on_top(path, override, section, name, value):
         ("backbone=crn", 'backbone is "crn", expected table'),
         ("licence=3", "licence is 3, expected text"),
         ("extends=3", r"unknown keys \['extends'\]"),
-        ("frontend.kind=mel", r"frontend.kind is 'mel'; there are \['learned', 'stft'\]"),
+        (
+            "frontend.kind=mel",
+            r"frontend.kind is 'mel'; there are \['analytic', 'learned', 'stft'\]",
+        ),
         ("frontend.kind=learned", r"frontend: unknown keys \['n_fft'\]; there are \['filters', 'h"),
         ("frontend.filters=3", r"frontend: unknown keys \['filters'\]; there are \['hop', 'input'"),
         ("frontend={kind='learned', hop=17}", "frontend.* hop = 17 and length = 16, expected 1"),
@@ -413,6 +426,7 @@ TINY = (
 TINY_FRONT = {
     "stft": ("frontend.n_fft=128", "frontend.hop=64"),
     "learned": ("frontend.filters=64",),
+    "analytic": ("frontend.filters=32",),
 }
 TINY_DATA = {
     "stems": ("data.samples=4096", "data.variants=1", "data.effects={}"),
@@ -425,6 +439,8 @@ TINY_NET = {
         "backbone.channels=[2, 2, 2, 2]",
     ),
     "unet": ("backbone.width=0.0625",),
+    "tcn": ("backbone.channels=4", "backbone.hidden=4", "backbone.skip=4", "backbone.blocks=2"),
+    "dual_path": ("backbone.channels=4", "backbone.hidden=4", "backbone.segment=132"),
     "crn": ("backbone.channels=[4, 6]", "backbone.hidden=5", "backbone.n_fine=32"),
     "band_net": (
         "backbone.bands=[8, 4]",
