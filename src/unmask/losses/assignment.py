@@ -5,6 +5,7 @@ What is found is a choice among few; it has no gradient, what is chosen has.
 
 import itertools
 from collections.abc import Callable
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -83,6 +84,7 @@ def grouped(loss: Loss) -> Arrange:
     return arrange
 
 
+@cache
 def _ways(n_targets: int, n_estimates: int) -> Tensor:
     """Return all ways to share out, (way, target, estimate)."""
     if n_targets**n_estimates > 2**16:
