@@ -54,6 +54,7 @@ LOOKS_OF = {
     str: {"text"},
     int: {"whole"},
     float: {"whole", "fraction"},
+    bool: {"truth"},
     tuple[int, ...]: {"nothing", "wholes", "two wholes"},
     tuple[str, ...]: {"nothing", "texts"},
     tuple[float, float]: {"two wholes", "two fractions"},
@@ -82,13 +83,29 @@ MUSIC = {
     "frontend": {"n_fft": 64, "hop": 32},
     "backbone": {"kind": "tfc_tdf", "bands": [8], "widths": [4], "channels": [2, 2, 2, 2]},
 }
+FRAMES = {
+    "frontend": {"n_fft": 64, "hop": 32},
+    "backbone": {"kind": "tcn", "channels": 4, "hidden": 4, "skip": 4, "blocks": 2, "repeats": 1},
+}
+CHUNKS = {
+    "frontend": {"n_fft": 64, "hop": 32},
+    "backbone": {"kind": "dual_path", "channels": 4, "hidden": 4, "blocks": 1},
+}
 LEARNED = SPEECH | {
     "frontend": {"kind": "learned", "length": 16, "hop": 8, "filters": 64},
     "backbone": {"kind": "crn", "channels": [4], "patch": 1, "hidden": 5},
     "head": {"mask": "irm1"},
 }
-FRONT_BASES = {"stft": SPEECH, "learned": LEARNED}
-NET_BASES = {"crn": SPEECH, "unet": SONGS, "band_net": BANDS, "tfc_tdf": MUSIC}
+ANALYTIC = LEARNED | {"frontend": LEARNED["frontend"] | {"kind": "analytic"}}
+FRONT_BASES = {"stft": SPEECH, "learned": LEARNED, "analytic": ANALYTIC}
+NET_BASES = {
+    "band_net": BANDS,
+    "crn": SPEECH,
+    "dual_path": CHUNKS,
+    "tcn": FRAMES,
+    "tfc_tdf": MUSIC,
+    "unet": SONGS,
+}
 DATA_BASES = {"speech_in_noise": SPEECH, "stems": SONGS}
 
 

@@ -527,6 +527,7 @@ def scored(estimate, sets, batch=2, sums=(), stems=("drums", "bass")):
         lambda estimates, batch: (
             (combine(batch["sums"], estimates) - batch["targets"]).square().mean((1, 2, 3))
         ),
+        lambda estimates, targets, mixture, sums: combine(sums, estimates),
         Excerpts(sets, sums),
         fabric=Fabric(accelerator="cpu", devices=1),
         batch=batch,

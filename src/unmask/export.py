@@ -152,7 +152,7 @@ def _check_fit(runs: Sequence[_Trained]) -> None:
         )
     taken: dict[str, Path] = {}
     for run in runs:
-        for stem in run.recipe.data.stems:
+        for stem in run.recipe.estimates:
             if stem in taken:
                 raise ConfigError(
                     f"{run.folder}: stem {stem!r} is also that of {taken[stem]}; export one of them"
@@ -176,7 +176,7 @@ def _common(recipe: Recipe) -> tuple[str, ...]:
 
 def _residual(runs: Sequence[_Trained], wanted: str | None) -> str | None:
     """Return the name of what the stems leave."""
-    stems = [stem for run in runs for stem in run.recipe.data.stems]
+    stems = [stem for run in runs for stem in run.recipe.estimates]
     if wanted in stems:
         raise ConfigError(f"residual: {wanted!r} is a stem, expected none of {', '.join(stems)}")
     if wanted is not None:
@@ -267,7 +267,7 @@ def _metadata(runs: Sequence[_Trained], net: Estimator | Parallel) -> dict[str, 
     front, head = recipe.frontend, recipe.head
     frames_per_second = recipe.data.sample_rate / front.host.hop
     training = [_training(run) for run in runs]
-    scores = {", ".join(run.recipe.data.stems): run.header["scores"] for run in runs}
+    scores = {", ".join(run.recipe.estimates): run.header["scores"] for run in runs}
     return {
         "task": recipe.data.task,
         "sample_rate": recipe.data.sample_rate,
@@ -276,7 +276,8 @@ def _metadata(runs: Sequence[_Trained], net: Estimator | Parallel) -> dict[str, 
         "level": dict(front.level) or None,
         "slow_terms": front.slow_terms,
         "mask": {"family": head.mask, "options": dict(head.options)},
-        "stems": [stem for run in runs for stem in run.recipe.data.stems],
+        "stems": [stem for run in runs for stem in run.recipe.estimates],
+        **({} if recipe.loss.assignment == "fixed" else {"permutation": "free"}),
         "parameters": count_parameters(net),
         "macs_per_second": round(macs_per_frame(net) * frames_per_second),
         "training": training[0] if len(runs) == 1 else training,

@@ -4,7 +4,8 @@ Those of masks, ``Masked -> (..., source)``, are :mod:`unmask.losses.of_masks`.
 
 All three are waveforms; `estimate` and `target` are ``(..., source, channel, sample)``, `mixture`
 is ``(..., channel, sample)``. Every source has a value of its own, a mean over channels; whoever
-trains takes the mean, after another order (:func:`pit`) or other sums (:func:`mixit`) were found.
+trains takes the mean, after another order (:func:`pit`) or other sums (:func:`mixit`) were found,
+see :mod:`unmask.losses.assignment`.
 A silent target or estimate gives a finite value and a finite gradient.
 
 Raises
@@ -13,7 +14,6 @@ ShapeError
     Every loss, if `estimate` and `target` differ in shape.
 """
 
-import itertools
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -25,8 +25,8 @@ from torch import Tensor
 from unmask._arrays import check_same_shape, safe_divide
 from unmask.errors import ConfigError
 from unmask.frontends import STFT
+from unmask.losses.assignment import Arrange, combine, grouped, mixit, ordered, pit
 from unmask.losses.of_masks import MASK_LOSSES, Masked, MaskLoss, masked
-from unmask.metrics.permutation import best_permutation, pairwise
 
 Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
 
@@ -170,22 +170,6 @@ def _spectrum(waveform: Tensor, stft: STFT) -> Tensor:
     return spectrum
 
 
-def combine(sums: Tensor, signals: Tensor) -> Tensor:
-    """Return sums of signals.
-
-    Parameters
-    ----------
-    sums : Tensor [shape=(..., sum, source)]
-        What each is made of: 1 for what is in it, 0 for the others.
-    signals : Tensor [shape=(..., source, channel, sample)]
-
-    Returns
-    -------
-    Tensor [shape=(..., sum, channel, sample)]
-    """
-    return torch.einsum("...ij,...jcn->...icn", sums, signals)
-
-
 def mean_of_known(values: Tensor, sums: Tensor) -> Tensor:
     """Return the mean of a loss over the sums of sources that are known.
 
@@ -202,48 +186,6 @@ def mean_of_known(values: Tensor, sums: Tensor) -> Tensor:
     """
     known = sums.sum(-1) > 0
     return torch.where(known, values, 0.0).sum(-1) / known.sum(-1)
-
-
-def pit(loss: Loss) -> Loss:
-    """Return `loss` for sources that come in any order (Yu et al., 2017: permutation invariance).
-
-    Each target is compared with the estimate that belongs to it, so that the sum is the least.
-
-    Raises
-    ------
-    ShapeError
-        When called, if there are fewer estimates than targets.
-    """
-
-    def least(estimate: Tensor, target: Tensor, mixture: Tensor) -> Tensor:
-        def score(one: Tensor, other: Tensor) -> Tensor:
-            return -loss(one.unsqueeze(-3), other.unsqueeze(-3), mixture).squeeze(-1)
-
-        scores: Tensor = pairwise(score, estimate, target)
-        order = best_permutation(scores).unsqueeze(-2)
-        return -torch.take_along_dim(scores, order, dim=-2).squeeze(-2)
-
-    return least
-
-
-def mixit(loss: Loss) -> Loss:
-    """Return `loss` for targets that are mixtures themselves (Wisdom et al., 2020: MixIT).
-
-    Each estimate is given to one of the targets, whichever way makes the mean least; `mixture` is
-    the sum of the targets. All ``target ** estimate`` ways are tried.
-    """
-
-    def least(estimate: Tensor, target: Tensor, mixture: Tensor) -> Tensor:
-        n_estimates, n_targets = estimate.shape[-3], target.shape[-3]
-        owners = itertools.product(range(n_targets), repeat=n_estimates)
-        ways = torch.eye(n_targets)[torch.tensor(list(owners))].mT  # (way, target, estimate)
-        values = torch.stack(
-            [loss(combine(way, estimate), target, mixture) for way in ways.to(estimate)]
-        )
-        best = values.mean(-1, keepdim=True).argmin(0, keepdim=True)
-        return torch.take_along_dim(values, best, dim=0).squeeze(0)
-
-    return least
 
 
 def losses(stft: STFT) -> dict[str, Loss]:
@@ -265,6 +207,7 @@ NAMES = tuple(sorted(losses(STFT(512, 256, "sqrt_hann"))))
 __all__ = [
     "MASK_LOSSES",
     "NAMES",
+    "Arrange",
     "Loss",
     "MaskLoss",
     "Masked",
@@ -272,12 +215,14 @@ __all__ = [
     "complex_l1_loss",
     "complex_loss",
     "correlation",
+    "grouped",
     "losses",
     "magnitude_loss",
     "masked",
     "mean_of_known",
     "mixit",
     "multi_resolution_loss",
+    "ordered",
     "parse",
     "pit",
     "sdr_loss",

@@ -9,10 +9,12 @@ from unmask.masks.family import Family
 from unmask.nets.band_net import BandNet, BandNetConfig
 from unmask.nets.contract import Backbone, Front, FrontSettings, Network, Region, Seen
 from unmask.nets.crn import CRN, CRNConfig
+from unmask.nets.dual_path import DualPath, DualPathConfig
 from unmask.nets.estimator import Estimator
 from unmask.nets.fronts import FRONTS
 from unmask.nets.head import MaskHead
 from unmask.nets.parallel import Parallel
+from unmask.nets.tcn import TCN, TCNConfig
 from unmask.nets.tfc_tdf import TFCTDF, TFCTDFConfig
 from unmask.nets.thinned import Thinned
 from unmask.nets.unet import UNet, UNetConfig
@@ -21,6 +23,8 @@ from unmask.nets.unet import UNet, UNetConfig
 NETS: dict[str, tuple[type[Any], Callable[..., Backbone]]] = {
     "band_net": (BandNetConfig, BandNet),
     "crn": (CRNConfig, CRN),
+    "dual_path": (DualPathConfig, DualPath),
+    "tcn": (TCNConfig, TCN),
     "tfc_tdf": (TFCTDFConfig, TFCTDF),
     "unet": (UNetConfig, UNet),
 }

@@ -119,6 +119,7 @@ class BandNet(nn.Module):
             Region(
                 n_features=channels,
                 n_bins=n * width,
+                n_places=n,
                 readout=partial(spread, width=width),
                 full=full,
             )

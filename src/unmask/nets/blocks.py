@@ -122,6 +122,12 @@ def spread(n_in: int, n_out: int, *, width: int) -> nn.Module:
     )
 
 
+def whole_frame(n_in: int, n_out: int, *, n_bins: int) -> nn.Module:
+    """Return the layer from features of a whole frame, at one place, to all `n_bins`."""
+    layer = nn.Conv2d(n_in, n_out * n_bins, 1)
+    return nn.Sequential(layer, Interleave(n_bins, n_maps=n_out, n_bins=n_bins))
+
+
 class Interleave(nn.Module):
     """Turn `n` times as many maps into `n` times as many bins (sub-pixel upsampling).
 

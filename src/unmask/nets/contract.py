@@ -41,6 +41,10 @@ class Region:
     """Bins that the layer puts out."""
     readout: Callable[[int, int], nn.Module]
     """``(n_in, n_out)`` -> layer from (batch, n_in, frame, place) to (batch, n_out, frame, bin)."""
+    n_places: int = 0
+    """Places of the features, which have as many bins each; 0 means that every bin is one."""
+    n_frames: int = 1
+    """Frames of a place."""
     full: bool = True
     """Whether the head puts out all maps of a mask here, or the first only; the others are zero:
     for the upper half of a hybrid of a complex and a real family."""

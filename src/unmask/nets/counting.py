@@ -1,6 +1,7 @@
 """How large a network is: parameters, and multiply-accumulates while it runs."""
 
 import math
+from collections.abc import Callable
 from typing import Any, cast
 
 import torch
@@ -36,15 +37,20 @@ def macs_per_frame(net: Network, n_frames: int = 64) -> float:
         If a layer has weights and nothing tells what it does with them.
     """
     n_frames += -n_frames % net.unit_frames
-    module = cast(nn.Module, net)
-    _check_countable(module)
-    total = 0
+    _check_countable(cast(nn.Module, net))
+    return _counted(net, n_frames) / n_frames / net.n_channels
+
+
+def _counted(net: Network, n_frames: int, of: Callable[[nn.Module], bool] | None = None) -> int:
+    """Return the multiply-accumulates of a call with `n_frames`, in all layers or those `of`."""
+    module, total = cast(nn.Module, net), 0
 
     def count(layer: nn.Module, inputs: tuple[Tensor, ...], output: Any) -> None:
         nonlocal total
         total += _macs(layer, inputs[0], output)
 
-    hooks = [layer.register_forward_hook(count) for layer in module.modules()]
+    layers = filter(of, module.modules()) if of else module.modules()
+    hooks = [layer.register_forward_hook(count) for layer in layers]
     training = module.training
     try:
         with torch.no_grad():
@@ -53,7 +59,24 @@ def macs_per_frame(net: Network, n_frames: int = 64) -> float:
         module.train(training)
         for hook in hooks:
             hook.remove()
-    return total / n_frames / net.n_channels
+    return total
+
+
+def shares_of_head(net: Network) -> tuple[float, float]:
+    """Return what of the parameters, and of the multiply-accumulates, are those of the head.
+
+    Learned grouping belongs to it. Both are from 0 to 1.
+
+    Parameters
+    ----------
+    net : Estimator
+    """
+    module = cast(Any, net)
+    parts = [part for part in (module.head, module.grouping) if part is not None]
+    n_head = sum(map(count_parameters, parts))
+    inside = {layer for part in parts for layer in part.modules()}
+    macs = _counted(net, net.unit_frames, lambda layer: layer in inside)
+    return n_head / count_parameters(module), macs / _counted(net, net.unit_frames)
 
 
 def _macs(module: nn.Module, x: Tensor, output: Any) -> int:

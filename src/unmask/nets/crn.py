@@ -100,7 +100,12 @@ class CRN(nn.Module):
             for (n_in, n_out), n_bins in zip(pairs[::-1], self.n_bins[-2::-1], strict=True)
         )
         self.regions = [
-            Region(n_features=channels[0], n_bins=config.n_encoded, readout=self._readout)
+            Region(
+                n_features=channels[0],
+                n_bins=config.n_encoded,
+                n_places=self.n_bins[0],
+                readout=self._readout,
+            )
         ]
         self.coarse = CoarseBands(config) if config.n_coarse else None
         if self.coarse is not None:
@@ -185,6 +190,7 @@ class CoarseBands(nn.Module):
         self.region = Region(
             n_features=n_maps,
             n_bins=config.n_coarse,
+            n_places=n_bands,
             readout=partial(spread, width=width),
             full=False,
         )

@@ -5,12 +5,9 @@ from torch import Tensor, nn
 
 from unmask.errors import ConfigError
 from unmask.masks.family import Family
-from unmask.nets.blocks import reshape
+from unmask.nets import grouping as groupings
 from unmask.nets.contract import Backbone, Front, State
 from unmask.nets.head import MaskHead
-
-#: How more outputs than sources become sources.
-GROUPINGS = ("none", "sum")
 
 
 class Estimator(nn.Module):
@@ -27,12 +24,14 @@ class Estimator(nn.Module):
     n_sources : int
         Sources that come out.
     outputs : int
-        Masks that the head estimates, a multiple of `n_sources`; 0 means one a source.
+        Masks that the head estimates; 0 means one a source.
     grouping : str
-        ``sum``: masks of neighbouring outputs are added up to those of a source (over-separation,
-        with the assignment fixed); ``none``: as many outputs as sources.
+        How they become those of sources, one of :data:`unmask.nets.grouping.GROUPINGS`. With
+        ``assigned`` every output is a source of this network.
     depth, hidden : int
         Of the :class:`MaskHead`.
+    shared : bool
+        Whether one branch of it makes the masks of all outputs.
 
     Raises
     ------
@@ -51,14 +50,21 @@ class Estimator(nn.Module):
         grouping: str = "none",
         depth: int = 1,
         hidden: int = 0,
+        shared: bool = False,
     ) -> None:
         super().__init__()
         outputs = outputs or n_sources
-        _check_grouping(family, n_sources, outputs, grouping)
+        groupings.check(grouping, family, n_outputs=outputs, n_sources=n_sources)
         front.check(family, lookahead=backbone.lookahead_frames)
         self.front, self.backbone, self.family = front, backbone, family
-        self.n_sources, self.n_channels = n_sources, front.n_channels
-        self.n_grouped = outputs // n_sources
+        if shared and backbone.lookahead_frames:
+            raise ConfigError(
+                "head: shared hears the mixture at once, features come "
+                f"{backbone.lookahead_frames} frames late; set lookahead to 0, or shared to false"
+            )
+        self.n_sources = outputs if grouping == "assigned" else n_sources
+        self.n_channels = front.n_channels
+        self.grouping = groupings.made(grouping, outputs, n_sources)
         self.head = MaskHead(
             backbone.regions,
             n_outputs=outputs,
@@ -66,6 +72,7 @@ class Estimator(nn.Module):
             n_channels=front.n_channels,
             depth=depth,
             hidden=hidden,
+            shared=front.seen if shared else None,
             repeat_last=front.repeat_last,
         )
         self.lookahead_frames = backbone.lookahead_frames
@@ -97,36 +104,9 @@ class Estimator(nn.Module):
         """
         seen = self.front(x)
         features, state = self.backbone(seen, state)
-        raw: Tensor = self.head(features).transpose(-1, -2)
+        raw: Tensor = self.head(features, seen).transpose(-1, -2)
         # Half precision has too few bits near 1 for masks that are bounded, and for their slopes.
         raw = raw.float() if torch.finfo(raw.dtype).bits < 32 else raw
         masks: Tensor = self.family.parts(raw)
-        return self.front.finish(self._group(masks), seen), state
-
-    def _group(self, masks: Tensor) -> Tensor:
-        """Return the masks of sources, each the sum of its outputs."""
-        if self.n_grouped == 1:
-            return masks
-        n_freq = self.front.seen.n_bins + self.front.repeat_last
-        shape = (self.n_sources, self.n_grouped, self.family.n_parts, self.n_channels, n_freq)
-        return reshape(masks, 0, *shape, -1).sum(2)
-
-
-def _check_grouping(family: Family, n_sources: int, outputs: int, grouping: str) -> None:
-    """Refuse outputs that cannot become sources."""
-    if grouping not in GROUPINGS:
-        raise ConfigError(f"head: grouping {grouping!r}; there are {list(GROUPINGS)}")
-    if grouping == "none" and outputs != n_sources:
-        raise ConfigError(
-            f"head: {outputs} outputs for {n_sources} sources, expected as many, or "
-            'grouping = "sum"'
-        )
-    if outputs % n_sources:
-        raise ConfigError(
-            f"head: {outputs} outputs cannot be shared by {n_sources} sources; take a multiple"
-        )
-    if outputs > n_sources and not family.is_linear:
-        raise ConfigError(
-            f"head: masks of {family.name} cannot be added up; take another family, or one output "
-            "a source"
-        )
+        masks = masks if self.grouping is None else self.grouping(masks)
+        return self.front.finish(masks, seen), state

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from unmask.errors import ConfigError
-from unmask.frontends import STFT, Frames
+from unmask.frontends import STFT
 from unmask.masks.family import Family
 from unmask.nets.blocks import features, reshape
 from unmask.nets.contract import Front, FrontSettings, Seen
+from unmask.nets.learned_fronts import AnalyticConfig, LearnedConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,86 +78,10 @@ class Spectrum(nn.Module):
         return masks
 
 
-@dataclass(frozen=True, kw_only=True)
-class LearnedConfig:
-    """Settings of :class:`Learned`."""
-
-    length: int = 16
-    """Samples of a frame, the kernel of the encoder."""
-    hop: int = 8
-    """Samples between frames, its stride."""
-    filters: int = 256
-
-    def __post_init__(self) -> None:
-        if self.filters < 1:
-            raise ConfigError(f"frontend: filters = {self.filters}, expected 1 or more")
-
-    def host(self) -> Frames:
-        """Return the front-end of the host."""
-        return Frames(length=self.length, hop=self.hop)
-
-    def front(self, *, n_channels: int) -> Front:
-        """Return the network's part of it."""
-        return Learned(self, n_channels=n_channels)
-
-
-class Learned(nn.Module):
-    """Encoder and decoder are learned: frames of samples in, frames of every source out.
-
-    Real masks on ``relu(frame @ encoder)``; what comes out is ``(mask * encoded) @ decoder`` (Luo
-    and Mesgarani, 2019).
-
-    Parameters
-    ----------
-    config : LearnedConfig
-    n_channels : int
-        Channels that are seen at once; each is encoded by itself.
-    """
-
-    repeat_last = False
-
-    def __init__(self, config: LearnedConfig, *, n_channels: int) -> None:
-        super().__init__()
-        config.host()  # refuses what cannot be framed
-        self.n_channels, self.length = n_channels, config.length
-        self.encoder = nn.Linear(config.length, config.filters, bias=False)
-        self.decoder = nn.Linear(config.filters, config.length, bias=False)
-        self.seen = Seen(n_maps=n_channels, n_bins=config.filters, n_phaseless=n_channels)
-
-    def check(self, family: Family, *, lookahead: int) -> None:
-        """Refuse masks that need a spectrum, and those that come late.
-
-        Raises
-        ------
-        ConfigError
-            If masks are complex, have several components, differ by frequency or are late.
-        """
-        if family.n_parts > 1 or "hybrid:" in family.name:
-            raise ConfigError(
-                f"head: {family.name} masks are of a spectrum, a learned front-end has none; take "
-                "a real family, as irm1 or softmax"
-            )
-        if lookahead:
-            raise ConfigError(
-                f"backbone: masks come {lookahead} frames late, a learned front-end keeps no "
-                "frames to wait for them; set lookahead to 0"
-            )
-
-    def example(self, batch: int, n_frames: int) -> Tensor:
-        """Return silence, as the host gives it."""
-        return torch.zeros(batch, self.n_channels, self.length, n_frames)
-
-    def forward(self, frames: Tensor) -> Tensor:
-        """Return what the backbone sees of frames (batch, channel, sample, frame)."""
-        return torch.relu(self.encoder(frames.transpose(-1, -2)))
-
-    def finish(self, masks: Tensor, seen: Tensor) -> Tensor:
-        """Return the frames (batch, source, channel, sample, frame) of all sources."""
-        masked = masks[:, :, 0].transpose(-1, -2) * seen.unsqueeze(1)
-        frames: Tensor = self.decoder(masked).transpose(-1, -2)
-        return frames
-
-
 #: kind -> settings, which make a front. A new front-end is two classes here, and one of the host if
 #: that must do something new.
-FRONTS: dict[str, type[FrontSettings]] = {"stft": SpectrumConfig, "learned": LearnedConfig}
+FRONTS: dict[str, type[FrontSettings]] = {
+    "stft": SpectrumConfig,
+    "learned": LearnedConfig,
+    "analytic": AnalyticConfig,
+}

@@ -23,11 +23,11 @@ def in_use(net: Network) -> Network:
     A music network remembers its past instead of being given it again with every chunk; masks that
     are moved to sum to one come out of the last layer like that, and bins leave it in the order of
     the file. All others are returned as they are, as is one behind a learned front-end, which keeps
-    no frames for masks that come late.
+    no frames for masks that come late, and one whose head hears what the network sees.
     """
     if not isinstance(net, Estimator) or not isinstance(net.backbone, TFCTDF):
         return net
-    if not isinstance(net.front, Spectrum):
+    if not isinstance(net.front, Spectrum) or net.head.shared:
         return net
     made = copy.copy(net)
     made._modules = dict(net._modules)
@@ -44,7 +44,7 @@ def _readouts(net: Estimator) -> list[ToBins]:
     """Return the layers of a shallow head, none if masks are made of more."""
     branches = [list(branch.children()) for branch in net.head.branches]
     shallow = [part for branch in branches for part in branch if isinstance(part, ToBins)]
-    return shallow if sum(map(len, branches)) == len(shallow) and net.n_grouped == 1 else []
+    return shallow if sum(map(len, branches)) == len(shallow) and net.grouping is None else []
 
 
 def _unmoved(net: Estimator) -> Family:
@@ -73,6 +73,7 @@ class BinsFirst(MaskHead):
     def __init__(self, layers: Sequence[ToBins], head: MaskHead, *, moved: bool) -> None:
         nn.Module.__init__(self)
         self.shape, self.regions, self.repeat_last = head.shape, head.regions, head.repeat_last
+        self.shared = False
         self.n_bands = [layer.n_bands for layer in layers]
         made = [copy.deepcopy(layer.layer) for layer in layers]
         if moved:
@@ -80,7 +81,7 @@ class BinsFirst(MaskHead):
                 _move(layer, self.shape)
         self.exact = nn.ModuleList(made)
 
-    def forward(self, features: Sequence[Tensor]) -> Tensor:
+    def forward(self, features: Sequence[Tensor], seen: Tensor) -> Tensor:
         """Return raw maps (batch, source, map, channel, frame, bin) of the features of regions."""
         n_sources, n_maps, n_channels = self.shape
         n_all, parts = n_sources * n_maps * n_channels, []

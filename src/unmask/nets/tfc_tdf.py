@@ -108,6 +108,7 @@ class TFCTDF(nn.Module):
             Region(
                 n_features=channels[0],
                 n_bins=n * width,
+                n_places=n,
                 readout=partial(ToBins, n_bins=n * width, width=width),
             )
             for n, width in zip(config.bands, config.widths, strict=True)

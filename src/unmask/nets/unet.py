@@ -80,7 +80,13 @@ class UNet(nn.Module):
             for a, b in reversed(pairs)
         )
         self.regions = [
-            Region(n_features=2 * channels[0], n_bins=config.seen.n_bins, readout=_deconv)
+            Region(
+                n_features=2 * channels[0],
+                n_bins=config.seen.n_bins,
+                n_places=config.seen.n_bins // 2,
+                n_frames=2,
+                readout=_deconv,
+            )
         ]
         # The order of the weights decides that of the maps: a training step takes 15 % less.
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -10,6 +10,7 @@ from unmask.errors import ConfigError
 from unmask.frontends import STFT, Frames
 from unmask.masks.domains import Binary, Interval
 from unmask.masks.family import Family
+from unmask.recipe.sections import Loss
 
 #: What a validation tells of all stems, and of one, or of what is known only together, see
 #: :mod:`unmask.train.validation`.
@@ -18,6 +19,8 @@ SUMS = "sums"
 STEM_SCORES = ("si_sdr_db", "si_sdr_improvement_db")
 # Bins to try a family in, so that a hybrid has both halves.
 _BINS = 513
+# Share of the head above which it is remarked on (BS-RoFormer has 66 % of its parameters there).
+_MOST_OF_HEAD = 0.5
 #: Losses that say nothing about the level of an estimate.
 BLIND_TO_LEVEL = {"sdr", "si_sdr"}
 
@@ -68,6 +71,54 @@ def check_head(family: Family, data: Settings) -> None:
             f"head: {family.name} has bins where the mask is a step or a constant, so nothing is "
             "learned there; take a family that is smooth, as irm1"
         )
+
+
+def check_assignment(
+    loss: Loss, grouping: str, outputs: int, data: Settings, *, batch: int
+) -> None:
+    """Refuse outputs that nothing shares out, and what cannot be shared out.
+
+    Parameters
+    ----------
+    loss : Loss
+    grouping, outputs
+        Of the head.
+    data : Settings
+    batch : int
+        Examples of a step.
+    """
+    kind, n_targets = loss.assignment, len(data.stems)
+    shares_out = kind in ("groups", "mixit")
+    if (grouping == "assigned") != shares_out:
+        raise ConfigError(
+            f"loss: assignment = {kind!r} with head.grouping = {grouping!r}; groups and mixit go "
+            'with grouping = "assigned", the others with another'
+        )
+    if kind == "fixed":
+        return
+    if n_targets == 1:
+        raise ConfigError(f"loss: assignment = {kind!r} needs targets, data has {data.stems[0]!r}")
+    if losses.parse(loss.kind).keys() & losses.MASK_LOSSES:
+        raise ConfigError(
+            f"loss: {loss.kind} compares masks, assignment = {kind!r} moves waveforms; take a loss "
+            "of waveforms"
+        )
+    if _may_be_together(data):
+        raise ConfigError(
+            f"loss: assignment = {kind!r}, some stems are known only together; leave those tracks "
+            "out, or set it to fixed"
+        )
+    if kind == "mixit" and (batch % 2 or outputs < 2 * n_targets):
+        raise ConfigError(
+            f"loss: assignment = 'mixit' adds up pairs of mixtures, batch = {batch} and outputs = "
+            f"{outputs}; expected an even batch and at least {2 * n_targets} outputs"
+        )
+
+
+def _may_be_together(data: Settings) -> bool:
+    """Return whether stems may be known only together."""
+    stems, tracks = set(data.stems), getattr(data, "tracks", ())
+    return any(len(stems & set(held)) > 1 for t in tracks for held in t.contains.values())
 
 
 def _is_learnable(family: Family, n_sources: int) -> bool:
@@ -130,6 +181,17 @@ def remarks(family: Family, loss: str | Mapping[str, float], *, sees: str | None
             "see; set frontend.input to complex or compressed"
         )
     return said
+
+
+def remarks_on_head(of_parameters: float, of_macs: float) -> list[str]:
+    """Return what is odd about the share of a network, from 0 to 1, that its head takes."""
+    if max(of_parameters, of_macs) <= _MOST_OF_HEAD:
+        return []
+    return [
+        f"the head holds {of_parameters:.0%} of the parameters and {of_macs:.0%} of the "
+        "multiplications: more is spent on masks than on what they are made of; lower head.hidden, "
+        "depth or outputs, or compare with networks of equal size"
+    ]
 
 
 def _is_unbounded(family: Family) -> bool:

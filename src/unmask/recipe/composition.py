@@ -13,6 +13,7 @@ from unmask.data import DATA, Settings
 from unmask.errors import ConfigError
 from unmask.masks.family import Family
 from unmask.nets import Estimator
+from unmask.nets.counting import shares_of_head
 from unmask.nets.system import MaskingSystem
 from unmask.recipe import checks
 from unmask.recipe.sections import Backbone, Frontend, Head, Loss, Train
@@ -42,6 +43,9 @@ class Recipe:
         checks.check_channels(self.frontend.channels, self.data)
         checks.check_head(self.family, self.data)
         checks.check_mask_losses(self.loss.kind, self.family, self.frontend.host)
+        checks.check_assignment(
+            self.loss, self.head.grouping, self.head.outputs, self.data, batch=self.train.batch
+        )
         # Building finds what cannot work together; here it takes no memory and draws nothing.
         try:
             with torch.device("meta"):
@@ -57,10 +61,19 @@ class Recipe:
         return masks.get(self.head.mask, sample_rate=self.data.sample_rate, **options)
 
     @property
+    def estimates(self) -> tuple[str, ...]:
+        """Names of what the network puts out: the stems, or outputs that nobody has shared out."""
+        if self.head.grouping != "assigned":
+            return self.data.stems
+        n_outputs = self.head.outputs or len(self.data.stems)
+        return tuple(f"output{k + 1}" for k in range(n_outputs))
+
+    @property
     def remarks(self) -> list[str]:
         """What can be trained but may not be what was meant, a line each."""
         sees = getattr(self.frontend.settings, "input", None)
-        return checks.remarks(self.family, self.loss.kind, sees=sees)
+        said = checks.remarks(self.family, self.loss.kind, sees=sees)
+        return said + checks.remarks_on_head(*shares_of_head(self.system().net))
 
     def system(self) -> MaskingSystem[Estimator]:
         """Return the freshly initialised system."""
@@ -76,6 +89,7 @@ class Recipe:
             grouping=head.grouping,
             depth=head.depth,
             hidden=head.hidden,
+            shared=head.shared,
             decimation=head.decimation,
             interpolation=head.interpolation,
         )

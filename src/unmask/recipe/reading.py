@@ -16,6 +16,8 @@ from unmask.recipe.composition import Recipe
 from unmask.recipe.sections import Backbone, Frontend, Head, Loss, Train
 from unmask.recipe.typed import build, options, refuse_unknown, typed
 
+#: Sections whose settings are those of their kind.
+_OF_A_KIND = ("frontend", "backbone", "data")
 SECTIONS = ("frontend", "backbone", "head", "loss", "data", "train")
 
 
@@ -23,7 +25,8 @@ def load(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     """Read a recipe from a TOML file; `overrides` such as ``"train.steps=100"`` come on top.
 
     With ``extends = "other.toml"`` (relative to the file) it is that recipe with what the file says
-    on top: tables are merged key by key, everything else, lists included, is replaced.
+    on top: tables are merged key by key, everything else, lists included, is replaced; so is a
+    front-end, backbone or data of another kind.
 
     Raises
     ------
@@ -79,12 +82,17 @@ def _read(path: Path, above: tuple[Path, ...]) -> tuple[dict[str, Any], tuple[Pa
 
 
 def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """Return `below` with what `above` says on top, tables key by key."""
+    """Return `below` with what `above` says on top, tables key by key.
+
+    A section of another kind has other settings: it begins anew.
+    """
     merged = dict(below)
     for key, value in above.items():
-        old = merged.get(key)
-        both = isinstance(old, dict) and isinstance(value, dict)
-        merged[key] = _merge(old, value) if both else value  # type: ignore[arg-type]
+        old: Any = merged.get(key)
+        is_both = isinstance(old, dict) and isinstance(value, dict)
+        if is_both and key in _OF_A_KIND:
+            is_both = value.get("kind") in (None, old.get("kind"))
+        merged[key] = _merge(old, value) if is_both else value
     return merged
 
 

@@ -11,11 +11,14 @@ from unmask.errors import ConfigError
 from unmask.frontends import STFT, Frames
 from unmask.nets import thinned
 from unmask.nets.contract import FrontSettings
-from unmask.nets.estimator import GROUPINGS
 from unmask.nets.fronts import FRONTS
+from unmask.nets.grouping import GROUPINGS
 
 #: Ways to keep numbers that a stopped run can take up again; names of Lightning Fabric.
 PRECISIONS = ("32-true", "bf16-mixed")
+#: Estimates in the order of the targets; in the order that fits best (PIT); added up the way that
+#: fits best; the same with mixtures of mixtures, of which the mixtures alone are known (MixIT).
+ASSIGNMENTS = ["fixed", "permutation", "groups", "mixit"]
 #: Forms in which the records are also written, for other programs.
 LOGS = ("csv", "tensorboard")
 
@@ -85,6 +88,8 @@ class Head:
     """Layers: 1 is linear."""
     hidden: int = 0
     """Width of the layers but the last; 0 is that of the features."""
+    shared: bool = False
+    """Whether one branch makes the masks of all outputs, of their features and the mixture."""
     outputs: int = 0
     """Masks that are estimated; 0 is one for each target."""
     grouping: str = "none"
@@ -114,12 +119,16 @@ class Loss:
     n_fft: int = 512
     hop: int = 128
     """Front-end of the spectral losses, Hann window."""
+    assignment: str = "fixed"
+    """Which estimate belongs to which target, one of :data:`ASSIGNMENTS`."""
 
     def __post_init__(self) -> None:
         weights = losses.parse(self.kind)
         if not weights or not all(0 < weight < math.inf for weight in weights.values()):
             raise ConfigError(f"loss: weights {weights}, expected one or more, each above 0")
         _ = self.stft  # refuses what cannot be inverted
+        if self.assignment not in ASSIGNMENTS:
+            raise ConfigError(f"loss: assignment {self.assignment!r}; there are {ASSIGNMENTS}")
 
     @property
     def stft(self) -> STFT:

@@ -1,5 +1,6 @@
 """The loop: steps over seeded examples, validations, checkpoints to go on from."""
 
+import copy
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -16,7 +17,9 @@ from unmask import checkpoint, losses
 from unmask.data import Examples
 from unmask.errors import ModelError
 from unmask.frontends import STFT
+from unmask.nets.learned_fronts import reconstruction_db
 from unmask.recipe import Recipe, Train
+from unmask.train.assignment import Assignment
 from unmask.train.devices import copy_from_first, with_shared_statistics
 from unmask.train.plan import BEST, LAST
 from unmask.train.progress import Bar, Clock
@@ -60,6 +63,7 @@ class Trainer:
         self.worse = 0
         self.weights = losses.parse(recipe.loss.kind)
         self.losses = losses.losses(recipe.loss.stft)
+        self.assign = Assignment(recipe.loss.assignment, self._sum)
         self.needs_masks = bool(self.weights.keys() & losses.MASK_LOSSES)
         torch.manual_seed(self.settings.seed)
         self.bare: Any = with_shared_statistics(recipe.system(), fabric)
@@ -160,7 +164,17 @@ class Trainer:
             "steps_per_second": round(self.step / seconds, 4),
             "data_share": round(waited / seconds, 4),
             "best": self.best,
+            **self._lost(),
         }
+
+    def _lost(self) -> dict[str, float]:
+        """Return what a learned front-end gives back of a mixture that nothing masks."""
+        host = self.recipe.frontend.host
+        if isinstance(host, STFT):
+            return {}
+        front = copy.deepcopy(self.bare.net.front).cpu()
+        front.load_state_dict(checkpoint.select(self.mean, "front"))
+        return {"reconstruction_db": round(reconstruction_db(front, host), 2)}
 
     def _batches(self, examples: Examples) -> Iterator[Mapping[str, Tensor]]:
         """Return this device's share of the batches that are still to come."""
@@ -185,6 +199,7 @@ class Trainer:
         self.system.train()
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(self.step, self.settings)
+        batch = self.assign.examples(batch)
         estimates, masks = self._run(self.system, batch["mixture"])
         values = self._losses(estimates, batch, masks)
         means = {name: value.mean() for name, value in values.items()}
@@ -216,13 +231,15 @@ class Trainer:
     ) -> dict[str, Tensor]:
         """Return the loss of each example, (batch,), and what it is made of, at equal loudness.
 
-        Sources that are known together are compared together.
+        Sources that are known together are compared together; where their order is not given, the
+        one that fits best counts.
         """
         mixture, targets, sums = batch["mixture"], batch["targets"], batch["sums"]
         level = mixture.square().mean((-2, -1), keepdim=True).sqrt()
         gain = 1 / torch.where(level > 0, level, torch.ones_like(level))
         mixture, gain = mixture * gain, gain.unsqueeze(1)
-        signals = losses.combine(sums, estimates) * gain, targets * gain, mixture
+        arranged = self.assign(estimates * gain, targets * gain, mixture, sums)
+        signals = arranged, targets * gain, mixture
         found = {name: self.losses[name](*signals) for name in self.weights if name in self.losses}
         if masks is not None:
             stft, family = self.recipe.frontend.host, self.recipe.family
@@ -233,6 +250,11 @@ class Trainer:
         values = {name: losses.mean_of_known(found[name], sums) for name in self.weights}
         total = torch.stack([weight * values[name] for name, weight in self.weights.items()]).sum(0)
         return {"loss": total, **values}
+
+    def _sum(self, estimate: Tensor, target: Tensor, mixture: Tensor) -> Tensor:
+        """Return the weighted sum of the losses of waveforms."""
+        terms = [w * self.losses[n](estimate, target, mixture) for n, w in self.weights.items()]
+        return torch.stack(terms).sum(0)
 
     def _mean_over_devices(self, values: Mapping[str, Tensor]) -> dict[str, float]:
         """Return numbers to record; refuse to go on from what is none."""
@@ -266,6 +288,7 @@ class Trainer:
         scores = validate(
             self._estimate,
             self._valid_loss,
+            self.assign,
             valid_set,
             fabric=self.fabric,
             batch=self.settings.batch // self.fabric.world_size,

@@ -10,7 +10,6 @@ from torch.utils.data import DataLoader
 
 from unmask.data import Examples
 from unmask.errors import ConfigError, ModelError
-from unmask.losses import combine
 from unmask.metrics import si_sdr
 from unmask.train.devices import gather
 
@@ -63,6 +62,7 @@ def count_active(valid_set: Examples, stems: Sequence[str]) -> dict[str, int]:
 def validate(
     estimate: Callable[[Tensor], Tensor],
     loss: Callable[[Tensor, Mapping[str, Tensor]], Tensor],
+    arranged: Callable[[Tensor, Tensor, Tensor, Tensor], Tensor],
     valid_set: Examples,
     *,
     fabric: Fabric,
@@ -77,6 +77,8 @@ def validate(
         Mixture (batch, channel, sample) -> estimates (batch, source, channel, sample).
     loss : callable
         ``(estimates, batch of examples)`` -> what is trained, (batch,).
+    arranged : callable
+        ``(estimates, targets, mixture, sums)`` -> the estimate that belongs to each target.
     valid_set : Examples
         What is scored.
     fabric : Fabric
@@ -100,7 +102,9 @@ def validate(
     ModelError
         If the loss is not finite.
     """
-    table = _gather([*_rows(estimate, loss, valid_set, fabric, batch)], fabric, len(valid_set))
+    table = _gather(
+        [*_rows(estimate, loss, arranged, valid_set, fabric, batch)], fabric, len(valid_set)
+    )
     value, (after, before, n_stems) = table[:, 0].mean(), table[:, 1:].chunk(3, dim=1)
     if not value.isfinite():
         raise ModelError(
@@ -137,6 +141,7 @@ def _mean_over(counted: Mapping[str, Tensor], scores: Tensor) -> Tensor:
 def _rows(
     estimate: Callable[[Tensor], Tensor],
     loss: Callable[[Tensor, Mapping[str, Tensor]], Tensor],
+    arranged: Callable[[Tensor, Tensor, Tensor, Tensor], Tensor],
     valid_set: Examples,
     fabric: Fabric,
     batch: int,
@@ -155,7 +160,7 @@ def _rows(
         scores = [
             torch.where(active, si_sdr(signal, targets).clamp(-LIMIT_DB, LIMIT_DB), torch.nan)
             for signal in (
-                combine(sums, estimates),
+                arranged(estimates, targets, mixture, sums),
                 mixture.unsqueeze(1).expand_as(targets).contiguous(),
             )
         ]
