@@ -1,4 +1,4 @@
-"""What masks there are, what they could do, and what a model does with them."""
+"""What masks could do, and what a model does with them."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from unmask.oracle import Bound, Masked
 
 
-def _stft_options(command: Callable[..., None]) -> Callable[..., None]:
+def stft_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options of a transform."""
     for option in (
         click.option("--window", default="hann", help="Window of the STFT."),
         click.option("--hop", default=512, help="Step between frames in samples."),
@@ -26,36 +27,6 @@ def _stft_options(command: Callable[..., None]) -> Callable[..., None]:
     ):
         command = option(command)
     return command
-
-
-@click.command()
-@show.json_option
-def masks(json_file: str | None) -> None:
-    """List the mask families: range, kind, maps that a network puts out, settings, source.
-
-    \b
-    Example:
-      unmask masks --json masks.json
-    """
-    from unmask.masks import FAMILIES
-
-    said = [family.describe() for family in FAMILIES.values()]
-    columns = {
-        "name": "name",
-        "values": "values",
-        "complex": "complex",
-        "sums_to_one": "sums to one",
-        "n_maps": "maps",
-        "paper": "source",
-    }
-    rows = [{key: _yes(row[key]) for key in columns} for row in said]
-    title = f"{len(rows)} families, from the most restricted; and hybrid:LOW:HZ:HIGH of any two"
-    show.table(rows, columns, title=title, prose=("values", "paper"))
-    show.write_json(json_file, said)
-
-
-def _yes(value: Any) -> Any:
-    return ("yes" if value else "") if isinstance(value, bool) else value
 
 
 @click.command()
@@ -69,7 +40,7 @@ def _yes(value: Any) -> Any:
     help="Mask family, may be repeated; hybrid:LOW:HZ:HIGH for two in one. "
     "[default: all families and the multichannel Wiener filter]",
 )
-@_stft_options
+@stft_options
 @click.option("-o", "--out", type=click.Path(), help="Also write the audio: MASK/STEM.wav.")
 @show.json_option
 @show.quiet_option
