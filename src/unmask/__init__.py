@@ -16,6 +16,7 @@ from unmask._version import __version__
 if TYPE_CHECKING:
     from unmask import (
         audio,
+        check,
         errors,
         evaluate,
         folding,
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
         gap,
         loudness,
         mask_analysis,
+        mask_files,
         masks,
         metrics,
         mixtures,
@@ -52,6 +54,7 @@ __all__ = [
     "Streamer",
     "__version__",
     "audio",
+    "check",
     "errors",
     "evaluate",
     "folding",
@@ -60,6 +63,7 @@ __all__ = [
     "load_model",
     "loudness",
     "mask_analysis",
+    "mask_files",
     "masks",
     "metrics",
     "mixtures",

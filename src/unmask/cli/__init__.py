@@ -13,6 +13,7 @@ import click
 
 from unmask._version import __version__
 from unmask.cli import (
+    checking,
     environment,
     evaluating,
     listening,
@@ -104,6 +105,7 @@ for command in (
     masking.masks,
     measuring.oracle,
     measuring.gap,
+    checking.check,
     evaluating.evaluate,
     evaluating.scores,
     models.models,

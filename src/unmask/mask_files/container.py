@@ -6,6 +6,7 @@ that NumPy saved in the other order, or compressed, are read as well.
 
 import io
 import math
+import mmap
 import shutil
 import tempfile
 import zipfile
@@ -48,7 +49,7 @@ class Masks:
     """
 
     masks: Array
-    """(source, channel, freq, frame), real or complex; may be changed, the file stays as it is."""
+    """(source, channel, freq, frame), real or complex."""
     header: Header
     name: str = "masks"
     """What errors call them."""
@@ -72,6 +73,7 @@ class Masks:
         block = to_numpy(self.masks[..., first:stop])
         with np.errstate(over="ignore"):  # found below
             block = block.astype(np.complex64 if block.dtype.kind == "c" else np.float32)
+        _let_go(self.masks)
         _check_finite(block, first, self.name)
         return block
 
@@ -178,8 +180,8 @@ def load(path: str | Path, *, mapped: bool = False) -> Masks:
     path
         Written by :func:`save`, or by ``numpy.savez`` with the arrays ``masks`` and ``header``.
     mapped : bool
-        Leave masks on disk until they are used, for files larger than the memory; then nobody may
-        write to the file meanwhile (replace it: :func:`save` does).
+        Leave masks on disk until they are used, for files larger than the memory. They then cannot
+        be changed, and nobody may write to the file meanwhile (replace it: :func:`save` does).
 
     Raises
     ------
@@ -249,11 +251,11 @@ def _array(archive: zipfile.ZipFile, path: Path, header: Header) -> Array:
             with tempfile.TemporaryFile() as copy:  # the map keeps it
                 shutil.copyfileobj(file, copy, _COPY)
                 copy.flush()
-                return np.memmap(copy, dtype, "c", shape=shape, order=order)  # type: ignore[call-overload]
+                return np.memmap(copy, dtype, "r", shape=shape, order=order)  # type: ignore[call-overload]
         while file.read(_COPY):  # to the end: it compares the checksum
             pass
     offset = _data_offset(path, member.header_offset) + start
-    return np.memmap(path, dtype, "c", offset, shape, order)  # type: ignore[call-overload]
+    return np.memmap(path, dtype, "r", offset, shape, order)  # type: ignore[call-overload]
 
 
 def _npy_shape(file: IO[bytes], path: Path) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
@@ -273,6 +275,13 @@ def _data_offset(path: Path, header_offset: int) -> int:
     return (
         header_offset + 30 + sum(int.from_bytes(size, "little") for size in (sizes[:2], sizes[2:]))
     )
+
+
+def _let_go(masks: Array) -> None:
+    """Let go of what was read of a map: the memory in use would seem to grow with the file."""
+    base = getattr(masks, "base", None)
+    if isinstance(base, mmap.mmap) and hasattr(base, "madvise"):
+        base.madvise(mmap.MADV_DONTNEED)
 
 
 def _check(dtype: Any, shape: tuple[int, ...], header: Header, name: str) -> None:
