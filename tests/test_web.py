@@ -60,6 +60,13 @@ MODELS = {
     "learned": ("irm1", {"frontend": model_files.LEARNED, "stems": ["a", "b"]}),
     "joint learned": ("iam", {"frontend": model_files.LEARNED} | STEREO),
 }
+LEVEL = {"level": {"rms": 0.1, "seconds": 0.05}}
+MODELS |= {
+    "one level": ("complex", {"slow_terms": 2} | LEVEL),
+    "joint, one level": ("complex_tanh", {"slow_terms": 1} | LEVEL | STEREO),
+    "chunks, one level": ("complex_tanh", {"backbone": "unet"} | LEVEL),
+    "learned, one level": ("irm1", {"frontend": model_files.LEARNED, "stems": ["a", "b"]} | LEVEL),
+}
 FAMILIES = [
     *masks.names(),
     "hybrid:complex:3000:irm1",

@@ -165,8 +165,9 @@ def _common(recipe: Recipe) -> tuple[str, ...]:
     front, head = recipe.frontend, recipe.head
     host = ", ".join(f"{key} = {value}" for key, value in asdict(front.host).items())
     options = ", ".join(f"{key} = {value}" for key, value in sorted(head.options.items()))
+    heard = f"level = {dict(front.level)}, slow_terms = {front.slow_terms}"
     return (
-        f"{front.host.kind}, {host}, channels = {front.channels}",
+        f"{front.host.kind}, {host}, channels = {front.channels}, {heard}",
         f"{recipe.data.sample_rate} Hz",
         f"{head.mask} ({options})" if options else head.mask,
         recipe.data.task,
@@ -287,6 +288,8 @@ def _clock(net: Network) -> dict[str, Any]:
         "lookahead_frames": net.lookahead_frames,
         "context_frames": net.context_frames,
         "unit_frames": net.unit_frames,
+        "level": dict(front.level) or None,
+        "slow_terms": front.slow_terms,
         "state": [
             {"name": f"state_{k}", "shape": list(tensor.shape[1:])}
             for k, tensor in enumerate(net.initial_state(1))

@@ -13,6 +13,7 @@ import click
 
 from unmask._version import __version__
 from unmask.cli import (
+    ablating,
     checking,
     environment,
     evaluating,
@@ -105,6 +106,7 @@ for command in (
     masking.masks,
     measuring.oracle,
     measuring.gap,
+    ablating.ablate,
     checking.check,
     evaluating.evaluate,
     evaluating.scores,
