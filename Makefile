@@ -12,7 +12,7 @@ PIP = $(BIN)/python -m pip --disable-pip-version-check install --quiet --constra
 NPM = npm ci --prefix web --ignore-scripts --no-audit --no-fund
 
 # Tests of what needs no PyTorch, where versions of libraries matter: files, streams, plots, commands.
-CORE_TESTS = -p no:cacheprovider $(addprefix tests/test_,$(addsuffix .py,api audio loudness \
+CORE_TESTS = -p no:cacheprovider $(addprefix tests/test_,$(addsuffix .py,api audio listen_make listen_server loudness \
 	metrics_energy notice oracle pcm pipes plots separate stream telemetry terminal transforms workers))
 INSTALL = -m pip --disable-pip-version-check install --quiet
 

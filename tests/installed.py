@@ -20,7 +20,13 @@ MOST_MB = 250
 home = Path(unmask.__file__).parent
 site = home.parent
 assert site.name == "site-packages", home
-for part in ("web/index.html", "web/worklet.js", "models/denoise-16k.onnx", "py.typed"):
+for part in (
+    "web/index.html",
+    "web/worklet.js",
+    "models/denoise-16k.onnx",
+    "listen/page/main.js",
+    "py.typed",
+):
     assert (home / part).is_file(), part
 names = {Path(str(file)).name for file in distribution("unmask").files or ()}
 assert {"LICENSE", "NOTICE.md"} <= names

@@ -45,6 +45,11 @@ ONLY_IN = {
     "click": {"cli"},
     "matplotlib": {"plots"},
     "rich": {"cli", "train"},
+    "starlette": {"listen"},
+    "uvicorn": {"listen"},
+    "sqlalchemy": {"listen"},
+    "psycopg": {"listen"},
+    "statsmodels": {"listen"},
     "scipy": set(),  # 140 MB, and a quarter of a second to load
 }
 #: Rooms outside the training wing that may enter it: commands, each when it is called.

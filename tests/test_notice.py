@@ -14,7 +14,14 @@ EXTRAS = {
     if name not in {"dev", "test"}
 }
 #: Copyleft of wheels that users install: whoever adds one says so here and in NOTICE.md.
-COPYLEFT = {"soundfile": "LGPL", "soxr": "LGPL", "av": "GPL", "pedalboard": "GPL-3"}
+COPYLEFT = {
+    "psycopg-binary": "LGPL-3",
+    "soundfile": "LGPL",
+    "soxr": "LGPL",
+    "av": "GPL",
+    "pedalboard": "GPL-3",
+    "psycopg": "LGPL-3",
+}
 
 
 def names(requirements):
