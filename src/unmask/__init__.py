@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from unmask import (
         audio,
         check,
+        combining,
         errors,
         evaluate,
         folding,
@@ -55,6 +56,7 @@ __all__ = [
     "__version__",
     "audio",
     "check",
+    "combining",
     "errors",
     "evaluate",
     "folding",

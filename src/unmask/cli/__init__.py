@@ -15,6 +15,7 @@ from unmask._version import __version__
 from unmask.cli import (
     ablating,
     checking,
+    combining,
     environment,
     evaluating,
     listen,
@@ -108,6 +109,7 @@ for command in (
     listen.listen,
     measuring.oracle,
     measuring.gap,
+    combining.combine,
     ablating.ablate,
     checking.check,
     evaluating.evaluate,

@@ -10,12 +10,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from unmask.cli import folding, show
+from unmask.errors import ConfigError
 from unmask.files import make_folder
 
 if TYPE_CHECKING:
     from unmask.gap import Breakdown, Cell
     from unmask.mixtures import Sources
     from unmask.oracle import Bound, Masked
+
+    #: Track, whose estimates, family, scores.
+    _Gap = tuple[str, str, str, Sequence[Cell]]
 
 
 def stft_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -153,57 +157,98 @@ def _print_bounds(rows: "Sequence[Bound]", stems: Sequence[str], title: str) -> 
 
 
 @click.command()
-@click.argument("folder", type=click.Path(), metavar="FOLDER_OF_STEMS")
-@click.option("-m", "--model", required=True, help="Bundled name or .onnx file.")
+@click.argument(
+    "folders", nargs=-1, required=True, type=click.Path(), metavar="[ESTIMATES] TARGETS"
+)
+@click.option(
+    "-m",
+    "--model",
+    help="Bundled name or .onnx file. With ESTIMATES: whose transform and family they have.",
+)
+@click.option(
+    "--family", default="complex", help="With ESTIMATES and no model: family of their masks."
+)
+@stft_options
 @click.option("--octaves/--no-octaves", default=True, help="Also per octave band.")
 @folding.fold_option
 @click.option("--threads", type=click.IntRange(1), default=1, help="Threads of the network.")
 @show.json_option
-def gap(
-    folder: str,
-    model: str,
-    octaves: bool,
-    fold: dict[str, str],
-    threads: int,
-    json_file: str | None,
-) -> None:
-    """Show where a model's decibels go: to magnitude, to phase, to its family of masks.
+def gap(folders: Sequence[str], json_file: str | None, **options: Any) -> None:
+    """Show where decibels go: to magnitude, to phase, to the family of masks.
 
-    The mixture is the sum of the stems. Prints SDR in dB of the whole band for the mixture, the
-    model, the model with true magnitude or true phase, and the oracles; then the losses per octave.
+    Of a model (-m MODEL), or of what any separator wrote (ESTIMATES; what is read is in
+    `evaluate --help`). The mixture is the sum of the stems in TARGETS. Prints SDR in dB of the
+    whole band for the mixture, the model, the model with true magnitude or true phase, and the
+    oracles; then the losses per octave.
 
     \b
     Examples:
       unmask gap -m denoise-16k assets/demo
       unmask gap -m MODEL.onnx song/ --json gap.json
+      unmask gap separated/htdemucs/song true_stems/song
+      unmask gap uvr_output/ musdb/test --family irm1 --n-fft 4096 --hop 1024
     """
+    if len(folders) > 2 or (len(folders) == 1 and options["model"] is None):
+        raise ConfigError("gap: expected -m MODEL TARGETS, or ESTIMATES TARGETS; give one of both")
+    if len(folders) == 2:
+        reports = _gaps_of_files(folders[0], folders[1], options)
+    else:
+        reports = _gap_of_model(folders[0], options)
+    said = [_said(*report) for report in reports]
+    show.write_json(json_file, said[0] if len(folders) == 1 else said)
+
+
+def _said(name: str, called: str, family: str, scores: "Sequence[Cell]") -> dict[str, Any]:
+    """Print a report; return it as plain data."""
+    from unmask.gap import breakdown
+
+    lost = breakdown(scores)
+    _print_cases(scores, f"{name}: {called}, mask {family}, SDR in dB")
+    _print_losses(lost, round(2 * max(score.high_hz for score in scores)))
+    return {
+        "folder": name,
+        "model": called,
+        "mask": family,
+        "scores": [asdict(score) for score in scores],
+        "losses": [
+            {"stem": stem, "low_hz": low, "high_hz": high, **loss._asdict()}
+            for (stem, low, high), loss in lost.items()
+        ],
+    }
+
+
+def _gap_of_model(folder: str, options: dict[str, Any]) -> "Iterator[_Gap]":
     from unmask.engine.model import load_model
     from unmask.folding import match_model
-    from unmask.gap import breakdown
     from unmask.gap import gap as report
     from unmask.stems import find_stems
 
-    loaded = load_model(model, threads=threads)
-    stems = find_stems(folder)
+    loaded = load_model(options["model"], threads=options["threads"])
+    stems, fold = find_stems(folder), options["fold"]
     folding.say(match_model(loaded, stems, asked=fold).remarks())
-    scores = list(report(loaded, stems, octaves=octaves, fold=fold))
-    sample_rate = round(2 * max(score.high_hz for score in scores))
-    lost = breakdown(scores)
-    _print_cases(scores, f"{folder}: {loaded.name}, mask {loaded.family.name}, SDR in dB")
-    _print_losses(lost, sample_rate)
-    show.write_json(
-        json_file,
-        {
-            "folder": folder,
-            "model": loaded.name,
-            "mask": loaded.family.name,
-            "scores": [asdict(score) for score in scores],
-            "losses": [
-                {"stem": stem, "low_hz": low, "high_hz": high, **loss._asdict()}
-                for (stem, low, high), loss in lost.items()
-            ],
-        },
-    )
+    scores = list(report(loaded, stems, octaves=options["octaves"], fold=fold))
+    yield folder, loaded.name, loaded.family.name, scores
+
+
+def _gaps_of_files(estimates: str, targets: str, options: dict[str, Any]) -> "Iterator[_Gap]":
+    from unmask import audio
+    from unmask.engine.model import load_model
+    from unmask.evaluate import Pairing, pair
+    from unmask.frontends import STFT
+    from unmask.gap import gap_of_files
+
+    stft: STFT = STFT(options["n_fft"], options["hop"], options["window"])
+    family: Any = options["family"]
+    model = load_model(options["model"]) if options["model"] else None
+    pairs = pair(estimates, targets, how=Pairing(fold=options["fold"], allow_other_stems=True))
+    folding.say(pairs.folded)
+    for track in pairs.tracks:
+        if model is not None:
+            rate = audio.info(next(iter(track.targets.values()))[0]).sample_rate
+            stft, family = model.stft_at(rate), model.family_at(rate)
+        scores = list(gap_of_files(track, stft=stft, family=family, octaves=options["octaves"]))
+        name = family if isinstance(family, str) else family.name
+        yield track.name, estimates, name, scores
 
 
 def _print_cases(scores: "Sequence[Cell]", title: str) -> None:

@@ -16,7 +16,7 @@ from unmask.frontends import STFT
 from unmask.mask_files.container import MaskWriter
 from unmask.mask_files.header import Header
 from unmask.mixtures import Sources
-from unmask.oracle import RESIDUAL_FLOOR_DB
+from unmask.oracle import is_audible
 
 Progress = Callable[[float], None]
 
@@ -167,7 +167,7 @@ def _has_rest(sources: Sources) -> bool:
     for waves in sources.blocks():
         loudest = max(loudest, float(np.abs(waves[0]).max()))
         rest = max(rest, float(np.abs(waves[0] - waves[1:].sum(axis=0)).max()))
-    return rest > 10 ** (RESIDUAL_FLOOR_DB / 20) * loudest
+    return is_audible(rest, loudest)
 
 
 def _ideal(
