@@ -191,3 +191,7 @@ def _pieces(
         made = combine(first, second, way, stft=stft, sample_rate=like.sample_rate)
         wave = stft.synthesize(made, outer.stop - outer.start)
         yield both[..., inner], wave[..., inner], rows[2 * len(stems) :, ..., inner]
+
+
+def __dir__() -> list[str]:
+    return __all__

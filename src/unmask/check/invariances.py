@@ -49,7 +49,13 @@ class Trial:
         return int(self.mixture.shape[0])
 
     def distance(self, found: Stems, expected: Stems) -> float:
-        """Return the energy of the largest difference in dB of the mixture's."""
+        """Return the energy of the largest difference in dB of the mixture's.
+
+        Raises
+        ------
+        ShapeError
+            If they have other names or shapes.
+        """
         if found.keys() != expected.keys():
             raise ShapeError(
                 f"outputs: {', '.join(found)}, before there were {', '.join(expected)}"

@@ -79,7 +79,13 @@ class CallableSeparator:
         return cls(function, name=said, sample_rate=sample_rate)
 
     def separate(self, mixture: Array, sample_rate: int) -> Stems:
-        """Call it; arrays of any library come back as NumPy's."""
+        """Call it; arrays of any library come back as NumPy's.
+
+        Raises
+        ------
+        ShapeError
+            If it returns an array of other axes than a signal's or some sources'.
+        """
         found = self._function(mixture.copy(), sample_rate)
         if not isinstance(found, Mapping):
             array = to_numpy(found)

@@ -124,7 +124,15 @@ class MaskWriter:
         return self
 
     def write(self, masks: Array) -> None:
-        """Write the next frames, (source, channel, freq, frame)."""
+        """Write the next frames, (source, channel, freq, frame).
+
+        Raises
+        ------
+        ShapeError
+            If they have another shape than the header says, or are too many.
+        SignalError
+            If a value is NaN or infinite, or complex where real ones were promised.
+        """
         masks, shape = to_numpy(masks), self.header.shape
         n_frames = self._n_frames + masks.shape[-1]
         if masks.shape[:-1] != shape[:-1] or n_frames > shape[-1]:

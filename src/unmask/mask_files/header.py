@@ -95,7 +95,7 @@ def parse(text: str, subject: object) -> Header:
     try:
         said = json.loads(text)
         if not isinstance(said, dict) or said.pop("format", None) != _FORMAT:
-            raise ConfigError(f"header: is not of format {_FORMAT}; save the masks again")
+            raise FileError(f"header: is not of format {_FORMAT}; save the masks again")
         stft = _front_end(said.pop("front_end", None))
         return Header(**said | {"stft": stft, "stems": tuple(said.get("stems", ()))})
     except UnmaskError as error:
