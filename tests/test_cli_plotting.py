@@ -118,3 +118,17 @@ def test_a_figure_of_an_unknown_kind_is_refused_before_any_work(tmp_path):
     result = run("irm1", "nowhere", "-o", tmp_path / "figure.gif")
     assert result.exit_code == 2
     assert "should end in one of .pdf .png .svg" in result.stderr
+
+
+def test_learning_curves_are_drawn_of_run_folders(tmp_path):
+    pytest.importorskip("lightning_fabric")
+    (tmp_path / "run").mkdir()
+    lines = '{"step": 1, "valid": {"loss": 2.0}}\n{"step": 2, "valid": {"loss": 1.0}}\n'
+    (tmp_path / "run" / "records.jsonl").write_text(lines)
+    out = tmp_path / "learning.svg"
+    drawn = CliRunner().invoke(main, ["plot", "learning", str(tmp_path / "run"), "-o", str(out)])
+    assert drawn.exit_code == 0, drawn.stderr
+    assert out.read_text().startswith("<?xml")
+    refused = CliRunner().invoke(main, ["plot", "learning", str(tmp_path), "-o", str(out)])
+    assert refused.exit_code == 1
+    assert "has no records.jsonl" in refused.stderr

@@ -5,6 +5,7 @@ import sys
 import numpy as np
 import pytest
 
+from unmask import STFT
 from unmask.errors import ConfigError, MissingExtraError, ShapeError
 from unmask.plots import (
     MaskImages,
@@ -12,11 +13,13 @@ from unmask.plots import (
     box_plot,
     box_plots,
     correction_histogram,
+    learning_curves,
     level_image,
     magnitude_image,
     mask_figure,
     phase_benefit_figure,
     phase_image,
+    spectrogram,
     spectrogram_figure,
     write_figure,
 )
@@ -141,7 +144,7 @@ def blank():
 
 @pytest.fixture
 def plane():
-    return Plane(2 + 0.01 * np.arange(6), 1000.0 * np.arange(5))
+    return Plane(2 + 0.01 * np.arange(6), 1000.0 * np.arange(5), scale="linear")
 
 
 @pytest.fixture
@@ -277,3 +280,46 @@ def test_no_more_is_drawn_of_a_large_image_than_can_be_seen(blank, scale):
         heights
     )  # the lowest bins of a logarithmic axis are wide
     assert corners[-1, -1, 0] == pytest.approx(29.99, abs=0.06)
+
+
+def test_a_spectrogram_says_the_level_of_a_tone_at_its_frequency():
+    tone = np.sin(2 * np.pi * 1000 * np.arange(8000) / 8000)[None]
+    ax = spectrogram(0.1 * tone, 8000, STFT(256, 64), range_db=60)
+    image = ax.collections[0]
+    level = image.get_array().reshape(image.get_coordinates().shape[0] - 1, -1)
+    middle = level[:, level.shape[1] // 2]
+    khz = image.get_coordinates()[:, 0, 1]
+    assert ax.get_yscale() == "log"
+    assert middle.max() == pytest.approx(-20, abs=0.1)
+    assert khz[np.argmax(middle)] <= 1 <= khz[np.argmax(middle) + 1]
+    assert image.get_clim()[1] - image.get_clim()[0] == pytest.approx(60)
+
+
+def test_a_spectrogram_needs_a_range():
+    with pytest.raises(ConfigError, match="range_db: 0, expected above 0"):
+        spectrogram(np.zeros((1, 8000)), 8000, STFT(), range_db=0)
+
+
+RECORDS = [
+    {"step": 1, "loss": 3.0},
+    {"step": 2, "valid": {"loss": 2.5}},
+    {"step": 3, "loss": 1.0, "valid": {"loss": None}},
+]
+
+
+def test_learning_curves_show_the_records_that_have_the_value(blank):
+    ax = learning_curves({"a": RECORDS, "b": RECORDS}, "loss", ax=blank)
+    assert ax is blank
+    assert [line.get_label() for line in ax.lines] == ["a", "b"]
+    np.testing.assert_array_equal(ax.lines[0].get_xydata(), [(1, 3), (3, 1)])
+    nested = learning_curves({"a": RECORDS}, "valid/loss")
+    np.testing.assert_array_equal(nested.lines[0].get_xydata(), [(2, 2.5)])
+
+
+@pytest.mark.parametrize(
+    ("runs", "words"),
+    [({}, "runs: none"), ({"a": RECORDS}, "a: has no sdr; there are loss, valid/loss")],
+)
+def test_curves_of_nothing_are_refused(runs, words):
+    with pytest.raises(ConfigError, match=words):
+        learning_curves(runs, "sdr")

@@ -16,6 +16,8 @@ from unmask._version import __version__
 if TYPE_CHECKING:
     from unmask import (
         audio,
+        check,
+        combining,
         errors,
         evaluate,
         folding,
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
         gap,
         loudness,
         mask_analysis,
+        mask_files,
         masks,
         metrics,
         mixtures,
@@ -52,6 +55,8 @@ __all__ = [
     "Streamer",
     "__version__",
     "audio",
+    "check",
+    "combining",
     "errors",
     "evaluate",
     "folding",
@@ -60,6 +65,7 @@ __all__ = [
     "load_model",
     "loudness",
     "mask_analysis",
+    "mask_files",
     "masks",
     "metrics",
     "mixtures",

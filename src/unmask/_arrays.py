@@ -101,8 +101,8 @@ def to_numpy(x: Array) -> NDArray[Any]:
 
 
 def device(x: Array) -> Any:
-    """Return the device that `x` lies on."""
-    return compat.device(x)
+    """Return the device that `x` lies on; None, any, for an array that ``jax.jit`` only traces."""
+    return getattr(x, "device", None)
 
 
 def real_dtype(x: Array) -> Any:

@@ -21,11 +21,12 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from unmask import masks
+from unmask import audio, masks
 from unmask._arrays import Array
 from unmask.engine.model import Model
 from unmask.engine.stream import Streamer
-from unmask.folding import add_up, match_model
+from unmask.evaluate.pairing import Track, check_agree
+from unmask.folding import Folding, add_up, match_model
 from unmask.frontends import STFT
 from unmask.masks import Family
 from unmask.metrics import RunningScores
@@ -39,6 +40,7 @@ __all__ = [
     "Separator",
     "breakdown",
     "gap",
+    "gap_of_files",
 ]
 
 #: The rows of a report, in the order of the module's docstring.
@@ -137,66 +139,128 @@ def gap(
         If no stem is one of the model's, or `fold` names what is not there.
     """
     sources = Sources(stems, sample_rate)
-    report = _Report(model, sources, fold)
-    for outer, inner, rows in cut(report.rows(), report.spans()):
-        report.add(rows, outer, inner)
-    bands = list(octave_bands(sources.sample_rate)) if octaves else []
-    yield from report.cells(bands)
+    folding, rate = match_model(model, sources.names, asked=fold), sources.sample_rate
+    report = _Report(
+        list(folding.targets),
+        folding.common,
+        stft=model.stft_at(rate),
+        family=model.family_at(rate),
+        n_samples=sources.n_samples,
+        sample_rate=rate,
+    )
+    yield from report.of(_separated(model, sources, folding), octaves=octaves)
+
+
+def gap_of_files(
+    track: Track, *, stft: STFT, family: str | Family = "complex", octaves: bool = True
+) -> Iterator[Cell]:
+    """Yield the same scores for estimates that any separator wrote; memory does not grow.
+
+    Parameters
+    ----------
+    track : Track
+        Estimates, and all targets that the mixture is the sum of, as
+        :func:`unmask.evaluate.pair` finds them (``how=Pairing(allow_other_stems=True)``).
+    stft : STFT
+        What magnitudes and phases are taken from, and the oracles work on.
+    family : str or Family
+        What the separator's masks are, for the family's oracle; unbounded and complex for
+        separators that need none.
+    octaves : bool
+        Also score per octave band.
+
+    Yields
+    ------
+    Cell
+
+    Raises
+    ------
+    AudioFileError, SampleRateError, ShapeError
+        If files cannot be read or do not agree.
+    ConfigError
+        If there is no such family.
+    """
+    check_agree(track)
+    targets, estimates = (
+        {name: audio.SumOnDisk(paths) for name, paths in side.items()}
+        for side in (track.targets, track.estimates)
+    )
+    first = next(iter(targets.values()))
+    if isinstance(family, str):
+        family = masks.get(family, sample_rate=first.sample_rate)
+    report = _Report(
+        list(targets),
+        list(estimates),
+        stft=stft,
+        family=family,
+        n_samples=first.shape[1],
+        sample_rate=first.sample_rate,
+    )
+    signals = [signal.blocks() for signal in (*targets.values(), *estimates.values())]
+    yield from report.of(map(np.stack, zip(*signals, strict=True)), octaves=octaves)
+
+
+def _separated(model: Separator, sources: Sources, folding: Folding) -> Iterator[Array]:
+    """Yield the named targets, then the estimates, in blocks (row, channel, sample)."""
+
+    def truth(block: Array) -> Array:
+        named = dict(zip(sources.names, block, strict=True))
+        return np.stack(list(add_up(folding.targets, named).values()))
+
+    def stacked(estimates: Mapping[str, Array]) -> Array:
+        found = add_up(folding.estimates, estimates)
+        return np.stack([found[name] for name in folding.common])
+
+    if not isinstance(model, Model):
+        targets = truth(np.concatenate(list(sources.blocks()), axis=-1))
+        found = model.separate(targets.sum(axis=0), sources.sample_rate, residual=True)
+        yield np.concatenate([targets, stacked(found)])
+        return
+    streamer = Streamer(
+        model, sample_rate=sources.sample_rate, n_channels=sources.n_channels, residual=True
+    )
+    held = np.zeros((len(folding.targets), sources.n_channels, 0), np.float32)
+    for block in sources.blocks():
+        targets = truth(block)
+        held = np.concatenate([held, targets], axis=-1)
+        ready = stacked(streamer.process(targets.sum(axis=0)))
+        n = ready.shape[-1]
+        yield np.concatenate([held[..., :n], ready])
+        held = held[..., n:]
+    yield np.concatenate([held, stacked(streamer.flush())])
 
 
 class _Report:
     """The sums of which a report is made, over pieces of a recording."""
 
     def __init__(
-        self, model: Separator, sources: Sources, fold: Mapping[str, str] | None = None
+        self,
+        targets: Sequence[str],
+        scored: Sequence[str],
+        *,
+        stft: STFT,
+        family: Family,
+        n_samples: int,
+        sample_rate: int,
     ) -> None:
-        self.model, self.sources = model, sources
-        rate = sources.sample_rate
-        self.stft, self.family = model.stft_at(rate), model.family_at(rate)
-        self.folding = match_model(model, sources.names, asked=fold)
-        self.targets, self.scored = list(self.folding.targets), self.folding.common
+        self.stft, self.family = stft, family
+        self.n_samples, self.sample_rate = n_samples, sample_rate
+        self.targets, self.scored = list(targets), list(scored)
         self.places = [self.targets.index(name) for name in self.scored]
         self.whole = {case: RunningScores() for case in CASES}
         self.energy = np.zeros((len(self.scored), self.stft.n_freq))
         self.error = {case: np.zeros_like(self.energy) for case in CASES}
 
+    def of(self, blocks: Iterator[Array], *, octaves: bool) -> Iterator[Cell]:
+        """Yield the scores of targets, then estimates, in blocks (row, channel, sample)."""
+        for outer, inner, rows in cut(blocks, self.spans()):
+            self.add(rows, outer, inner)
+        yield from self.cells(list(octave_bands(self.sample_rate)) if octaves else [])
+
     def spans(self) -> Iterator[tuple[slice, slice]]:
         """Yield pieces with room for frames that are made, and then analysed again."""
         context = self.stft.overlap + max(self.family.context)
-        return self.stft.pieces(self.sources.n_samples, context=context)
-
-    def rows(self) -> Iterator[Array]:
-        """Yield the named targets, then the estimates, in blocks (row, channel, sample)."""
-        if not isinstance(self.model, Model):
-            targets = self._targets(np.concatenate(list(self.sources.blocks()), axis=-1))
-            found = self.model.separate(
-                targets.sum(axis=0), self.sources.sample_rate, residual=True
-            )
-            yield np.concatenate([targets, self._stacked(found)])
-            return
-        streamer = Streamer(
-            self.model,
-            sample_rate=self.sources.sample_rate,
-            n_channels=self.sources.n_channels,
-            residual=True,
-        )
-        held = np.zeros((len(self.targets), self.sources.n_channels, 0), np.float32)
-        for block in self.sources.blocks():
-            targets = self._targets(block)
-            held = np.concatenate([held, targets], axis=-1)
-            ready = self._stacked(streamer.process(targets.sum(axis=0)))
-            n = ready.shape[-1]
-            yield np.concatenate([held[..., :n], ready])
-            held = held[..., n:]
-        yield np.concatenate([held, self._stacked(streamer.flush())])
-
-    def _targets(self, block: Array) -> Array:
-        named = dict(zip(self.sources.names, block, strict=True))
-        return np.stack(list(add_up(self.folding.targets, named).values()))
-
-    def _stacked(self, estimates: Mapping[str, Array]) -> Array:
-        found = add_up(self.folding.estimates, estimates)
-        return np.stack([found[name] for name in self.scored])
+        return self.stft.pieces(self.n_samples, context=context)
 
     def add(self, rows: Array, outer: slice, inner: slice) -> None:
         """Add a piece of targets and estimates (row, channel, sample)."""
@@ -231,7 +295,7 @@ class _Report:
 
     def cells(self, bands: Sequence[tuple[float, float]]) -> Iterator[Cell]:
         """Yield the scores, source by source and case by case."""
-        rate = self.sources.sample_rate
+        rate = self.sample_rate
         hz = self.stft.frequencies(rate)
         for k, name in enumerate(self.scored):
             energy = in_bands(self.energy[k], hz, bands)

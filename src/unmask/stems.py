@@ -1,5 +1,6 @@
 """Stems on disk: a folder with one file per source, or one file of several streams, by name."""
 
+import re
 import unicodedata
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -21,6 +22,7 @@ __all__ = [
     "locate_stems",
     "read_stems",
     "split_mixture",
+    "split_name",
 ]
 
 #: What other programs call a stem -> what we call it.
@@ -74,8 +76,34 @@ def canonical(name: str) -> str:
     return SYNONYMS.get(name, name)
 
 
+#: ``1_song_(Vocals).wav`` of UVR, ``song_(Vocals)_MODEL.wav`` of audio-separator; and
+#: ``song_vocals.wav`` of MSST and many scripts.
+_IN_BRACKETS = re.compile(r"(?:\d+_)?(?P<track>.+?)_\((?P<stem>[^()]+)\)(?:_.*)?")
+_AT_THE_END = re.compile(r"(?P<track>.+?)[_-](?P<stem>(?:no[_-])?[^\W_]+)")
+
+
+def split_name(name: str) -> tuple[str, str] | None:
+    """Return track and stem that a file's name, without suffix, says both; None if it does not.
+
+    Examples
+    --------
+    >>> split_name("1_My song_(Instrumental)"), split_name("My song_(Vocals)_model_bs_roformer")
+    (('My song', 'accompaniment'), ('My song', 'vocals'))
+    >>> split_name("my_song_vocals"), split_name("my_song_no_vocals"), split_name("my_song")
+    (('my_song', 'vocals'), ('my_song', 'accompaniment'), None)
+    """
+    for form in (_IN_BRACKETS, _AT_THE_END):
+        if found := form.fullmatch(name):
+            stem = canonical(found["stem"].replace(" ", "_"))
+            if stem in STEM_NAMES:
+                return found["track"], stem
+    return None
+
+
 def find_stems(folder: str | Path) -> dict[str, Path]:
     """Return the file of every stem that lies in `folder` itself, sorted by name, mixture left out.
+
+    Files are called by their stem, or all by track and stem, as :func:`split_name` reads them.
 
     Raises
     ------
@@ -88,10 +116,13 @@ def find_stems(folder: str | Path) -> dict[str, Path]:
     if not folder.is_dir():
         raise AudioFileError(f"{folder}: not a folder; give the folder that holds one file a stem")
     found: dict[str, Path] = {}
-    for path in audio.find(folder):
-        name = canonical(path.stem)
-        if path.parent != folder or name in MIXTURES:
-            continue
+    paths = [path for path in audio.find(folder) if path.parent == folder]
+    paths = [path for path in paths if canonical(path.stem) not in MIXTURES]
+    said = [split_name(path.stem) for path in paths]
+    # Of one track, and all say which, as UVR writes them.
+    are_named = len({track and track[0] for track in said}) == 1
+    for path, both in zip(paths, said, strict=True):
+        name = both[1] if both and are_named else canonical(path.stem)
         if name in found:
             raise ConfigError(
                 f"{folder}: {found[name].name} and {path.name} are both the stem {name!r}; keep one"

@@ -1,4 +1,4 @@
-"""What masks there are, what they could do, and what a model does with them."""
+"""What masks could do, and what a model does with them."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from unmask.cli import folding, show
+from unmask.errors import ConfigError
 from unmask.files import make_folder
 
 if TYPE_CHECKING:
@@ -17,8 +18,12 @@ if TYPE_CHECKING:
     from unmask.mixtures import Sources
     from unmask.oracle import Bound, Masked
 
+    #: Track, whose estimates, family, scores.
+    _Gap = tuple[str, str, str, Sequence[Cell]]
 
-def _stft_options(command: Callable[..., None]) -> Callable[..., None]:
+
+def stft_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options of a transform."""
     for option in (
         click.option("--window", default="hann", help="Window of the STFT."),
         click.option("--hop", default=512, help="Step between frames in samples."),
@@ -26,36 +31,6 @@ def _stft_options(command: Callable[..., None]) -> Callable[..., None]:
     ):
         command = option(command)
     return command
-
-
-@click.command()
-@show.json_option
-def masks(json_file: str | None) -> None:
-    """List the mask families: range, kind, maps that a network puts out, settings, source.
-
-    \b
-    Example:
-      unmask masks --json masks.json
-    """
-    from unmask.masks import FAMILIES
-
-    said = [family.describe() for family in FAMILIES.values()]
-    columns = {
-        "name": "name",
-        "values": "values",
-        "complex": "complex",
-        "sums_to_one": "sums to one",
-        "n_maps": "maps",
-        "paper": "source",
-    }
-    rows = [{key: _yes(row[key]) for key in columns} for row in said]
-    title = f"{len(rows)} families, from the most restricted; and hybrid:LOW:HZ:HIGH of any two"
-    show.table(rows, columns, title=title, prose=("values", "paper"))
-    show.write_json(json_file, said)
-
-
-def _yes(value: Any) -> Any:
-    return ("yes" if value else "") if isinstance(value, bool) else value
 
 
 @click.command()
@@ -69,7 +44,7 @@ def _yes(value: Any) -> Any:
     help="Mask family, may be repeated; hybrid:LOW:HZ:HIGH for two in one. "
     "[default: all families and the multichannel Wiener filter]",
 )
-@_stft_options
+@stft_options
 @click.option("-o", "--out", type=click.Path(), help="Also write the audio: MASK/STEM.wav.")
 @show.json_option
 @show.quiet_option
@@ -182,57 +157,98 @@ def _print_bounds(rows: "Sequence[Bound]", stems: Sequence[str], title: str) -> 
 
 
 @click.command()
-@click.argument("folder", type=click.Path(), metavar="FOLDER_OF_STEMS")
-@click.option("-m", "--model", required=True, help="Bundled name or .onnx file.")
+@click.argument(
+    "folders", nargs=-1, required=True, type=click.Path(), metavar="[ESTIMATES] TARGETS"
+)
+@click.option(
+    "-m",
+    "--model",
+    help="Bundled name or .onnx file. With ESTIMATES: whose transform and family they have.",
+)
+@click.option(
+    "--family", default="complex", help="With ESTIMATES and no model: family of their masks."
+)
+@stft_options
 @click.option("--octaves/--no-octaves", default=True, help="Also per octave band.")
 @folding.fold_option
 @click.option("--threads", type=click.IntRange(1), default=1, help="Threads of the network.")
 @show.json_option
-def gap(
-    folder: str,
-    model: str,
-    octaves: bool,
-    fold: dict[str, str],
-    threads: int,
-    json_file: str | None,
-) -> None:
-    """Show where a model's decibels go: to magnitude, to phase, to its family of masks.
+def gap(folders: Sequence[str], json_file: str | None, **options: Any) -> None:
+    """Show where decibels go: to magnitude, to phase, to the family of masks.
 
-    The mixture is the sum of the stems. Prints SDR in dB of the whole band for the mixture, the
-    model, the model with true magnitude or true phase, and the oracles; then the losses per octave.
+    Of a model (-m MODEL), or of what any separator wrote (ESTIMATES; what is read is in
+    `evaluate --help`). The mixture is the sum of the stems in TARGETS. Prints SDR in dB of the
+    whole band for the mixture, the model, the model with true magnitude or true phase, and the
+    oracles; then the losses per octave.
 
     \b
     Examples:
       unmask gap -m denoise-16k assets/demo
       unmask gap -m MODEL.onnx song/ --json gap.json
+      unmask gap separated/htdemucs/song true_stems/song
+      unmask gap uvr_output/ musdb/test --family irm1 --n-fft 4096 --hop 1024
     """
+    if len(folders) > 2 or (len(folders) == 1 and options["model"] is None):
+        raise ConfigError("gap: expected -m MODEL TARGETS, or ESTIMATES TARGETS; give one of both")
+    if len(folders) == 2:
+        reports = _gaps_of_files(folders[0], folders[1], options)
+    else:
+        reports = _gap_of_model(folders[0], options)
+    said = [_said(*report) for report in reports]
+    show.write_json(json_file, said[0] if len(folders) == 1 else said)
+
+
+def _said(name: str, called: str, family: str, scores: "Sequence[Cell]") -> dict[str, Any]:
+    """Print a report; return it as plain data."""
+    from unmask.gap import breakdown
+
+    lost = breakdown(scores)
+    _print_cases(scores, f"{name}: {called}, mask {family}, SDR in dB")
+    _print_losses(lost, round(2 * max(score.high_hz for score in scores)))
+    return {
+        "folder": name,
+        "model": called,
+        "mask": family,
+        "scores": [asdict(score) for score in scores],
+        "losses": [
+            {"stem": stem, "low_hz": low, "high_hz": high, **loss._asdict()}
+            for (stem, low, high), loss in lost.items()
+        ],
+    }
+
+
+def _gap_of_model(folder: str, options: dict[str, Any]) -> "Iterator[_Gap]":
     from unmask.engine.model import load_model
     from unmask.folding import match_model
-    from unmask.gap import breakdown
     from unmask.gap import gap as report
     from unmask.stems import find_stems
 
-    loaded = load_model(model, threads=threads)
-    stems = find_stems(folder)
+    loaded = load_model(options["model"], threads=options["threads"])
+    stems, fold = find_stems(folder), options["fold"]
     folding.say(match_model(loaded, stems, asked=fold).remarks())
-    scores = list(report(loaded, stems, octaves=octaves, fold=fold))
-    sample_rate = round(2 * max(score.high_hz for score in scores))
-    lost = breakdown(scores)
-    _print_cases(scores, f"{folder}: {loaded.name}, mask {loaded.family.name}, SDR in dB")
-    _print_losses(lost, sample_rate)
-    show.write_json(
-        json_file,
-        {
-            "folder": folder,
-            "model": loaded.name,
-            "mask": loaded.family.name,
-            "scores": [asdict(score) for score in scores],
-            "losses": [
-                {"stem": stem, "low_hz": low, "high_hz": high, **loss._asdict()}
-                for (stem, low, high), loss in lost.items()
-            ],
-        },
-    )
+    scores = list(report(loaded, stems, octaves=options["octaves"], fold=fold))
+    yield folder, loaded.name, loaded.family.name, scores
+
+
+def _gaps_of_files(estimates: str, targets: str, options: dict[str, Any]) -> "Iterator[_Gap]":
+    from unmask import audio
+    from unmask.engine.model import load_model
+    from unmask.evaluate import Pairing, pair
+    from unmask.frontends import STFT
+    from unmask.gap import gap_of_files
+
+    stft: STFT = STFT(options["n_fft"], options["hop"], options["window"])
+    family: Any = options["family"]
+    model = load_model(options["model"]) if options["model"] else None
+    pairs = pair(estimates, targets, how=Pairing(fold=options["fold"], allow_other_stems=True))
+    folding.say(pairs.folded)
+    for track in pairs.tracks:
+        if model is not None:
+            rate = audio.info(next(iter(track.targets.values()))[0]).sample_rate
+            stft, family = model.stft_at(rate), model.family_at(rate)
+        scores = list(gap_of_files(track, stft=stft, family=family, octaves=options["octaves"]))
+        name = family if isinstance(family, str) else family.name
+        yield track.name, estimates, name, scores
 
 
 def _print_cases(scores: "Sequence[Cell]", title: str) -> None:

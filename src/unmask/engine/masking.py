@@ -61,6 +61,8 @@ class UsedMasks:
     """What they were applied to, (channel, freq, frame); a full-scale sine is 1."""
     masked: Array
     """What came of it, (source, channel, freq, frame)."""
+    above: Array
+    """Factor on the bins above, (source, channel, freq, frame), of as many bins as there are."""
 
     @property
     def per_bin(self) -> Array:
@@ -68,6 +70,13 @@ class UsedMasks:
         if self.masks.ndim == self.masked.ndim:
             return self.masks
         return complex_divide(self.masked, self.mixture[None])
+
+    @property
+    def whole(self) -> Array:
+        """:attr:`per_bin` and the factors above it: all bins of the signal."""
+        known = self.per_bin
+        above = np.broadcast_to(self.above, (*known.shape[:2], *self.above.shape[2:]))
+        return np.concatenate([known, above], axis=-2)
 
 
 Listener = Callable[[UsedMasks], None]
@@ -222,12 +231,14 @@ class Masking:
         else:
             mixture = spectra[:, self._past : self._past + n_frames]
             known = self._filtered(masks, spectra)
+        n_above = mixture.shape[-1] - n_known
+        gain = self._gain(masks, mixture, known) if n_above else known.real[..., :1]
         if self._listener:
-            self._listener(_used(masks[..., :n_known], mixture[..., :n_known], known))
-        if mixture.shape[-1] == n_known:
+            above = np.broadcast_to(gain, (*gain.shape[:-1], n_above))
+            self._listener(_used(masks[..., :n_known], mixture[..., :n_known], known, above))
+        if not n_above:
             return known
-        above = self._gain(masks, mixture, known) * mixture[..., n_known:]
-        return np.concatenate([known, above], axis=-1)
+        return np.concatenate([known, gain * mixture[..., n_known:]], axis=-1)
 
     def _masks(self, parts: Array) -> Array:
         """Return the masks (source, channel, frame, freq) of the network's, as they are used."""
@@ -335,9 +346,9 @@ def _single(parts: Array) -> Array:
     return masks
 
 
-def _used(masks: Array, mixture: Array, masked: Array) -> UsedMasks:
+def _used(masks: Array, mixture: Array, masked: Array, above: Array) -> UsedMasks:
     """Return copies with frames last, which later frames do not change."""
-    return UsedMasks(*(x.swapaxes(-1, -2).copy() for x in (masks, mixture, masked)))
+    return UsedMasks(*(x.swapaxes(-1, -2).copy() for x in (masks, mixture, masked, above)))
 
 
 def _mean(x: Array) -> Array:

@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 from unmask import audio
 from unmask.errors import AudioFileError, ConfigError, SampleRateError, ShapeError, listed
 from unmask.folding import check, match
-from unmask.stems import MIXTURES, STEM_NAMES, canonical, find_stems
+from unmask.stems import MIXTURES, STEM_NAMES, canonical, find_stems, split_name
 
 #: What sound files are: stems of the track whose folder they lie in, or a track each.
 Files = Literal["auto", "stems", "tracks"]
@@ -54,6 +54,8 @@ class Pairing:
     """Part -> the stem that it is added to, on both sides; see :func:`unmask.folding.match`."""
     allow_missing: bool = False
     """Leave out tracks that only one side has, instead of refusing them."""
+    allow_other_stems: bool = False
+    """Score the stems that both sides have of a track, instead of refusing others."""
 
 
 def pair(estimates: str | Path, targets: str | Path, *, how: Pairing | None = None) -> Pairs:
@@ -64,7 +66,8 @@ def pair(estimates: str | Path, targets: str | Path, *, how: Pairing | None = No
     flat or in folders by speaker; the two sides may differ in this. A track is called by its folder
     (a folder ``song/mixture`` is the track ``song``); where two folders of a side have one name,
     all tracks are called by their path below the folder that was given. Two folders of stems are
-    one track, whatever they are called. Stems go by `unmask.stems.canonical`; mixtures are left
+    one track, whatever they are called. Files that say both, as ``song_(Vocals).wav``, are read as
+    :func:`unmask.stems.split_name` has it. Stems go by `unmask.stems.canonical`; mixtures are left
     out. Stems that only one side has are added to those that both have, as :mod:`unmask.folding`
     says.
 
@@ -87,7 +90,7 @@ def pair(estimates: str | Path, targets: str | Path, *, how: Pairing | None = No
     folded = [_folded(name, ours[name], theirs[name], how) for name in common]
     tracks = [track for track, _ in folded]
     said = dict.fromkeys(sentence for _, remarks in folded for sentence in remarks)
-    return Pairs(_chosen(tracks, how.stems), lonely, list(said))
+    return Pairs(_chosen(tracks, how), lonely, list(said))
 
 
 def _folded(name: str, ours: _Stems, theirs: _Stems, how: Pairing) -> tuple[Track, list[str]]:
@@ -139,10 +142,26 @@ def _find(root: Path, how: Pairing) -> dict[Path, _Stems]:
             f"{root}: holds {direct[0].name} and folders with sound; expected files or folders, "
             "not both; move one of them, or say that each file is a track (--files tracks)"
         )
+    if how.files == "auto" and (named := _by_name(found)):
+        return named
     if _are_tracks(root, found, how):
         return _one_a_file(found, _one_form(canonical(how.stem)))
     folders = sorted({path.parent for path in found})
     return {folder: _stems(folder) for folder in folders}
+
+
+def _by_name(files: Sequence[Path]) -> dict[Path, _Stems]:
+    """Return the tracks of files that all say track and stem, of which a track has several."""
+    tracks: dict[Path, dict[str, Path]] = {}
+    for path in files:
+        if (said := split_name(path.stem)) is None:
+            return {}
+        track, stem = path.parent / said[0], _one_form(said[1])
+        if stem in tracks.setdefault(track, {}):
+            twice = tracks[track][stem].name
+            raise ConfigError(f"{path.parent}: {twice} and {path.name} are one stem; keep one")
+        tracks[track][stem] = path
+    return dict(tracks) if any(len(stems) > 1 for stems in tracks.values()) else {}
 
 
 def _stems(folder: Path) -> _Stems:
@@ -227,26 +246,22 @@ def _missing_tracks(
     )
 
 
-def _chosen(tracks: list[Track], stems: tuple[str, ...] | None) -> list[Track]:
+def _chosen(tracks: list[Track], how: Pairing) -> list[Track]:
     """Keep the stems that are scored; refuse tracks that lack one."""
-    wanted = None if stems is None else {_one_form(canonical(stem)) for stem in stems}
-    missing = []
+    wanted = None if how.stems is None else {_one_form(canonical(stem)) for stem in how.stems}
+    missing, chosen = [], []
     for track in tracks:
-        needed = track.estimates.keys() | track.targets.keys() if wanted is None else wanted
-        for side, found in (("estimate", track.estimates), ("target", track.targets)):
-            missing += [f"{track.name}: {side} of {name}" for name in needed - found.keys()]
+        ours, theirs = track.estimates.keys(), track.targets.keys()
+        scored = wanted or (ours & theirs if how.allow_other_stems else ours | theirs)
+        for side, found in (("estimate", ours), ("target", theirs)):
+            missing += [f"{track.name}: {side} of {name}" for name in scored - found]
+        if not scored:
+            missing.append(f"{track.name}: any stem of both sides")
+        kept = {stem: paths for stem, paths in track.estimates.items() if stem in scored}
+        chosen.append(track._replace(estimates=kept))
     if missing:
         raise ConfigError(
             f"stems must be the same on both sides, missing are {listed(missing, _MAX_LISTED)}; "
             "add them, or name those to score (--stems)"
         )
-    return [
-        track._replace(
-            estimates={
-                stem: path
-                for stem, path in track.estimates.items()
-                if wanted is None or stem in wanted
-            }
-        )
-        for track in tracks
-    ]
+    return chosen

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from unmask._arrays import Array, check_axes, namespace
+from unmask._arrays import Array, check_axes, device, namespace
 from unmask.errors import ConfigError, ShapeError
 
 
@@ -143,5 +143,5 @@ def _pad(x: Array, left: int, right: int) -> Array:
     if left == right == 0:
         return x
     xp = namespace(x)
-    zeros = [xp.zeros((*x.shape[:-1], n), dtype=x.dtype, device=x.device) for n in (left, right)]
+    zeros = [xp.zeros((*x.shape[:-1], n), dtype=x.dtype, device=device(x)) for n in (left, right)]
     return xp.concat([zeros[0], x, zeros[1]], axis=-1)

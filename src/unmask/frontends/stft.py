@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from unmask._arrays import Array, check_axes, is_complex, namespace, real_dtype
+from unmask._arrays import Array, check_axes, device, is_complex, namespace, real_dtype
 from unmask.errors import ConfigError, ShapeError
 from unmask.frontends.frames import add, cut
 from unmask.transforms import is_quick
@@ -282,4 +282,4 @@ class STFT:
 def _like(values: Any, x: Array) -> Array:
     """Return NumPy `values` as an array of the library, real precision and device of `x`."""
     xp = namespace(x)
-    return xp.asarray(values, dtype=real_dtype(x), device=x.device)
+    return xp.asarray(values, dtype=real_dtype(x), device=device(x))

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from unmask._arrays import Array, namespace
+from unmask._arrays import Array, device, namespace
 from unmask.errors import ConfigError
 from unmask.masks.algebra import share_missing
 from unmask.masks.domains import Domain, Interval, Plane
@@ -59,7 +59,7 @@ class Consistent(Family):
         parts = self.of.parts(raw)
         xp = namespace(parts)
         # What masks must add up to, part by part: (1,) or (1, 0).
-        first = xp.arange(self.n_parts, device=parts.device) == 0
+        first = xp.arange(self.n_parts, device=device(parts)) == 0
         one = xp.reshape(xp.astype(first, parts.dtype), (self.n_parts, 1, 1, 1))
         missing = one - xp.sum(parts, axis=MAP_AXIS - 1, keepdims=True)
         return parts + missing / parts.shape[MAP_AXIS - 1]

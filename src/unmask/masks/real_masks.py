@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar
 
-from unmask._arrays import SOURCE_AXIS, Array, clip, namespace, safe_divide
+from unmask._arrays import SOURCE_AXIS, Array, clip, device, namespace, safe_divide
 from unmask.errors import ConfigError
 from unmask.masks.algebra import normalise
 from unmask.masks.domains import Binary, Domain, Interval
@@ -41,7 +41,7 @@ def _one_hot(score: Array) -> Array:
     xp = namespace(score)
     winner = xp.expand_dims(xp.argmax(score, axis=SOURCE_AXIS), axis=SOURCE_AXIS)
     n_sources = score.shape[SOURCE_AXIS]
-    index = xp.reshape(xp.arange(n_sources, device=score.device), (n_sources, 1, 1, 1))
+    index = xp.reshape(xp.arange(n_sources, device=device(score)), (n_sources, 1, 1, 1))
     return xp.astype(index == winner, score.dtype)
 
 
@@ -185,7 +185,7 @@ def _nearest_on_simplex(x: Array) -> Array:
     # With the values sorted down, the k largest stay positive while value_k > (sum_k - 1) / k.
     down = -xp.sort(-x, axis=SOURCE_AXIS)
     count = xp.reshape(
-        xp.arange(1, n_sources + 1, dtype=x.dtype, device=x.device), (n_sources, 1, 1, 1)
+        xp.arange(1, n_sources + 1, dtype=x.dtype, device=device(x)), (n_sources, 1, 1, 1)
     )
     shift = (xp.cumulative_sum(down, axis=SOURCE_AXIS) - 1) / count
     kept = xp.where(down > shift, shift, xp.full_like(shift, -math.inf))

@@ -10,7 +10,15 @@ from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 
-from unmask._arrays import Array, check_axes, is_complex, make_complex, namespace, real_dtype
+from unmask._arrays import (
+    Array,
+    check_axes,
+    device,
+    is_complex,
+    make_complex,
+    namespace,
+    real_dtype,
+)
 from unmask.errors import ConfigError, ShapeError
 
 Interpolation = Literal["nearest", "linear", "cubic"]
@@ -150,9 +158,9 @@ def _interpolated(x: Array, found: tuple[Tap, ...]) -> Array:
     xp = namespace(x)
     total: Array = None
     for index, weight in found:
-        part = xp.take(x, xp.asarray(index, device=x.device), axis=-2)
+        part = xp.take(x, xp.asarray(index, device=device(x)), axis=-2)
         if len(found) > 1:
-            part = part * xp.asarray(weight, dtype=real_dtype(x), device=x.device)[:, None]
+            part = part * xp.asarray(weight, dtype=real_dtype(x), device=device(x))[:, None]
         total = part if total is None else total + part
     return total
 

@@ -1,6 +1,6 @@
 """The multichannel Wiener filter: a mask that mixes channels, so it stands beside the families."""
 
-from unmask._arrays import Array, check_axes, namespace, to_complex
+from unmask._arrays import Array, check_axes, device, namespace, to_complex
 from unmask.errors import ShapeError
 
 
@@ -103,7 +103,7 @@ def wiener_filter(estimates: Array, mixture: Array, spatial: Array) -> Array:
     )  # (..., freq, source, channel * channel)
     whole = xp.matmul(to_complex(xp.moveaxis(power, -3, -1)), flat)
     whole = xp.reshape(whole, (*whole.shape[:-1], n_channels, n_channels))
-    eye = xp.eye(n_channels, dtype=whole.dtype, device=whole.device)
+    eye = xp.eye(n_channels, dtype=whole.dtype, device=device(whole))
     z = _solve(whole + loading[..., None, None] * eye, xp.matrix_transpose(x))
     z = xp.matrix_transpose(z)[..., None, :, :, :]  # (..., 1, freq, channel, frame)
     filtered = power[..., None, :] * xp.matmul(spatial, z)

@@ -2,6 +2,7 @@
 
 from unmask.plots._figures import check_installed, write_figure
 from unmask.plots.boxes import Scores, box_plot, box_plots
+from unmask.plots.learning import learning_curves
 from unmask.plots.masks import (
     FrequencyScale,
     MaskImages,
@@ -13,7 +14,7 @@ from unmask.plots.masks import (
     phase_image,
 )
 from unmask.plots.phase_benefit import phase_benefit_figure
-from unmask.plots.spectrograms import spectrogram_figure
+from unmask.plots.spectrograms import spectrogram, spectrogram_figure
 
 __all__ = [
     "FrequencyScale",
@@ -24,11 +25,13 @@ __all__ = [
     "box_plots",
     "check_installed",
     "correction_histogram",
+    "learning_curves",
     "level_image",
     "magnitude_image",
     "mask_figure",
     "phase_benefit_figure",
     "phase_image",
+    "spectrogram",
     "spectrogram_figure",
     "write_figure",
 ]

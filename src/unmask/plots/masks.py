@@ -51,7 +51,7 @@ class Plane:
 
     times_s: Array
     frequencies_hz: Array
-    scale: FrequencyScale = "linear"
+    scale: FrequencyScale = "log"
     highest_hz: float | None = None
 
     def __post_init__(self) -> None:

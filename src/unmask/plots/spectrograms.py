@@ -1,19 +1,85 @@
 """Spectrograms that share one scale, so that what differs is what differs."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from unmask._arrays import Array, to_numpy
 from unmask.errors import ConfigError
 from unmask.plots._figures import new_figure, wrapped
-from unmask.plots.masks import Plane
+from unmask.plots.masks import FrequencyScale, Plane
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 _RANGE_DB = 80.0
+
+
+class Transform(Protocol):
+    """What a spectrogram needs to know: :class:`unmask.STFT` is one."""
+
+    @property
+    def hop(self) -> int:
+        """Step between frames in samples."""
+
+    @property
+    def unit(self) -> float:
+        """Factor that gives the spectrum of a full-scale sine magnitude 1."""
+
+    def analyze(self, waveform: Array) -> Array:
+        """Return the spectrum (channel, freq, frame)."""
+
+    def frequencies(self, sample_rate: float) -> Array:
+        """Return the centre of every bin in Hz."""
+
+
+def spectrogram(
+    waveform: Array,
+    sample_rate: int,
+    stft: Transform,
+    *,
+    scale: FrequencyScale = "log",
+    range_db: float = _RANGE_DB,
+    ax: "Axes | None" = None,
+) -> "Axes":
+    """Draw the level of a recording over time and frequency, in dB of a full-scale sine.
+
+    Parameters
+    ----------
+    waveform : array [shape=(channel, sample)], real
+        Of several channels the mean energy is shown.
+    sample_rate : int
+        In Hz.
+    stft : STFT
+        Front-end.
+    scale : {"log", "linear", "mel"}
+        Of the frequency axis.
+    range_db : float > 0
+        What is further below the loudest bin than this is black.
+    ax : Axes, optional
+        Where to draw; by default in a new figure.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such scale, or `range_db` is none.
+    MissingExtraError
+        If matplotlib is not installed.
+    """
+    if not range_db > 0:
+        raise ConfigError(f"range_db: {range_db}, expected above 0; 80 is usual")
+    spectrum = stft.unit * stft.analyze(to_numpy(waveform))
+    power = np.mean(np.abs(spectrum) ** 2, axis=-3)
+    level_db = 10 * np.log10(np.maximum(power, 1e-20))
+    times = np.arange(power.shape[-1]) * (stft.hop / sample_rate)
+    plane = Plane(times, stft.frequencies(sample_rate), scale=scale)
+    ax = ax or new_figure(8, 3.5).subplots()
+    top = float(level_db.max())
+    image = plane.draw(level_db, ax, cmap="magma", vmin=top - range_db, vmax=top)
+    ax.figure.colorbar(image, ax=ax, label="dB of full scale", extend="min")
+    return ax
 
 
 def spectrogram_figure(

@@ -29,7 +29,7 @@ stems_option = click.option(
 scale_option = click.option(
     "--scale",
     type=click.Choice(["linear", "log", "mel"]),
-    default="linear",
+    default="log",
     help="Of the frequency axis.",
 )
 highest_option = click.option(
