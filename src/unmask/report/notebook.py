@@ -14,6 +14,7 @@ from unmask.report.contents import Recording, Stem, Version
 from unmask.report.document import pack, page
 
 _MOST_SOUNDS = 9
+_FRAME_PX, _TRACK_PX = 230, 168
 
 
 @dataclass(frozen=True)
@@ -22,12 +23,19 @@ class Page:
 
     html: str
     title: str
+    height: int = 640
+    """Of its frame in a notebook, in pixels."""
 
     def _repr_html_(self) -> str:
         # In a frame of its own: neither styles nor keys of the notebook reach it, nor its theirs.
+        # In ASCII: read in another encoding, the script would not have its hash and be refused.
+        html, title = (
+            escape(text).encode("ascii", "xmlcharrefreplace").decode()
+            for text in (self.html, self.title)
+        )
         return (
-            f'<iframe srcdoc="{escape(self.html)}" sandbox="allow-scripts" title="'
-            f'{escape(self.title)}" style="width: 100%; height: 640px; border: 0"></iframe>'
+            f'<iframe srcdoc="{html}" sandbox="allow-scripts" title="{title}" '
+            f'style="width: 100%; height: {self.height}px; border: 0"></iframe>'
         )
 
     def save(self, path: str | Path) -> None:
@@ -92,4 +100,4 @@ def play(
     stems = (Stem("", tuple(versions)),)
     recording = Recording(title or "sounds", "", sample_rate, 0.0, stems)
     html = page([pack(recording, "r0", kind=kind)], title=title or "unmask", bare=True)
-    return Page(html, title or "player")
+    return Page(html, title or "player", height=_FRAME_PX + _TRACK_PX * len(waves))

@@ -271,7 +271,7 @@ function coloursOf(recording, stem) {
   const masked = stem.versions.some(({ mask }) => mask);
   const scale = (kind, from, to, words) => h("li", {}, from, h("span", { class: `colours ${kind}` }), to, h("span", { class: "quiet" }, words));
   return h("ul", { class: "legend" },
-    scale("magma", `−${recording.range}`, "0 dB", "level below the loudest of the mixture; log frequency in Hz"),
+    scale("magma", `−${recording.range}`, "0 dB", `level below the loudest of the ${data.bare ? "first" : "mixture"}; log frequency in Hz`),
     masked ? scale("viridis", "0", `${stem.limit}`, "mask: what part of the mixture's magnitude passes; grey where it is silent") : null);
 }
 
