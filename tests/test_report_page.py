@@ -10,6 +10,7 @@ import pytest
 import unmask
 from browser import CHROMIUM, Browser
 from unmask import report
+from unmask.report import sounds
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here")
 
@@ -165,7 +166,9 @@ def test_a_region_is_repeated_to_the_sample(blank, clips):
 
 
 def test_to_end_a_loop_changes_nothing_that_is_heard_before(blank, clips):
-    commands = f"player.start(0, 0); at({40 * QUANTUM}, () => player.setLoop(false));"
+    commands = "player.start(0, 0);" + "".join(
+        f"at({n * QUANTUM}, () => player.setLoop({on}));" for n, on in ((40, "true"), (80, "false"))
+    )
     found = rendered(blank, clips, commands)
     np.testing.assert_allclose(found[FADE:24000], clips[0][FADE:], rtol=0, atol=1e-4)
     assert not found[24000:].any()
@@ -266,6 +269,85 @@ def test_keys_play_and_switch(tab):
     stopped = seconds(tab)
     tab.press("ArrowLeft")
     assert seconds(tab) == pytest.approx(max(0, stopped - 1), abs=0.02)
+
+
+# Puts a meter between the page and the loudspeaker.
+TAP = """
+const Own = AudioContext;
+window.AudioContext = class extends Own {
+  get destination() {
+    if (!window.meter) {
+      window.meter = new AnalyserNode(this, { fftSize: 2048, smoothingTimeConstant: 0 });
+      window.meter.connect(super.destination);
+    }
+    return window.meter;
+  }
+};"""
+# Frequency and level in dB of what is loudest in the output just now.
+LOUDEST = """(() => {
+  const levels = new Float32Array(meter.frequencyBinCount);
+  meter.getFloatFrequencyData(levels);
+  const k = levels.indexOf(Math.max(...levels));
+  return [(k * meter.context.sampleRate) / meter.fftSize, levels[k]];
+})()"""
+
+
+@pytest.fixture
+def sines(browser, tmp_path):
+    """A page of two sines, the second 20 dB below the first, with a meter at its output."""
+    n = np.arange(2 * RATE)
+    versions = tuple(
+        report.Version(kind, kind, level * np.sin(2 * np.pi * hz * n / RATE)[None])
+        for kind, hz, level in (("mixture", 500, 0.5), ("estimate", 2000, 0.05))
+    )
+    found = report.Recording("sines", "", RATE, 0.0, (report.Stem("", versions),))
+    report.write(tmp_path / "sines.html", [report.pack(found, "r0")], title="sines")
+    tab = browser.tab(browser.visitor(), "about:blank")
+    tab.call("Page.addScriptToEvaluateOnNewDocument", source=TAP)
+    tab.go((tmp_path / "sines.html").as_uri())
+    tab.until("document.documentElement.dataset.ready")
+    return tab
+
+
+def test_what_is_heard_is_what_the_keys_say(sines):
+    sines.press(" ")
+    sines.until("window.meter !== undefined")
+    sines.until(f"Math.abs({LOUDEST}[0] - 500) < 20")
+    sines.press("2")
+    sines.until(f"Math.abs({LOUDEST}[0] - 2000) < 20")
+    sines.press("1")
+    sines.until(f"Math.abs({LOUDEST}[0] - 500) < 20")
+
+
+def test_all_is_equally_loud_until_it_is_asked_otherwise(sines):
+    pytest.importorskip("pyloudnorm")
+    sines.press(" ")
+    sines.until("window.meter !== undefined")
+    sines.press("2")
+    sines.until(f"{LOUDEST}[1] > -30")  # it was made at -26 dB, and is lifted by nearly 20
+    sines.press("m")
+    sines.until(f"{LOUDEST}[1] < -30")
+
+
+def test_the_difference_is_the_first_less_the_second(blank, clips, tmp_path):
+    scale = 0.4 / np.abs(clips).max()
+    a, b = (scale * clip[None] for clip in clips[:2])
+    files = [base64.b64encode(sounds.encoded(x, RATE, "flac")).decode() for x in (a, b)]
+    module = base64.b64encode((PLAYER.parent / "sounds.js").read_bytes()).decode()
+    text = blank.run(f"""(async () => {{
+      for (const [k, text] of {json.dumps(files)}.entries()) {{
+        const block = document.createElement("script");
+        Object.assign(block, {{ type: "text/plain", id: `s${{k}}`, textContent: text }});
+        document.body.append(block);
+      }}
+      const {{ decoded }} = await import("data:text/javascript;base64,{module}");
+      const given = [{{ audio: "s0" }}, {{ audio: "s1" }}, {{ minus: [0, 1] }}];
+      const buffers = await decoded({{ rate: {RATE}, sounds: given }});
+      const bytes = new Uint8Array(buffers[2].getChannelData(0).buffer);
+      return btoa(bytes.reduce((s, b) => s + String.fromCharCode(b), ""));
+    }})()""")
+    found = np.frombuffer(base64.b64decode(text), np.float32)
+    np.testing.assert_allclose(found, (a - b)[0], rtol=0, atol=2**-14)  # two were rounded
 
 
 def test_keys_can_be_turned_off(tab):
