@@ -6,10 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 import unmask
 from browser import CHROMIUM, Browser
 from unmask import report
+from unmask.cli import main
 from unmask.report import sounds
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here")
@@ -511,3 +513,19 @@ def told_in(browser, target):
     session = browser.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
     tree = browser.call("Accessibility.getFullAXTree", session)
     return [node.get("name", {}).get("value") for node in tree["nodes"]]
+
+
+ASSETS = Path(__file__).parents[1] / "assets"
+
+
+@pytest.mark.parametrize(("model", "folder"), [("music", "music"), ("denoise-16k", "demo")])
+def test_reports_of_the_bundled_recordings_open(browser, tmp_path, model, folder):
+    page, truth = tmp_path / "report.html", ASSETS / folder
+    words = ["report", truth / "mixture.flac", "--reference", truth, "-m", model, "--seconds", 3]
+    result = CliRunner().invoke(main, [*map(str, words), "-q", "-o", str(page)])
+    assert result.exit_code == 0, result.output
+    tab = opened(browser, page)
+    assert [image for image in images_of(tab) if not image["width"]] == []
+    score = tab.run("document.querySelector('.name[data-kind=estimate] .score').textContent")
+    assert float(score.split()[1].replace("−", "-")) > 5
+    assert browser.complaints == []

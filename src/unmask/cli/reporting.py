@@ -54,7 +54,7 @@ if TYPE_CHECKING:
     "kind",
     type=click.Choice(["flac", "ogg"]),
     default="flac",
-    help="Of the sounds: exact to 16 bits, or Ogg Vorbis, a fifth as large.",
+    help="Of the sounds: exact to 16 bits, or Ogg Vorbis, about a third as large.",
 )
 @click.option("--threads", type=click.IntRange(1), default=1, help="Threads of the network.")
 @show.json_option

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from unmask._arrays import Array
 from unmask.frontends import STFT
 
+#: From here on below the loudest cell of the mixture everything looks alike.
 RANGE_DB = 80.0
-"""Below the loudest cell of the mixture everything looks alike from here on."""
 LOWEST_HZ = 40.0
 _ROWS, _MOST_COLUMNS = 200, 1500
 _FRAME_S = 0.046

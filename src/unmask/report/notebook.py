@@ -64,7 +64,7 @@ def play(
         In Hz.
     title : str
     kind : {"flac", "ogg"}
-        FLAC of 16 bits, or Ogg Vorbis, a fifth as large.
+        FLAC of 16 bits, or Ogg Vorbis, about a third as large.
 
     Raises
     ------

@@ -76,7 +76,8 @@ def encoded(waveform: Array, sample_rate: int, kind: str) -> bytes:
     sample_rate : int
         In Hz.
     kind : {"flac", "ogg"}
-        FLAC of 16 bits; or Ogg Vorbis, a fifth as large, which is heard in what is quiet.
+        FLAC of 16 bits; or Ogg Vorbis, about a third as large, whose noise is heard
+        where little is left.
 
     Raises
     ------
