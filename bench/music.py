@@ -4,22 +4,21 @@
 stem beside the mixture and the oracles of the model's own family and of a real mask; then level,
 silence, stereo image and chunk borders on the first song; then CPU time. A SONG is a folder of
 stems or a ``.stem.mp4``, with ``=bass`` behind it if that stem lies inside "other"; ``CAPTION:``
-may stand before it. Stems that the model does not know count as "other".
+may stand before it. Stems that no stem of the model begins the name of count as "other".
 """
 
 import argparse
 import json
-import resource
 import sys
 import time
 from pathlib import Path
 
 import numpy as np
 
-from unmask import Streamer, load_model
+from unmask import Streamer, audio, load_model
 from unmask.metrics import sdr
 from unmask.oracle import Oracle
-from unmask.stems import canonical, read_stems
+from unmask.stems import MIXTURES, canonical, locate_stems
 
 LIMIT_S = 120
 
@@ -28,12 +27,18 @@ def song_of(text, model):
     """Return caption, stems (name -> waveform), sample rate, and which stems lie inside other."""
     caption, colon, rest = text.partition(":")
     path, _, inside = (rest if colon else text).partition("=")
-    stems, rate = read_stems(path)
+    waves = {
+        name: audio.read(file, stream=stream)
+        for name, (file, stream) in locate_stems(path).items()
+        if canonical(name) not in MIXTURES
+    }
+    rate = next(iter(waves.values()))[1]
+    n_samples = min(LIMIT_S * rate, *(wave.shape[1] for wave, _ in waves.values()))
     found = {}
-    for name, wave in stems.items():
-        wave = np.asarray(wave, np.float32)[:, : LIMIT_S * rate]
+    for name, (wave, _) in waves.items():
+        wave = wave[:, :n_samples]
         wave = np.repeat(wave, 2, axis=0) if len(wave) == 1 else wave
-        name = canonical(name) if canonical(name) in model.stems else "other"
+        name = next((stem for stem in model.stems if canonical(name).startswith(stem)), "other")
         found[name] = found[name] + wave if name in found else wave
     return caption if colon else Path(path).name, found, rate, [x for x in inside.split(",") if x]
 
@@ -112,8 +117,7 @@ def speed(model, mixture, rate, rounds):
             streamer.process(mixture[:, at : at + 5 * rate])
         streamer.flush()
         seconds.append(time.process_time() - start)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return {"times_real_time": n / rate / min(seconds), "peak_mb": peak}
+    return {"times_real_time": n / rate / min(seconds)}
 
 
 def show(report):
@@ -128,8 +132,7 @@ def show(report):
     for name, value in report["listening"].items():
         unit = "" if "sample" in name else " dB"
         print(f"| {name} | {value:.1f}{unit} |" if unit else f"| {name} | {value:.1e} |")
-    print(f"\nOne CPU thread: {report['speed']['times_real_time']:.1f} times real time; ", end="")
-    print(f"memory at most {report['speed']['peak_mb']:.0f} MB.")
+    print(f"\nOne CPU thread: {report['speed']['times_real_time']:.1f} times real time.")
 
 
 def main():

@@ -1,9 +1,11 @@
 """Small networks that tests share: every backbone behind every front, under every head."""
 
-import torch
+import pytest
 
-from unmask import masks, nets
-from unmask.nets.fronts import LearnedConfig, SpectrumConfig
+torch = pytest.importorskip("torch")
+
+from unmask import masks, nets  # noqa: E402
+from unmask.nets.fronts import LearnedConfig, SpectrumConfig  # noqa: E402
 
 #: Settings that make each backbone small; one bin less than a transform of 128 samples has.
 SMALL = {

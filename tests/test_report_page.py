@@ -16,7 +16,8 @@ from unmask.report import sounds
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here")
 
-PLAYER = Path(report.__file__).parent / "page" / "player.js"
+SCRIPTS = Path(report.__file__).parent / "page"
+PLAYER = SCRIPTS.parents[1] / "listen" / "page" / "player.js"
 RATE = 16000
 
 
@@ -335,7 +336,7 @@ def test_the_difference_is_the_first_less_the_second(blank, clips, tmp_path):
     scale = 0.4 / np.abs(clips).max()
     a, b = (scale * clip[None] for clip in clips[:2])
     files = [base64.b64encode(sounds.encoded(x, RATE, "flac")).decode() for x in (a, b)]
-    module = base64.b64encode((PLAYER.parent / "sounds.js").read_bytes()).decode()
+    module = base64.b64encode((SCRIPTS / "sounds.js").read_bytes()).decode()
     text = blank.run(f"""(async () => {{
       for (const [k, text] of {json.dumps(files)}.entries()) {{
         const block = document.createElement("script");

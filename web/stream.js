@@ -47,8 +47,8 @@ export class Streamer {
 
   /** Forget everything, as if new. */
   reset() {
-    const { frontend, stems, family } = this.#model;
-    this.#framing = new Framing(frontend, stems.length, this.nChannels);
+    const { frontend, stems, family, nSlow } = this.#model;
+    this.#framing = new Framing(frontend, stems.length, this.nChannels, nSlow);
     this.#masking = new (family ? Masking : Decoding)(this.#model, this.nChannels);
     this.#fresh = [];
   }

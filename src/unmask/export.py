@@ -165,8 +165,9 @@ def _common(recipe: Recipe) -> tuple[str, ...]:
     front, head = recipe.frontend, recipe.head
     host = ", ".join(f"{key} = {value}" for key, value in asdict(front.host).items())
     options = ", ".join(f"{key} = {value}" for key, value in sorted(head.options.items()))
+    heard = f"level = {dict(front.level)}, slow_terms = {front.slow_terms}"
     return (
-        f"{front.host.kind}, {host}, channels = {front.channels}",
+        f"{front.host.kind}, {host}, channels = {front.channels}, {heard}",
         f"{recipe.data.sample_rate} Hz",
         f"{head.mask} ({options})" if options else head.mask,
         recipe.data.task,
@@ -272,6 +273,8 @@ def _metadata(runs: Sequence[_Trained], net: Estimator | Parallel) -> dict[str, 
         "sample_rate": recipe.data.sample_rate,
         "frontend": {"kind": front.host.kind, **asdict(front.host)},
         "channels": net.n_channels,
+        "level": dict(front.level) or None,
+        "slow_terms": front.slow_terms,
         "mask": {"family": head.mask, "options": dict(head.options)},
         "stems": [stem for run in runs for stem in run.recipe.data.stems],
         "parameters": count_parameters(net),

@@ -13,8 +13,10 @@ import click
 
 from unmask._version import __version__
 from unmask.cli import (
+    ablating,
     environment,
     evaluating,
+    listen,
     listening,
     measuring,
     models,
@@ -102,9 +104,11 @@ for command in (
     streaming.stream,
     listening.loudness,
     reporting.report,
+    listen.listen,
     measuring.masks,
     measuring.oracle,
     measuring.gap,
+    ablating.ablate,
     evaluating.evaluate,
     evaluating.scores,
     models.models,

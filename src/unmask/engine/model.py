@@ -4,7 +4,6 @@ import hashlib
 import os
 from collections.abc import Sequence
 from functools import lru_cache
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +11,17 @@ import numpy as np
 
 from unmask import masks
 from unmask._arrays import Array
-from unmask.engine.container import MOST_BYTES, metadata_of
+from unmask.engine.container import metadata_of
+from unmask.engine.level import Level
+from unmask.engine.loading import bundled, check_network, check_variables, find, read
 from unmask.engine.metadata import parse
 from unmask.engine.session import open_session, run
 from unmask.engine.settings import Settings
 from unmask.engine.stream import Streamer, check_signal, frontend_at
 from unmask.errors import ConfigError, ModelError, one_line
 from unmask.frontends import FRONTENDS, STFT, Frames
+
+__all__ = ["Model", "bundled", "load_model"]
 
 
 class Model:
@@ -49,6 +52,11 @@ class Model:
         Its frames come in multiples of this many; 1 for networks that take any number.
     context : int
         Frames to either side that a mask depends on; 0 for networks that remember.
+    level : Level or None
+        What the running level of all that the network hears is brought to.
+    n_slow : int
+        Terms of the polynomial that is taken out of every frame, which stems do not get: 1 an
+        offset, 2 a slope too.
     residual_is_source : bool
         Whether the residual is a source like the stems, as "other" beside vocals and drums; then it
         is among the outputs unless told otherwise.
@@ -58,6 +66,11 @@ class Model:
         All that the file says, also what is not used here: licence, training data, scores.
     sha256 : str
         Hash of the file.
+
+    Raises
+    ------
+    ConfigError
+        If it hears recordings at one level and its masks depend on the level.
     """
 
     def __init__(
@@ -78,6 +91,8 @@ class Model:
         self.unit: int = metadata["unit_frames"]
         self.context: int = metadata["context_frames"]
         self.lookahead: int = metadata["lookahead_frames"] or self.context
+        self.level = Level(**metadata["level"]) if metadata["level"] else None
+        self.n_slow: int = metadata["slow_terms"]
         self.residual_is_source = self.task == "separate" and metadata["residual"] is not None
         front = dict(metadata["frontend"])
         self.frontend: STFT | Frames = FRONTENDS[front.pop("kind")](**front)
@@ -85,6 +100,11 @@ class Model:
         mask = metadata["mask"]
         self.family = masks.get(mask["family"], sample_rate=self.sample_rate, **mask["options"])
         self.family.describe()  # finds options of a wrong kind
+        if self.level and not self.family.is_linear:
+            raise ConfigError(
+                f"level is {metadata['level']}, expected null: what masks of {self.family.name} "
+                "add is of one level"
+            )
         self._states = {state["name"]: tuple(state["shape"]) for state in metadata["state"]}
         given, made = ("spectrum", "mask") if self.masks_outside else ("frames", "sources")
         self._inputs = [given, *self._states]
@@ -250,12 +270,6 @@ class Model:
         return output, after
 
 
-def bundled() -> dict[str, Path]:
-    """Return the models that come with the package: name -> file."""
-    folder = Path(str(files("unmask"))) / "models"
-    return {path.stem: path for path in sorted(folder.glob("*.onnx"))}
-
-
 def load_model(
     name_or_path: str | os.PathLike[str],
     *,
@@ -282,8 +296,8 @@ def load_model(
     ConfigError
         If `threads` or `providers` cannot be had on this machine.
     """
-    path = _find(name_or_path)
-    return _of(_read(path), path, threads, tuple(providers or ()))
+    path = find(name_or_path)
+    return _of(read(path), path, threads, tuple(providers or ()))
 
 
 @lru_cache(maxsize=1)
@@ -301,67 +315,6 @@ def _of(content: bytes, path: Path, threads: int, providers: tuple[str, ...]) ->
         model = Model(session, metadata, hashlib.sha256(content).hexdigest(), source)
     except (ConfigError, TypeError) as error:  # front-end or mask family
         raise ModelError(f"{path}: metadata: {one_line(error)}") from error
-    _check_variables(model, path)
-    _check_network(model, path)
+    check_variables(model, path)
+    check_network(model, path)
     return model
-
-
-def _find(name_or_path: str | os.PathLike[str]) -> Path:
-    path = Path(name_or_path)
-    is_name = isinstance(name_or_path, str) and path.name == name_or_path
-    if is_name and path.suffix != ".onnx":
-        known = bundled()
-        if name_or_path in known:
-            return known[str(name_or_path)]
-        raise ModelError(
-            f"no model named {name_or_path!r}; there are {', '.join(known) or 'none bundled'}, "
-            "or give the path of an .onnx file"
-        )
-    if path.is_dir():
-        raise ModelError(
-            f"{path}: is a folder, expected an .onnx file; "
-            "a training run becomes one with `unmask export`"
-        )
-    if not path.is_file():
-        raise ModelError(f"{path}: no such file; check the path, or see `unmask models list`")
-    return path
-
-
-def _read(path: Path) -> bytes:
-    try:
-        if path.stat().st_size <= MOST_BYTES:
-            return path.read_bytes()
-    except OSError as error:
-        raise ModelError(f"{path}: cannot be read: {error.strerror}; check its rights") from error
-    raise ModelError(f"{path}: is larger than 2 GiB, which no ONNX file is; check the path")
-
-
-def _check_variables(model: Model, path: Path) -> None:
-    """Refuse a network whose variables are not those of the metadata, or of another type."""
-    session = model._session
-    for declared, names in (
-        (session.get_inputs(), model._inputs),
-        (session.get_outputs(), model._outputs),
-    ):
-        types = {variable.name: variable.type for variable in declared}
-        wrong = [name for name in names if types.get(name) != "tensor(float)"]
-        if wrong:
-            raise ModelError(
-                f"{path}: {wrong[0]} is {types.get(wrong[0], 'not there')}, "
-                "expected tensor(float) by the metadata; export it again"
-            )
-
-
-def _check_network(model: Model, path: Path) -> None:
-    """Refuse a network whose inputs or outputs are not what the metadata says: run it once."""
-    n_signals, n_frames = 2, model.unit * -(-3 // model.unit)
-    state = model.start(n_signals) if not model.context else []
-    try:
-        model._run(np.zeros((n_signals, *model._sizes, n_frames), np.float32), state)
-    except ModelError as error:
-        raise ModelError(f"{path}: inputs or outputs do not fit the metadata: {error}") from error
-    if model.lookahead < model.family.context[1]:
-        raise ModelError(
-            f"{path}: mask family {model.family.name} looks {model.family.context[1]} frames "
-            f"ahead, lookahead_frames is {model.lookahead}; export it again"
-        )

@@ -20,7 +20,10 @@ from unmask.report.contents import Recording, Stem, Version
 from unmask.report.sounds import FORMATS, MOST_DB, encoded, levels
 
 #: Scripts of the page, in the order in which they need each other.
-_SCRIPTS = ("dom.js", "player.js", "sounds.js", "tracks.js", "charts.js", "main.js")
+_SCRIPTS = (
+    *("report/page/dom.js", "listen/page/player.js", "report/page/sounds.js"),
+    *("report/page/tracks.js", "report/page/charts.js", "report/page/main.js"),
+)
 #: Cells of the mixture this far below the loudest decide how far the colours of masks reach.
 _LOUD_DB = 50.0
 
@@ -142,9 +145,8 @@ def page(packed: Sequence[Packed], *, title: str, bare: bool = False) -> str:
     bare : bool
         Without title and footer, for a place among other things.
     """
-    read = files("unmask").joinpath("report", "page").joinpath
-    script = "".join(_plain(read(name).read_text("utf-8")) for name in _SCRIPTS)
-    style = read("style.css").read_text("utf-8")
+    script = "".join(_plain(_text(name)) for name in _SCRIPTS)
+    style = _text("report/page/style.css")
     said = {"bare": bare, "title": title, "recordings": [one.said for one in packed]}
     filled = {
         "title": escape(title),
@@ -164,8 +166,13 @@ def page(packed: Sequence[Packed], *, title: str, bare: bool = False) -> str:
         "content": "\n".join(_block(*file) for one in packed for file in one.content.items()),
         "script": script,
     }
-    template = read("index.html").read_text("utf-8")
+    template = _text("report/page/index.html")
     return re.sub(r"\{\{(\w+)\}\}", lambda found: filled[found[1]], template)
+
+
+def _text(name: str) -> str:
+    """Return a file of the package; the player is that of listening tests."""
+    return files("unmask").joinpath(name).read_text("utf-8")
 
 
 def _plain(module: str) -> str:

@@ -14,7 +14,7 @@ from unmask.errors import ConfigError
 from unmask.frontends import STFT
 from unmask.masks import Family, get
 from unmask.mixtures import Sources, stretch
-from unmask.oracle import RESIDUAL_FLOOR_DB
+from unmask.oracle import is_audible
 from unmask.stems import find_stems
 
 _STEP_S = 0.1
@@ -60,8 +60,8 @@ class Excerpt:
     def complete_truth(self) -> dict[str, Array]:
         """The true stems, and what they leave of the mixture if that is above -90 dB."""
         rest = self.mixture - sum(self.truth.values())
-        floor = 10 ** (RESIDUAL_FLOOR_DB / 20) * np.abs(self.mixture).max(initial=0)
-        audible = bool(np.abs(rest).max(initial=0) > floor)
+        loudest = float(np.abs(self.mixture).max(initial=0))
+        audible = is_audible(float(np.abs(rest).max(initial=0)), loudest)
         return {**self.truth, REST: rest} if audible else dict(self.truth)
 
 

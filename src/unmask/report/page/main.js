@@ -1,7 +1,7 @@
 // The page: an index of recordings, and for the one that is chosen the player and what is known.
 
 import { choice, clock, decibels, h, speak, tick } from "./dom.js";
-import { Player } from "./player.js";
+import { Player } from "../../listen/page/player.js";
 import { decoded } from "./sounds.js";
 import { Tracks, kindOf } from "./tracks.js";
 import { gapFigure, scoresTable } from "./charts.js";
