@@ -40,6 +40,7 @@ COMMANDS = {
     "plot difference": [LONG, "irm1", "song", "--stem", "speech", "-o", "page"],
     "plot masks": [LONG, "song", "-o", "masks.svg", "--n-fft", "512"],
     "plot phase-benefit": ["song", "-o", "benefit.svg", "--n-fft", "512"],
+    "report": ["song/mixture.wav", "-m", "m.onnx", "--reference", "song", "-o", "page.html"],
     "scores": [
         "scores/first",
         "scores/a_system_of_a_long_name",

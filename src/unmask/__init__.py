@@ -35,6 +35,7 @@ if TYPE_CHECKING:
         phase_benefit,
         plots,
         reference,
+        report,
         separate,
         stems,
     )
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from unmask.frontends import STFT
     from unmask.layout import Output
     from unmask.oracle import Oracle
+    from unmask.report import play
     from unmask.separate import separate_file
 
 __all__ = [
@@ -73,8 +75,10 @@ __all__ = [
     "oracle",
     "phase",
     "phase_benefit",
+    "play",
     "plots",
     "reference",
+    "report",
     "separate",
     "separate_file",
     "stems",
@@ -90,6 +94,7 @@ _HOME = {
     "Settings": "engine.settings",
     "Streamer": "engine.stream",
     "load_model": "engine.model",
+    "play": "report",
     "separate_file": "separate",
 }
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from unmask.layout import Job, Output
 
 #: What `separate` takes unless told otherwise.
-_SEPARATOR = "music"
+DEFAULT_SEPARATOR = "music"
 
 _OPTIONS: Sequence[Callable[[Any], Any]] = (
     click.argument(
@@ -109,7 +109,7 @@ def _with_options(command: Callable[..., None]) -> Callable[..., None]:
 
 
 @click.command()
-@click.option("-m", "--model", default=_SEPARATOR, help="Bundled name or .onnx file.")
+@click.option("-m", "--model", default=DEFAULT_SEPARATOR, help="Bundled name or .onnx file.")
 @click.option(
     "--remix", is_flag=True, help="Write one file instead: all stems, added up with their gains."
 )
@@ -174,7 +174,7 @@ def _run(
     loaded = load_model(model, threads=threads, providers=providers)
     planned, n_failed = _planned(paths, loaded, output, options["out"] if is_video else None)
     if not quiet:
-        _say_licence(loaded)
+        say_licence(loaded)
     work = (loaded, output, settings)
     done = _separate_all(planned, *work, n_jobs=jobs, resume=resume, quiet=quiet)
     n_failed += len(planned) - len(done)
@@ -228,7 +228,7 @@ def _planned(
     return planned, len(refused)
 
 
-def _say_licence(model: "Model") -> None:
+def say_licence(model: "Model") -> None:
     """Say on standard error what a licence keeps users from; nobody has to answer.
 
     Users of other separators do not ask for less use of such weights, but to be told in time.

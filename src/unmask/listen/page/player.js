@@ -3,6 +3,9 @@
 /** Seconds in which one clip is faded into another. */
 export const FADE_S = 0.005;
 
+/** Seconds ahead at which clips are started, so that all of them are told in time. */
+const AHEAD_S = 0.02;
+
 /**
  * All clips of a page, in step.
  *
@@ -20,8 +23,10 @@ export class Player {
     this.buffers = buffers;
     this.destination = destination;
     this.duration = Math.min(...buffers.map((buffer) => buffer.duration));
+    this.levels = buffers.map(() => 1);
     this.active = 0;
     this.loop = true;
+    this.region = [0, this.duration];
     this.voices = [];
     this.offset = 0;
     this.startedAt = 0;
@@ -34,17 +39,25 @@ export class Player {
 
   /** Seconds into the clips. */
   get position() {
-    if (!this.playing) return this.offset;
-    const passed = Math.max(0, this.context.currentTime - this.startedAt) + this.offset;
-    return this.loop ? passed % this.duration : Math.min(passed, this.duration);
+    return this.#positionAt(this.context.currentTime);
   }
 
-  /** Start all clips at `when`, of which `active` is heard. */
-  start(offset = this.offset, when = this.context.currentTime + 0.01) {
-    this.stop(this.context.currentTime);
-    this.offset = offset % this.duration;
+  #positionAt(time) {
+    if (!this.playing) return this.offset;
+    const reached = Math.max(0, time - this.startedAt) + this.offset;
+    const [from, to] = this.region;
+    if (!this.loop) return Math.min(reached, this.duration);
+    return reached < to ? reached : from + ((reached - from) % (to - from));
+  }
+
+  /** Start all clips at `when`, of which `active` is heard; what plays is faded into it. */
+  start(offset = this.offset, when = this.context.currentTime + AHEAD_S) {
+    this.stop(when);
+    const [from, to] = this.region;
+    this.offset = offset >= this.duration ? 0 : Math.max(0, offset);
+    if (this.loop && (this.offset < from || this.offset >= to)) this.offset = from;
     this.startedAt = when;
-    this.voices = this.buffers.map((buffer, k) => this.#voice(buffer, k === this.active, when));
+    this.voices = this.buffers.map((buffer, k) => this.#voice(buffer, this.#level(k), when));
     const [first] = this.voices;
     first.source.onended = () => {
       if (this.voices[0] !== first) return; // another start has come
@@ -54,38 +67,49 @@ export class Player {
     };
   }
 
-  #voice(buffer, heard, when) {
+  #level(k) {
+    return k === this.active ? this.levels[k] : 0;
+  }
+
+  #voice(buffer, level, when) {
     const source = new AudioBufferSourceNode(this.context, {
-      buffer, loop: this.loop, loopEnd: this.duration,
+      buffer, loop: this.loop, loopStart: this.region[0], loopEnd: this.region[1],
     });
     const gain = new GainNode(this.context, { gain: 0 });
     source.connect(gain).connect(this.destination);
     source.start(when, this.offset);
     const voice = { source, gain, ramp: { from: 0, to: 0, at: when } };
-    if (heard) fade(voice, 1, when);
+    if (level) fade(voice, level, when);
     return voice;
   }
 
   /** Let clip `k` be heard instead, from `when` on. */
   select(k, when = this.context.currentTime) {
     this.active = k;
-    this.voices.forEach((voice, other) => fade(voice, other === k ? 1 : 0, when));
+    this.voices.forEach((voice, other) => fade(voice, this.#level(other), when));
   }
 
-  setLoop(loop) {
-    const position = this.position; // is reckoned by the old rule
+  /** Play clips at other levels, each a factor. */
+  setLevels(levels, when = this.context.currentTime) {
+    this.levels = levels;
+    this.select(this.active, when);
+  }
+
+  /** Repeat, or play to the end; and what is repeated, in seconds. */
+  setLoop(loop, region = this.region) {
+    const when = this.context.currentTime + AHEAD_S;
+    const position = this.#positionAt(when); // is reckoned by the old rule
     this.loop = loop;
-    for (const { source } of this.voices) source.loop = loop;
-    if (this.playing) {
-      this.offset = position;
-      this.startedAt = Math.max(this.startedAt, this.context.currentTime);
-    }
+    const again = this.playing; // fades into itself, which is not heard
+    if (again) this.stop(when);
+    this.region = region;
+    if (again) this.start(position, when);
   }
 
   /** Stop all; the next start goes on from there. */
   stop(when = this.context.currentTime) {
     if (!this.playing) return;
-    this.offset = this.position;
+    this.offset = this.#positionAt(when);
     for (const voice of this.voices) {
       fade(voice, 0, when);
       voice.source.onended = () => voice.gain.disconnect();
