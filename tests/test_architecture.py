@@ -45,7 +45,12 @@ ONLY_IN = {
     "click": {"cli"},
     "matplotlib": {"plots"},
     "rich": {"cli", "train"},
-    "scipy": {"frontends", "engine", "metrics", "evaluate", "data"},
+    "scipy": {"frontends", "engine", "metrics", "evaluate", "data", "listen"},
+    "starlette": {"listen"},
+    "uvicorn": {"listen"},
+    "sqlalchemy": {"listen"},
+    "psycopg": {"listen"},
+    "statsmodels": {"listen"},
 }
 #: Rooms outside the training wing that may enter it: commands, each when it is called.
 DOORS = {"cli"}

@@ -15,6 +15,7 @@ from unmask._version import __version__
 from unmask.cli import (
     environment,
     evaluating,
+    listen,
     listening,
     measuring,
     models,
@@ -99,6 +100,7 @@ for command in (
     separating.denoise,
     streaming.stream,
     listening.loudness,
+    listen.listen,
     measuring.masks,
     measuring.oracle,
     measuring.gap,

@@ -1,0 +1,1 @@
+"""Listening tests: made from sound files, served to browsers, collected, analysed."""
