@@ -16,6 +16,7 @@ from unmask.cli import (
     environment,
     evaluating,
     listen,
+    listen_analysing,
     listening,
     measuring,
     models,
@@ -95,6 +96,7 @@ def main() -> None:
     """
 
 
+listen.listen.add_command(listen_analysing.analyse)
 for command in (
     separating.separate,
     separating.denoise,

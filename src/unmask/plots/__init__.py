@@ -2,6 +2,7 @@
 
 from unmask.plots._figures import check_installed, write_figure
 from unmask.plots.boxes import Scores, box_plot, box_plots
+from unmask.plots.listening import Interval, Panel, interval_plot, interval_plots
 from unmask.plots.masks import (
     FrequencyScale,
     MaskImages,
@@ -17,13 +18,17 @@ from unmask.plots.spectrograms import spectrogram_figure
 
 __all__ = [
     "FrequencyScale",
+    "Interval",
     "MaskImages",
+    "Panel",
     "Plane",
     "Scores",
     "box_plot",
     "box_plots",
     "check_installed",
     "correction_histogram",
+    "interval_plot",
+    "interval_plots",
     "level_image",
     "magnitude_image",
     "mask_figure",
