@@ -1,4 +1,4 @@
-"""How often the intervals of ``unmask listen analyse`` hold the truth, for listeners made by chance.
+"""How often intervals of ``unmask listen analyse`` hold the truth, for listeners made by chance.
 
 ::
 
@@ -107,10 +107,8 @@ def of_strengths(case, seed):
                 outcomes += list(won.astype(float))
                 who += [str(listener)] * n_items
     found = {row.system: row for row in strengths(pairs, outcomes, who).systems}
-    if own:  # what is estimated is the share over all listeners, which is nearer to a half
-        truth = marginal_strengths(own)
-    else:
-        truth = TRUE
+    # What is estimated is the share over all listeners, which is nearer to a half.
+    truth = marginal_strengths(own) if own else TRUE
     return [
         holds(found[name].low, found[name].high, value)
         for name, value in zip(names, truth, strict=True)

@@ -50,7 +50,6 @@ ONLY_IN = {
     "uvicorn": {"listen"},
     "sqlalchemy": {"listen"},
     "psycopg": {"listen"},
-    "statsmodels": {"listen"},
 }
 #: Rooms outside the training wing that may enter it: commands, each when it is called.
 DOORS = {"cli"}

@@ -86,15 +86,20 @@ def clustered(
     if max(n_each) < 2 or variances[0] <= 0:
         return None
     rng = np.random.default_rng(seed)
-    drawn = [rng.multinomial(k, np.full(k, 1 / k), size=n_resamples).astype(float) for k in n_each]
-    resampled, their_variances, their_n = _estimates(cells, *drawn)
+    rows, columns = (
+        rng.multinomial(k, np.full(k, 1 / k), size=n_resamples).astype(float) for k in n_each
+    )
+    # Where not all were asked about all, none of those drawn may have been asked.
+    is_any = np.sum((rows @ cells.counts) * columns, axis=1) > 0
+    n_resamples = int(is_any.sum())
+    resampled, their_variances, their_n = _estimates(cells, rows[is_any], columns[is_any])
     scale = _Scale(is_share)
     centre, error = scale.of(means, n), scale.error(means, variances, n)
     off = np.abs(scale.of(resampled, their_n) - centre)
     with np.errstate(divide="ignore", invalid="ignore"):
         distances = off / scale.error(resampled, their_variances, their_n)
-    distances[np.isnan(distances) | (off == 0)] = 0  # also where nothing was drawn
-    farthest = np.sort(distances)[n_resamples + 1 - (n_resamples + 1) // 20]
+    distances[off == 0] = 0
+    farthest = np.sort(distances)[min(n_resamples - 1, n_resamples + 1 - (n_resamples + 1) // 20)]
     reach = float(farthest * error[0])
     from_null = abs(float(centre[0]) - scale.null(null)) / float(error[0])
     independent = np.sum(cells.squares) - n[0] * means[0] ** 2
@@ -134,7 +139,7 @@ def _estimates(cells: _Cells, rows: _Reals, columns: _Reals) -> tuple[_Reals, _R
         return np.asarray(np.sum((rows @ table) * columns, axis=1))
 
     sums, counts, _ = cells
-    n = np.maximum(total(counts), 1e-300)
+    n = total(counts)
     means = total(sums) / n
     mean = means[:, None]
     of_rows = _between(rows, columns @ sums.T - mean * (columns @ counts.T))

@@ -43,9 +43,17 @@ class Mixed(NamedTuple):
     """Why not to trust it; empty if nothing is wrong."""
 
 
+class _Mode(NamedTuple):
+    """The most likely leanings, in units of their deviation."""
+
+    u: _Reals
+    v: _Reals
+    """``v[0]`` is beta."""
+
+
 class _Fit(NamedTuple):
     criterion: float
-    beta: float
+    mode: _Mode
     variance: float
     """Of beta."""
     converged: bool
@@ -74,24 +82,32 @@ def mixed(
     k, n = _table(preferred, listeners, items)
     if min(n.shape) < 2 or not 0 < k.sum() < n.sum():
         return None
-    found = minimize(
-        lambda logs: -_fit(k, n, np.exp(logs)).criterion,
-        np.full(2, -0.7),
-        method="L-BFGS-B",
-        bounds=[_BOUNDS] * 2,
-    )
+    if is_turned := n.shape[0] < n.shape[1]:  # the larger side is the cheap one
+        k, n = k.T, n.T
+    mode = _Mode(np.zeros(n.shape[0]), np.zeros(1 + n.shape[1]))
+
+    def loss(logs: _Reals) -> float:
+        nonlocal mode
+        fit = _fit(k, n, np.exp(logs), mode)
+        mode = fit.mode  # the next begins there
+        return -fit.criterion
+
+    # Steps of differences well above what the criterion is rounded to.
+    how = {"method": "L-BFGS-B", "bounds": [_BOUNDS] * 2, "options": {"eps": 1e-4}}
+    found = minimize(loss, np.full(2, -0.7), **how)
     deviations = np.exp(found.x)
-    fit = _fit(k, n, deviations)
+    fit = _fit(k, n, deviations, mode)
+    beta = float(fit.mode.v[0])
     error, df = math.sqrt(fit.variance), _degrees(n, deviations, fit.variance)
     reach = float(student.ppf(0.975, df)) * error
     return Mixed(
-        share=_logistic(fit.beta),
-        low=_logistic(fit.beta - reach),
-        high=_logistic(fit.beta + reach),
-        p=float(2 * student.sf(abs(fit.beta) / error, df)),
-        population=_population(fit.beta, float(np.hypot(*deviations))),
-        listener_sd=_at_bound(float(deviations[0])),
-        item_sd=_at_bound(float(deviations[1])),
+        share=_logistic(beta),
+        low=_logistic(beta - reach),
+        high=_logistic(beta + reach),
+        p=float(2 * student.sf(abs(beta) / error, df)),
+        population=_population(beta, float(np.hypot(*deviations))),
+        listener_sd=_at_bound(float(deviations[int(is_turned)])),
+        item_sd=_at_bound(float(deviations[1 - int(is_turned)])),
         df=df,
         problem=_problem(found.success and fit.converged, found.x),
     )
@@ -122,14 +138,12 @@ def _table(
     return k, n
 
 
-def _fit(k: _Reals, n: _Reals, deviations: _Reals) -> _Fit:
+def _fit(k: _Reals, n: _Reals, deviations: _Reals, start: _Mode) -> _Fit:
     """Return the mode of beta and all leanings for given deviations, and the criterion there.
 
-    Newton's method; a step that does not help is halved. Leanings are in units of their deviation.
+    Newton's method; a step that does not help is halved.
     """
-    if n.shape[0] < n.shape[1]:  # the larger side is the cheap one
-        k, n, deviations = k.T, n.T, deviations[::-1]
-    u, v = np.zeros(n.shape[0]), np.zeros(1 + n.shape[1])  # v[0] is beta
+    u, v = start
     value = _objective(k, n, deviations, u, v)
     for _ in range(_MOST_STEPS):
         step = _step(k, n, deviations, u, v)
@@ -142,9 +156,8 @@ def _fit(k: _Reals, n: _Reals, deviations: _Reals) -> _Fit:
         u, v, value = *moved, new
         if step.gain < 1e-12:
             break
-    return _Fit(
-        value - step.log_determinant / 2, float(v[0]), step.variance, converged=step.gain < 1e-6
-    )
+    criterion = value - step.log_determinant / 2
+    return _Fit(criterion, _Mode(u, v), step.variance, converged=step.gain < 1e-6)
 
 
 class _Step(NamedTuple):

@@ -28,6 +28,8 @@ def _pair(row: PairResult) -> str:
     test, spread = row.binomial, row.clusters
     low, high = (spread.low, spread.high) if spread else (test.low, test.high)
     between = f"95 % interval {100 * low:.0f} to {100 * high:.0f} %, {_is(row.p)}"
+    if spread:
+        between += f", binomial {_is(test.p)}"
     if row.p_holm != row.p:
         between += f", {_is(row.p_holm)} among all pairs"
     where, share = _about(row.group, row.question), percent(test.share)
