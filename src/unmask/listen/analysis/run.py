@@ -18,7 +18,14 @@ By = Literal["stem", "track", "item"]
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """How answers are analysed."""
+    """How answers are analysed.
+
+    Raises
+    ------
+    ConfigError
+        If listeners are required to have something, and nothing says whether they do; or if there
+        are too few resamples for a p value of 1 %.
+    """
 
     by: By | None = None
     """Also analyse the answers about each stem, track or item by themselves."""
@@ -36,14 +43,7 @@ class Settings:
     """Of the bootstrap."""
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be.
-
-        Raises
-        ------
-        ConfigError
-            If listeners are required to have something, and nothing says whether they do; or if
-            there are too few resamples for a p value of 1 %.
-        """
+        """Refuse what cannot be."""
         if self.require and self.listeners is None:
             raise ConfigError(
                 f"required: {listed(self.require)}, but no listeners.csv says who has that; name "

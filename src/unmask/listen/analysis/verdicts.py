@@ -10,7 +10,8 @@ from unmask.listen.analysis.tables import p_text, percent
 
 def sentences(analysis: Analysis) -> list[str]:
     """Return a sentence for each pair of systems, and warnings."""
-    found = [f"{analysis.n_listeners} listeners, {analysis.n_answers} answers"]
+    many = "s" * (analysis.n_listeners != 1)
+    found = [f"{analysis.n_listeners} listener{many}, {analysis.n_answers} answers"]
     found += [_pair(row) for row in analysis.pairs]
     found += [_difference(row) for row in analysis.differences]
     return found + _warnings(analysis)
@@ -31,7 +32,7 @@ def _pair(row: PairResult) -> str:
     if spread:
         between += f", binomial {_is(test.p)}"
     if row.p_holm != row.p:
-        between += f", {_is(row.p_holm)} among all pairs"
+        between += f", {_is(row.p_holm)} after Holm"
     where, share = _about(row.group, row.question), percent(test.share)
     if row.is_decided:
         return (
@@ -42,7 +43,7 @@ def _pair(row: PairResult) -> str:
         f"{row.system} ({between})"
     )
     if test.p < ALPHA <= row.p:
-        said += f"; {_is(test.p)} only if all answers are taken for independent"
+        said += "; the binomial test takes them for independent, which they are not"
     return said + _what_would(row)
 
 
@@ -65,7 +66,7 @@ def _difference(row: Difference) -> str:
         return f"{where}: {row.system} and {row.over}: too little varies to compare them"
     between = f"95 % interval {row.low:.1f} to {row.high:.1f}, {_is(row.p)}"
     if row.p_holm != row.p:
-        between += f", {_is(row.p_holm)} among all pairs"
+        between += f", {_is(row.p_holm)} after Holm"
     points = f"{row.difference:.1f} points"
     if row.is_decided:
         return f"{where}: {row.system} is rated {points} above {row.over} ({between})"
