@@ -1,5 +1,8 @@
-# make demo    separate a bundled recording and say how well it went (no PyTorch needed)
+# make demo    separate a voice and a song, both bundled, and say how well it went (no PyTorch needed)
 # make test    everything the developers check: format, lint, types, tests
+# make test-lowest  the tests without PyTorch, with the lowest versions that pyproject.toml allows
+# make test-newest  the same with the newest versions there are, on the newest Python here
+# make test-package  wheel and sdist, each installed into an environment of its own, separate a second
 # make web-test  the tests of the JavaScript alone; needs npm and Chromium
 # make format  put the code into shape
 VENV ?= .venv
@@ -8,10 +11,16 @@ BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 NPM = npm ci --prefix web --ignore-scripts --no-audit --no-fund
 
-.PHONY: demo test web-test format
+# Tests of what needs no PyTorch, where versions of libraries matter: files, streams, plots, commands.
+CORE_TESTS = -p no:cacheprovider $(addprefix tests/test_,$(addsuffix .py,api audio listen_make listen_server loudness \
+	metrics_energy notice oracle pcm pipes plots separate stream telemetry terminal transforms workers))
+INSTALL = -m pip --disable-pip-version-check install --quiet
+
+.PHONY: demo test test-lowest test-newest test-package web-test format
 
 demo: $(VENV)/core.stamp
 	$(BIN)/unmask denoise assets/demo/mixture.flac --reference assets/demo
+	$(BIN)/unmask separate assets/music/mixture.flac --reference assets/music
 
 test: $(VENV)/dev.stamp
 	$(BIN)/ruff format --check
@@ -19,6 +28,26 @@ test: $(VENV)/dev.stamp
 	$(BIN)/mypy
 	@$(NPM) 2>/dev/null || echo 'no onnxruntime-web (it needs npm): its tests skip'
 	$(BIN)/python -m pytest
+
+test-lowest:
+	$(PYTHON) -m venv $(VENV)-lowest
+	$(VENV)-lowest/bin/python $(INSTALL) --constraint constraints-lowest.txt --editable '.[test,live]'
+	$(VENV)-lowest/bin/python -m pytest $(CORE_TESTS)
+
+test-newest:
+	@newest=$$(for k in 15 14 13 12; do command -v python3.$$k && break; done); \
+	test -n "$$newest" || echo 'no Python above 3.11 here: the newest versions run on $(PYTHON)'; \
+	$${newest:-$(PYTHON)} -m venv $(VENV)-newest
+	$(VENV)-newest/bin/python $(INSTALL) --editable '.[test,live]'
+	$(VENV)-newest/bin/python -m pytest $(CORE_TESTS)
+
+test-package: $(VENV)/dev.stamp
+	$(BIN)/python -m build --outdir $(VENV)/dist .
+	for made in $(VENV)/dist/*.whl $(VENV)/dist/*.tar.gz; do \
+		$(PYTHON) -m venv --clear $(VENV)-package || exit; \
+		$(VENV)-package/bin/python $(INSTALL) --constraint constraints.txt $$made || exit; \
+		(cd / && PYTHONPATH= $(abspath $(VENV))-package/bin/python $(CURDIR)/tests/installed.py) || exit; \
+	done
 
 web-test: $(VENV)/dev.stamp
 	$(NPM)

@@ -1,4 +1,4 @@
-"""Make `music/`: four bars of stereo music as four stems, all from CC0 samples.
+"""Make `music/`: four bars of stereo music as four stems and their sum, all from CC0 samples.
 
 Every sound is a sample of the Debian package sonic-pi-samples 3.2.2~repack-8 (drum kit by
 menegass, bass by ani_music, guitars by Sub-d, choir by Exsomniel, all CC0). This script places,
@@ -83,15 +83,17 @@ def stem(folder: Path, notes: list[tuple]) -> np.ndarray:
 
 
 def main() -> None:
-    """Write one file per stem, scaled together so that their sum does not clip."""
+    """Write one file per stem, scaled together so that their sum does not clip, and that sum."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path, help="where the package is unpacked")
     folder = parser.parse_args().folder
     stems = {name: stem(folder, notes) for name, notes in SCORE.items()}
     gain = PEAK / np.max(np.abs(sum(stems.values())))
+    stems = {name: np.rint(gain * sound * 2**15) / 2**15 for name, sound in stems.items()}
+    stems["mixture"] = sum(stems.values())
     for name, sound in stems.items():
         path = Path(__file__).parent / "music" / f"{name}.flac"
-        print(audio.write(path, gain * sound, SAMPLE_RATE))
+        print(audio.write(path, sound, SAMPLE_RATE))
 
 
 if __name__ == "__main__":

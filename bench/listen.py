@@ -43,7 +43,7 @@ def make_test(folder, *, n_pages, rate, seconds, n_channels):
                 noise = 0.1 * rng.standard_normal((n_channels, round(seconds * rate)))
                 audio.write(folder / name / f"t{track}" / f"{stem}.wav", noise, rate)
     systems = {name: folder / name for name in ("one", "two")}
-    recordings = find(systems, folder / "true", None, Pairing(stems=("bass",)))
+    recordings, _ = find(systems, folder / "true", None, Pairing(stems=("bass",)))
     settings = making.Settings(
         items=n_pages,
         pages_per_listener=n_pages,

@@ -33,7 +33,8 @@ def write_recordings(folder, *, systems=("ours", "theirs"), tracks=2, stems=("ba
 
 def found(folder, systems=("ours", "theirs"), *, targets=True, mixtures=None, **how):
     folders = {system: folder / system for system in systems}
-    return find(folders, folder / "true" if targets else None, mixtures, Pairing(**how))
+    truth = folder / "true" if targets else None
+    return find(folders, truth, mixtures, Pairing(**how)).recordings
 
 
 def made(folder, out="test", *, systems=("ours", "theirs"), **settings):
@@ -46,7 +47,7 @@ def made(folder, out="test", *, systems=("ours", "theirs"), **settings):
 
 
 @contextmanager
-def served(folder, *, limits=None, hosts=("127.0.0.1",), database=None, https=False, most=1000):
+def served(folder, *, limits=None, hosts=("127.0.0.1",), database=None, origin=None, most=1000):
     """Serve a test from a thread of this process; yields the port."""
     from unmask.listen.server import application
     from unmask.listen.serving import Address, listening_socket, open_store, server
@@ -54,7 +55,7 @@ def served(folder, *, limits=None, hosts=("127.0.0.1",), database=None, https=Fa
 
     test, secret, store = open_store(folder, database)
     app = application(
-        Visits(folder, test, secret, store, most), limits=limits, hosts=list(hosts), https=https
+        Visits(folder, test, secret, store, most), limits=limits, hosts=list(hosts), origin=origin
     )
     bound = listening_socket(Address(port=0))
     serving = server(app)

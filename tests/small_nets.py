@@ -1,9 +1,11 @@
 """Small networks that tests share: every backbone behind every front, under every head."""
 
-import torch
+import pytest
 
-from unmask import masks, nets
-from unmask.nets.fronts import LearnedConfig, SpectrumConfig
+torch = pytest.importorskip("torch")
+
+from unmask import masks, nets  # noqa: E402
+from unmask.nets.fronts import LearnedConfig, SpectrumConfig  # noqa: E402
 
 #: Settings that make each backbone small; one bin less than a transform of 128 samples has.
 SMALL = {
@@ -18,6 +20,7 @@ SMALL = {
         "hidden": (5,),
     },
     "crn": {"channels": (4, 6), "patch": 4, "hidden": 5, "layers": 2},
+    "tfc_tdf": {"bands": (16, 8), "widths": (2, 4), "channels": (4, 5, 6, 7)},
     "unet": {"width": 0.125},
 }
 #: Settings that change what a backbone is made of.

@@ -182,10 +182,6 @@ def test_wrong_usage_is_exit_code_2(run, model, noisy, options):
     assert run("separate", "-m", model, *files, *options).exit_code == 2
 
 
-def test_without_a_model_it_says_which_there_are(run, noisy):
-    refused(run("separate", noisy), "model: none given; choose denoise-16k or", ".onnx", "-m")
-
-
 def test_a_remix_takes_gains_in_decibels(run, tmp_path, model, noisy):
     gains = ("--gain", "speech=-inf", "--gain", "noise=-6.0206")
     result = run("separate", "-m", model, noisy, "--remix", *gains, "--json", "r.json")
@@ -288,7 +284,7 @@ def test_scores_are_printed_and_written(run, tmp_path, model):
         assert word in result.stdout
     [record] = json.loads((tmp_path / "scores.json").read_text())
     assert record["outputs"][0]["stem"] == "speech"
-    speech, noise = record["reference"]
+    speech, noise = (row for row in record["reference"] if row["metric"] == "SI-SDR")
     assert speech["mixture"] == pytest.approx(20, abs=1)
     assert speech["oracle"] > 25 > speech["estimate"]
     assert noise["improvement"] == pytest.approx(noise["estimate"] - noise["mixture"])
@@ -299,7 +295,7 @@ def test_scores_are_printed_and_written(run, tmp_path, model):
     result = run(*arguments, "--reference", tmp_path, "--residual")
     assert "no stem noise" in result.stderr
     [record] = json.loads((tmp_path / "scores.json").read_text())
-    assert record["reference"][1]["estimate"] is None
+    assert record["reference"][-1]["estimate"] is None
 
 
 def test_models_say_what_they_are(run, tmp_path, model):

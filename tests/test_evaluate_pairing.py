@@ -26,7 +26,7 @@ def song(root, track, stems=MUSDB, ext="wav"):
 
 
 def below(root, stems):
-    return {name: path.relative_to(root).as_posix() for name, path in stems.items()}
+    return {name: path.relative_to(root).as_posix() for name, (path,) in stems.items()}
 
 
 @pytest.fixture
@@ -39,8 +39,8 @@ def test_tracks_of_stems_are_paired_by_name_whatever_the_order_and_format(roots)
     for name in ("b song", "A song"):
         song(ours, name, ("Vocals", "drum"), "flac")
         song(theirs, name, ("mixture", "drums", "vocals"))
-    tracks, skipped = pair(ours, theirs)
-    assert skipped == []
+    tracks, skipped, folded = pair(ours, theirs)
+    assert (skipped, folded) == ([], [])
     assert [track.name for track in tracks] == ["A song", "b song"]
     assert below(ours, tracks[0].estimates) == {
         "drums": "A song/drum.flac",
@@ -132,7 +132,7 @@ def test_missing_and_extra_tracks_are_listed(roots):
         ConfigError, match=r"^tracks must be .*mine lacks c, e and .*targets lacks a, d;"
     ):
         pair(*roots)
-    tracks, skipped = pair(*roots, how=Pairing(allow_missing=True))
+    tracks, skipped, _ = pair(*roots, how=Pairing(allow_missing=True))
     assert [track.name for track in tracks] == ["b"]
     assert skipped == ["a", "c", "d", "e"]
 
@@ -188,7 +188,7 @@ def test_impossible_folders_are_refused(roots):
 def test_files_that_do_not_agree_are_named(tmp_path, wrong, error, text):
     put(tmp_path, "t/a.wav", "t/b.wav", "e/a.wav")
     put(tmp_path, "e/b.wav", **wrong)
-    sides = ({name: tmp_path / side / f"{name}.wav" for name in "ab"} for side in "et")
+    sides = ({name: (tmp_path / side / f"{name}.wav",) for name in "ab"} for side in "et")
     with pytest.raises(error, match=f"^{tmp_path}/e/b.wav: {text}"):
         check_agree(Track("x", *sides))
 

@@ -5,6 +5,7 @@ import math
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from unmask.errors import ConfigError
 from unmask.listen.analysis import (
@@ -21,6 +22,14 @@ from unmask.listen.analysis import (
     rated,
     screened,
     strengths,
+)
+from unmask.listen.analysis.distributions import (
+    beta_cdf,
+    binomial_bounds,
+    binomial_p,
+    minimum,
+    student_p,
+    student_reach,
 )
 from unmask.listen.analysis.pairs import codes
 from unmask.listen.power import power
@@ -95,6 +104,28 @@ def test_what_is_detectable_is_what_has_the_power():
 def test_counts_that_cannot_be_are_refused(k, n):
     with pytest.raises(ConfigError, match=f"^k: {k} of {n}, should be 0 or more, of 1 or more$"):
         preference(k, n)
+
+
+def test_distributions_are_scipys():
+    for a, b in itertools.product((0.5, 1, 3.2, 40, 700), repeat=2):
+        for x in (0.001, 0.3, 0.5, 0.77, 0.999):
+            assert beta_cdf(x, a, b) == pytest.approx(stats.beta.cdf(x, a, b), rel=1e-9, abs=1e-14)
+    for df in (1, 2.5, 7, 19, 500):
+        assert student_reach(df) == pytest.approx(stats.t.ppf(0.975, df), rel=1e-9)
+        assert student_p(-2.1, df) == pytest.approx(2 * stats.t.sf(2.1, df), rel=1e-9)
+    for k, n in ((0, 1), (3, 7), (61, 105), (120, 300), (999, 1000)):
+        exact = stats.binomtest(k, n)
+        assert binomial_p(k, n) == pytest.approx(exact.pvalue, rel=1e-9)
+        assert binomial_bounds(k, n) == pytest.approx(tuple(exact.proportion_ci()), rel=1e-7)
+
+
+def test_a_minimum_is_found_within_bounds_and_at_them():
+    inside, is_found = minimum(
+        lambda x: (x[0] - 1) ** 2 + 5 * (x[1] + 2) ** 2, np.zeros(2), (-5, 2)
+    )
+    assert is_found
+    assert inside == pytest.approx([1, -2], abs=1e-3)
+    assert minimum(lambda x: x[0] - x[1], np.zeros(2), (-5, 2))[0].tolist() == [-5, 2]
 
 
 # clusters

@@ -1,6 +1,7 @@
 """Making listening tests: what is heard, how loud, on which page, and what is refused."""
 
 import json
+import math
 from collections import Counter
 from itertools import combinations, pairwise
 
@@ -9,7 +10,6 @@ import pytest
 from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import binomtest
 
 from listening import RATE, found, made, write_recordings
 from unmask import audio
@@ -49,8 +49,8 @@ def clips_of(folder):
 def test_power_is_how_often_the_exact_test_finds_what_is_there():
     n, p = 40, 0.7
     ways = np.random.default_rng(0).binomial(n, p, 4000)
-    significant = {k: binomtest(k, n).pvalue <= 0.05 for k in set(ways.tolist())}
-    found_it = np.mean([significant[k] for k in ways.tolist()])
+    tail = [sum(math.comb(n, j) for j in range(k + 1)) / 2**n for k in range(n + 1)]
+    found_it = np.mean([2 * tail[min(k, n - k)] <= 0.05 for k in ways.tolist()])
     assert power(n, p) == pytest.approx(found_it, abs=0.02)
     assert power(n, 0.5) <= 0.05
     assert power(5, 0.9) == 0  # five of five are not significant
@@ -258,6 +258,20 @@ def test_a_mixture_is_looked_for_where_it_is_named_beside_the_targets_or_is_thei
         found(own, mixtures=elsewhere)
 
 
+def test_stems_that_are_other_sums_for_another_system_are_not_compared(tmp_path):
+    write_recordings(tmp_path, tracks=1, stems=("vocals", "bass", "drums"))
+    folder = tmp_path / "theirs" / "song0"
+    bass, drums = (audio.read(folder / f"{stem}.wav")[0] for stem in ("bass", "drums"))
+    for stem in ("bass", "drums"):
+        (folder / f"{stem}.wav").unlink()
+    audio.write(folder / "accompaniment.wav", bass + drums, RATE)
+    (recording,) = found(tmp_path)
+    assert recording.stem == "vocals"
+    both = found(tmp_path, systems=("theirs",))
+    assert [(one.stem, len(one.target)) for one in both] == [("accompaniment", 2), ("vocals", 1)]
+    assert len(both[0].mixture) == 1
+
+
 # What is refused: one line each.
 
 
@@ -401,6 +415,18 @@ def test_the_command_says_what_it_takes_before_it_starts(recordings, tmp_path):
     assert "312 judgements a pair and question: 156 listeners" in result.stderr
     assert "90 judgements a pair and question: 45 listeners" in result.stderr
     assert json.loads(result.stdout)["pages_per_listener"] == 6
+
+
+def test_that_mixtures_are_sums_of_targets_is_said(own):
+    for track in ("song0", "song1"):
+        (own / "true" / track / "mixture.wav").unlink()
+    paths = [own / system for system in ("ours", "theirs")]
+    result = run("make", *paths, "--targets", own / "true", "-o", own / "t", "--duration", 1)
+    assert result.exit_code == 0
+    assert "the sum of all targets of a track is played" in result.stdout
+    _, secret, read = clips_of(own / "t")
+    assert {clip.system for clip in secret.clips.values()} >= {"mixture"}
+    assert all(clip.any() for clip in read.values())
 
 
 def test_errors_are_of_the_library(own):

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import random
 import re
 import time
 from http.client import HTTPConnection
@@ -20,6 +21,7 @@ from unmask.listen.columns import JUDGEMENTS, LISTENERS
 from unmask.listen.guard import Limits
 from unmask.listen.serving import Address
 
+JSON = {"Content_Type": "application/json"}
 SYSTEMS = ("ourselves", "theirselves")
 
 
@@ -149,7 +151,7 @@ def test_the_cookie_is_for_the_server_alone(pairs, test_of):
         "POST", "/api/session", {"consent": True, "begin": "c" * 32}
     )
     assert {"HttpOnly", "SameSite=strict", "Path=/"} <= set(headers["Set-Cookie"].split("; "))
-    with test_of(server={"https": True}) as port:
+    with test_of(server={"origin": "https://listen.example.org"}) as port:
         _, headers, _ = Listener(port).ask(
             "POST", "/api/session", {"consent": True, "begin": "0" * 32}
         )
@@ -239,6 +241,7 @@ def test_a_second_answer_to_a_page_does_not_change_the_first(pairs, listener):
         ({"answers": None}, 400, "one to each question"),
         ({"rt_s": -1}, 400, "rt_s"),
         ({"rt_s": 1e9}, 400, "rt_s"),
+        ({"rt_s": 10**400}, 400, "rt_s"),
         ({"rt_s": "1"}, 400, "rt_s"),
         ({"rt_s": True}, 400, "rt_s"),
         ({"rt_s": float("nan")}, 400, "rt_s"),
@@ -265,8 +268,9 @@ def test_pages_that_are_not_ones_turn_are_refused(listener):
     assert listener.submit(2)[0] == 409
     assert listener.submit(0)[0] == 404
     assert listener.submit(99)[0] == 404
-    assert listener.ask("POST", "/api/pages/-1/answer", {})[0] == 404
-    assert listener.ask("POST", "/api/pages/9e9/answer", {})[0] == 404
+    for position in ("-1", "9e9", "9" * 5000, "%D9%A1", "1%00"):
+        assert listener.refused("POST", f"/api/pages/{position}/answer", {})[0] == 404
+        assert listener.refused("GET", f"/api/pages/{position}")[0] == 404
 
 
 def test_answers_before_all_clips_were_fetched_are_refused(listener):
@@ -366,6 +370,47 @@ def test_malformed_requests_get_one_line(body, status, said, listener):
         assert said in refusal[1]
 
 
+ODD = [
+    None,
+    True,
+    -1,
+    0,
+    1.5,
+    10**400,
+    "",
+    "a",
+    "\x00",
+    "\ud800",
+    "é" * 40,
+    [],
+    [[]],
+    {},
+    {"a": []},
+]
+FIELDS = ("begin", "consent", "step", "correct", "hearing", "tones_played", "tones_heard")
+FIELDS += ("key", "rt_s", "answers")
+
+
+def test_no_request_whatever_it_says_is_an_error_of_the_server(test_of):
+    chance = random.Random(0)
+    paths = [
+        "/api/session",
+        "/api/notes",
+        "/api/leave",
+        "/api/pages/1/answer",
+        "/api/pages/0/answer",
+    ]
+    with test_of(server={"limits": Limits(per_session=1e6)}) as port:
+        listener = Listener(port)
+        listener.prepare()
+        listener.hear(1)
+        for _ in range(300):
+            said = {field: chance.choice(ODD) for field in FIELDS if chance.random() < 0.7}
+            status, text = listener.ask("POST", chance.choice(paths), json.dumps(said), **JSON)[::2]
+            assert status < 500, (said, text)
+        assert listener.get("/api/state")["n_answered"] == 0
+
+
 def test_a_body_of_no_length_is_cut_off_too(listener):
     connection = HTTPConnection("127.0.0.1", listener.port, timeout=30)
     connection.putrequest("POST", "/api/notes")
@@ -401,6 +446,19 @@ def test_other_sites_cannot_speak_for_a_listener(listener):
     assert listener.refused("POST", "/api/notes", body, Content_Type="text/plain")[0] == 415
     own = f"http://127.0.0.1:{listener.port}"
     assert listener.ask("POST", "/api/notes", body, **kinds, Origin=own)[0] == 200
+    assert listener.refused("POST", "/api/notes", body, **kinds, Origin=own + "0")[0] == 403
+
+
+def test_behind_a_proxy_the_address_that_listeners_know_is_its_own(test_of):
+    known = "https://listen.example.org"
+    with test_of(server={"origin": known}) as port:
+        listener = Listener(port)
+        listener.begin()
+        said = json.dumps({"step": "volume"})
+        assert listener.ask("POST", "/api/notes", said, **JSON, Origin=known)[0] == 200
+        assert (
+            listener.refused("POST", "/api/notes", said, **JSON, Origin=known + ".evil")[0] == 403
+        )
 
 
 def test_it_answers_to_its_own_name_alone(pairs):
@@ -409,7 +467,7 @@ def test_it_answers_to_its_own_name_alone(pairs):
     assert Address(host="0.0.0.0").hosts() == ["*"]
     public = Address(public_url="https://listen.example.org/a/")
     assert "listen.example.org" in public.hosts()
-    assert public.https
+    assert public.origin == "https://listen.example.org"
 
 
 def test_unknown_methods_are_refused(pairs):

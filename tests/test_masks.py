@@ -759,6 +759,7 @@ def test_families_describe_themselves(name):
         (lambda: masks.threshold(np.ones(2) + 0j), "the mask is complex"),
         (lambda: masks.upsample(np.ones((2, 1)), 4, space="log"), "space: 'log'"),
         (lambda: masks.upsample(np.ones((2, 1)), 4, interpolation="sinc"), "'sinc'"),
+        (lambda: masks.upsample(np.ones((2, 1)), 4, alignment="left"), "alignment: .left."),
         (lambda: masks.downsample(np.ones((2, 1)), 0), "factor: 0"),
     ],
 )
@@ -785,3 +786,40 @@ def test_wrong_shapes_are_refused():
 def test_every_family_is_on_the_page():
     page = (Path(__file__).parents[1] / "docs" / "masks.md").read_text("utf-8")
     assert [name for name in masks.names() if f"`{name}`" not in page] == []
+
+
+@pytest.mark.parametrize("factor", [2, 3, 4, 8])
+@pytest.mark.parametrize(
+    ("ours", "theirs"), [("nearest", "nearest"), ("linear", "bilinear"), ("cubic", "bicubic")]
+)
+def test_half_bin_upsampling_is_that_of_torch(ours, theirs, factor, rng):
+    torch = pytest.importorskip("torch")
+    x = rng.normal(size=(1, 2, 9, 5))
+    options = {} if ours == "nearest" else {"align_corners": False}
+    expected = torch.nn.functional.interpolate(
+        torch.from_numpy(x), scale_factor=(factor, 1), mode=theirs, **options
+    ).numpy()
+    n_freq = 9 * factor
+    found = masks.upsample(x, n_freq, factor, interpolation=ours, alignment="half_bin")
+    assert np.allclose(found, expected, rtol=0, atol=1e-12)
+    cut = masks.upsample(x, n_freq - 1, factor, interpolation=ours, alignment="half_bin")
+    assert np.array_equal(cut, found[..., :-1, :])
+
+
+def test_the_half_bin_shift_moves_a_ramp_by_half_of_what_was_left_out():
+    ramp = np.arange(0.0, 33)[:, None]
+    for factor in (2, 4, 8):
+        low = masks.downsample(ramp, factor)
+        there = masks.upsample(low, 33, factor, interpolation="linear")
+        late = masks.upsample(low, 33, factor, interpolation="linear", alignment="half_bin")
+        inner = slice(factor, 33 - factor)
+        assert np.allclose(there, ramp)
+        assert np.allclose(late[inner], ramp[inner] - (factor - 1) / 2)
+
+
+def test_the_nearest_kept_bin_is_taken_and_the_lower_of_two():
+    low = np.array([[0.0], [4.0], [8.0]])
+    aligned = masks.upsample(low, 9, 4)[:, 0]
+    repeated = masks.upsample(low, 9, 4, alignment="half_bin")[:, 0]
+    assert aligned.tolist() == [0, 0, 0, 4, 4, 4, 4, 8, 8]
+    assert repeated.tolist() == [0, 0, 0, 0, 4, 4, 4, 4, 8]

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import optimize
 
 from unmask.errors import ConfigError, ShapeError
 from unmask.metrics import (
@@ -204,6 +205,16 @@ def test_search_with_undefined_and_infinite_scores():
     assert best_permutation(np.full((2, 2), nan)).tolist() == [0, 1]
     with pytest.raises(ShapeError, match="1 estimates and 2 targets"):
         best_permutation(np.zeros((1, 2)))
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (2, 2), (5, 3), (6, 6), (40, 40), (64, 50)])
+def test_the_best_order_is_scipys(shape, rng):
+    scores = rng.normal(0, 10, (20, *shape))
+    scores[1] = np.round(scores[1])  # ties: the sum counts, not who
+    for found, matrix in zip(best_permutation(scores), scores, strict=True):
+        assert len(set(found)) == shape[1]
+        best = matrix[optimize.linear_sum_assignment(matrix, maximize=True)].sum()
+        assert matrix[found, range(shape[1])].sum() == pytest.approx(best, abs=1e-9)
 
 
 def test_search_maximises_the_sum(rng):

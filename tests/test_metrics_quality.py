@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy import signal
 
 from unmask.errors import ConfigError, MissingExtraError, SampleRateError, ShapeError, SignalError
 from unmask.metrics import (
@@ -22,6 +23,7 @@ from unmask.metrics import (
 
 parts = importlib.import_module("unmask.metrics.composite")
 mel = importlib.import_module("unmask.metrics.bleed")
+wmse = importlib.import_module("unmask.metrics.log_wmse")
 
 RATE = 16000
 PLAIN = {
@@ -153,6 +155,21 @@ def test_mel_filters_are_triangles_of_equal_area():
     assert (np.diff(filters[:, 200:].argmax(axis=0)) >= 0).all()
     assert mel._mel(1000) == 15
     np.testing.assert_allclose(mel._hz(np.array([7.5, 15, 42])), [500, 1000, 6400])
+
+
+@pytest.mark.parametrize("sample_rate", [8000, 20_000, 44_100, 96_000])
+def test_the_weights_of_log_wmse_are_those_of_its_filters(sample_rate):
+    hz = np.fft.rfftfreq(1000, 1 / sample_rate)
+    filters = [
+        wmse._shelf(1500, 5.0, 0.5**0.5, sample_rate),
+        wmse._peak(500, 2.5, 1.5 * 0.5**0.5, sample_rate),
+        signal.butter(2, 120, "highpass", fs=sample_rate),
+    ]
+    if sample_rate > 20_000:
+        filters += 2 * [signal.butter(1, 10_000, fs=sample_rate)]
+    expected = np.prod([np.abs(signal.freqz(*own, hz, fs=sample_rate)[1]) for own in filters], 0)
+    found = wmse._gains(hz, sample_rate)
+    np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-9)
 
 
 def test_log_wmse_of_a_tone_follows_its_level_and_frequency():

@@ -168,4 +168,5 @@ def test_bounds_in_pieces_are_those_of_the_whole(tmp_path, rng, monkeypatch, nam
     assert np.allclose(estimates, np.stack(list(whole.values())), atol=1e-3)
     for row in bounds(sources, [name], SMALL):
         expected = float(sdr(whole[row.stem], stems[row.stem]))
-        assert row.sdr == pytest.approx(expected, abs=0.01)
+        # Above 120 dB is the rounding of float32.
+        assert min(row.sdr, 120) == pytest.approx(min(expected, 120), abs=0.01)

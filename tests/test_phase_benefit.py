@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from unmask import masks
+from unmask import audio, masks
 from unmask.errors import ConfigError
 from unmask.frontends import STFT
 from unmask.gap import gap
 from unmask.metrics import sdr
-from unmask.mixtures import sum_of
-from unmask.octaves import band_energies, band_sdr, octave_bands
+from unmask.mixtures import Sources, sum_of
+from unmask.octaves import BandSums, octave_bands
 from unmask.oracle import Oracle
 from unmask.phase_benefit import Curve, mean, phase_benefit
 
@@ -46,19 +46,19 @@ def test_octaves_begin_where_the_front_end_sees_them():
 
 def test_the_sdr_of_a_band_is_that_of_its_part_of_the_signal(rng):
     parts = [band_noise(rng, low, high) for low, high in ((0, 1000), (1000, 4000))]
-    scores = band_sdr(
-        FINE, 0.9 * parts[0] + 0.5 * parts[1], sum(parts), RATE, [(0, 900), (1100, 4000)]
-    )
-    assert scores == pytest.approx([20, 20 * math.log10(2)], abs=0.1)
+    sums = BandSums(FINE, RATE, [(0, 900), (1100, 4000)])
+    sums.add(FINE.analyze(0.9 * parts[0] + 0.5 * parts[1])[None], FINE.analyze(sum(parts))[None])
+    assert sums.sdr[0] == pytest.approx([20, 20 * math.log10(2)], abs=0.1)
 
 
 def test_every_bin_lies_in_a_band(rng):
     """The bin at half the sample rate too, which no octave above holds."""
     x = rng.normal(size=(1, 4096)) + np.cos(np.pi * np.arange(4096))
     bands = list(octave_bands(RATE))
-    parts, _ = band_energies(FINE, x, x, RATE, bands)
-    (whole,), _ = band_energies(FINE, x, x, RATE, [(0, 2 * RATE)])
-    assert sum(parts) == pytest.approx(whole, rel=1e-12)
+    parts, whole = BandSums(FINE, RATE, bands), BandSums(FINE, RATE, [(0, 2 * RATE)])
+    for sums in (parts, whole):
+        sums.add(FINE.analyze(x)[None], FINE.analyze(x)[None])
+    assert sum(parts.energy[0]) == pytest.approx(whole.energy[0][0], rel=1e-12)
 
 
 @pytest.mark.parametrize("mask", ["psm_unit", "complex_tanh", "irm1"])
@@ -208,3 +208,21 @@ def test_a_separator_of_low_sdr_loses_little_to_a_crossover():
     assert curve.loss_at(20) == pytest.approx((10, 0))
     assert curve.loss_at(0)[0] < 0.4
     assert [curve.crossover_hz(0.5, sdr_db=sdr) for sdr in (0, 10)] == [0, 1000]
+
+
+def test_a_stretch_of_files_in_blocks_is_that_of_arrays(tmp_path, rng):
+    n_samples = 3 * 65536 + 100
+    stems = {name: rng.integers(-999, 999, (1, n_samples)) / 2**15 for name in ("a", "b")}
+    files = {name: tmp_path / f"{name}.wav" for name in stems}
+    for name, path in files.items():
+        audio.write(path, stems[name], RATE)
+    sources = Sources(files, start_s=1.0, duration_s=20.0)
+    assert sources.n_samples == 20 * RATE
+    span = slice(RATE, 21 * RATE)
+    expected = phase_benefit({name: x[:, span] for name, x in stems.items()}, RATE, stft=FINE)
+    found = phase_benefit(sources, stft=FINE)
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_allclose(one.sdr_db, other.sdr_db, rtol=0, atol=1e-4)
+        np.testing.assert_allclose(one.band_sdr_db, other.band_sdr_db, rtol=0, atol=1e-4)
+    with pytest.raises(ConfigError, match=r"start 30 s, .* expected a stretch"):
+        Sources(files, start_s=30.0)

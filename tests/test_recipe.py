@@ -88,6 +88,8 @@ def test_what_is_written_back_is_the_same_recipe_with_every_default(path, tmp_pa
         "hidden": 0,
         "outputs": 0,
         "grouping": "none",
+        "decimation": 1,
+        "interpolation": "nearest",
     }
 
 
@@ -141,7 +143,7 @@ def test_an_override_comes_on_top(path, override, section, name, value):
         ("head.mask.family=3", "head.mask.family is 3, expected text"),
         ("head.mask.options=2.0", r"head.mask.options is 2\.0, expected table"),
         ("head.mask.limit=2.0", r"head.mask: unknown keys \['limit'\]; there are \['family', 'o"),
-        ("head.limit=2.0", r"head: unknown keys \['limit'\]; there are \['depth', .*'mask', 'ou"),
+        ("head.limit=2.0", r"head: unknown keys \['limit'\]; there are \['decimation', .*'mask'"),
         ("head.mask.options.slope=3.0", r"unknown keys \['slope'\]; there are \['limit'\]"),
         ("head.mask.options.limit=true", "head.mask.options.limit is true, expected finite"),
         ("head.mask.options.limit=high", 'head.mask.options.limit is "high", expected finite'),
@@ -416,6 +418,11 @@ TINY_DATA = {
     "speech_in_noise": ("data.seconds=0.25",),
 }
 TINY_NET = {
+    "tfc_tdf": (
+        "backbone.bands=[8, 8]",
+        "backbone.widths=[2, 6]",
+        "backbone.channels=[2, 2, 2, 2]",
+    ),
     "unet": ("backbone.width=0.0625",),
     "crn": ("backbone.channels=[4, 6]", "backbone.hidden=5", "backbone.n_fine=32"),
     "band_net": (

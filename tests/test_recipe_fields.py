@@ -78,13 +78,17 @@ BANDS = {
     "frontend": {"n_fft": 64, "hop": 32},
     "backbone": {"kind": "band_net", "bands": [4], "widths": [8], "hidden": [5]},
 }
+MUSIC = {
+    "frontend": {"n_fft": 64, "hop": 32},
+    "backbone": {"kind": "tfc_tdf", "bands": [8], "widths": [4], "channels": [2, 2, 2, 2]},
+}
 LEARNED = SPEECH | {
     "frontend": {"kind": "learned", "length": 16, "hop": 8, "filters": 64},
     "backbone": {"kind": "crn", "channels": [4], "patch": 1, "hidden": 5},
     "head": {"mask": "irm1"},
 }
 FRONT_BASES = {"stft": SPEECH, "learned": LEARNED}
-NET_BASES = {"crn": SPEECH, "unet": SONGS, "band_net": BANDS}
+NET_BASES = {"crn": SPEECH, "unet": SONGS, "band_net": BANDS, "tfc_tdf": MUSIC}
 DATA_BASES = {"speech_in_noise": SPEECH, "stems": SONGS}
 
 

@@ -2,11 +2,15 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+from unmask import audio
 
 ROOT = Path(__file__).parents[1]
 IMPORT = re.compile(r"^\s*(?:import|from)\s+onnxruntime\b", re.MULTILINE)
@@ -28,6 +32,102 @@ WAYS = {
     "info": "from unmask.cli import main; main(['info'])",
     "denoise": "from unmask.cli import main; main(['denoise', sys.argv[1], '-o', sys.argv[2]])",
 }
+
+
+COMMAND = "import sys; from unmask.cli import main; main(sys.argv[1:])"
+#: Runs a command without a network, and says what it tried to send to one: look-ups have no route.
+ALONE = """
+"$@"; code=$?
+awk '/^Ip:/ && !at {for (k = 1; k <= NF; k++) if ($k == "OutNoRoutes") at = k; next}
+     /^Ip:/ {print "sent", $at}
+     /^Udp:/ && !udp {for (k = 1; k <= NF; k++) if ($k == "OutDatagrams") udp = k; next}
+     /^Udp:/ {print "sent", $udp}' /proc/net/snmp
+exit $code
+"""
+
+
+def can_unshare():
+    """Tell whether processes can be run without a network here."""
+    if shutil.which("unshare") is None or shutil.which("awk") is None:
+        return False
+    return subprocess.run(["unshare", "-n", "true"], capture_output=True).returncode == 0
+
+
+needs_unshare = pytest.mark.skipif(not can_unshare(), reason="no network namespaces here")
+
+
+def alone(home, *command):
+    """Run a command with an empty home and no network; return what it tried to send."""
+    own = {"HOME": str(home), "PATH": os.environ["PATH"]}
+    kept = {k: v for k, v in os.environ.items() if k.startswith(("PYTHON", "OPENBLAS", "LD_"))}
+    done = subprocess.run(
+        ["unshare", "-n", "sh", "-c", ALONE, "sh", *map(str, command)],
+        cwd=home.parent,
+        env=kept | own,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    return [int(line.split()[1]) for line in done.stdout.splitlines() if line.startswith("sent ")]
+
+
+RECIPE = """
+name = "tiny"
+frontend = {n_fft = 128, hop = 64}
+backbone = {kind = "crn", channels = [8, 12], hidden = 16, layers = 1}
+train = {steps = 1, batch = 2, valid_every = 1, log = ["csv", "tensorboard"]}
+[data]
+sample_rate = 16000
+seconds = 0.5
+valid_examples = 2
+recordings = [{role = "speech", glob = "*/speech.wav", valid_share = 0.5},
+              {role = "noise", glob = "*/noise.wav", valid_share = 0.5}]
+"""
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """An empty home, and beside it a recipe and folders of stems."""
+    rng = np.random.default_rng(0)
+    (tmp_path / "home").mkdir()
+    (tmp_path / "recipe.toml").write_text(RECIPE)
+    for song in "abcd":
+        (tmp_path / "songs" / song).mkdir(parents=True)
+        for stem in ("speech", "noise"):
+            sound = 0.1 * rng.standard_normal((1, 16000), np.float32)
+            audio.write(tmp_path / "songs" / song / f"{stem}.wav", sound, 16000)
+    return tmp_path
+
+
+COMMANDS = {
+    "denoise": ("denoise", "songs/a/speech.wav", "-o", "out"),
+    "separate": ("separate", "-m", "denoise-16k", "songs/a/speech.wav", "-o", "out", "-j", 2),
+    "oracle": ("oracle", "songs/a"),
+    "plot": ("plot", "masks", "complex_tanh", "songs/a", "-o", "masks.png"),
+    "train": ("train", "recipe.toml", "--data", "songs", "-o", "run"),
+}
+NEEDS = {"plot": "matplotlib", "train": "lightning_fabric"}
+
+
+@needs_unshare
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_command_asks_nobody_and_leaves_nothing_at_home(name, folder):
+    pytest.importorskip(NEEDS.get(name, "unmask"))
+    home = folder / "home"
+    sent = alone(home, sys.executable, "-c", COMMAND, *COMMANDS[name])
+    left = [path.name for path in home.rglob("*") if path.is_file()]
+    assert sent == [0, 0]
+    # Matplotlib keeps a list of the machine's fonts.
+    assert [n for n in left if not (name == "plot" and n.startswith("fontlist-"))] == []
+
+
+@needs_unshare
+def test_a_look_up_is_noticed(tmp_path):
+    code = "import contextlib, socket\n"
+    code += "with contextlib.suppress(OSError): socket.getaddrinfo('example.invalid', 80)"
+    (tmp_path / "home").mkdir()
+    assert sum(alone(tmp_path / "home", sys.executable, "-c", code)) > 0
 
 
 def run(code, home, *arguments, **environment):

@@ -4,7 +4,9 @@ The JavaScript needs Node; networks under ONNX Runtime Web need ``npm ci --prefi
 the page needs Chromium. ``make web-test`` has all of it.
 """
 
+import json
 import queue
+import re
 import shutil
 import subprocess
 import threading
@@ -57,6 +59,13 @@ MODELS = {
     "joint filter": ("hybrid:deep_filter:2000:psm_unit", STEREO),
     "learned": ("irm1", {"frontend": model_files.LEARNED, "stems": ["a", "b"]}),
     "joint learned": ("iam", {"frontend": model_files.LEARNED} | STEREO),
+}
+LEVEL = {"level": {"rms": 0.1, "seconds": 0.05}}
+MODELS |= {
+    "one level": ("complex", {"slow_terms": 2} | LEVEL),
+    "joint, one level": ("complex_tanh", {"slow_terms": 1} | LEVEL | STEREO),
+    "chunks, one level": ("complex_tanh", {"backbone": "unet"} | LEVEL),
+    "learned, one level": ("irm1", {"frontend": model_files.LEARNED, "stems": ["a", "b"]} | LEVEL),
 }
 FAMILIES = [
     *masks.names(),
@@ -172,12 +181,14 @@ def visit(tmp_path):
     ]
     browsers = []
 
-    def visit(page, **files):
+    def visit(page, *options, **files):
         pages["/web/test-page"] = page.encode()
         pages.update({f"/web/{name}.f32": array.tobytes() for name, array in files.items()})
         url = f"http://127.0.0.1:{server.server_port}/web/test-page"
         browsers.append(
-            subprocess.Popen([*command, url], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            subprocess.Popen(
+                [*command, *options, url], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            )
         )
         results = {}
         while "/done" not in results:
@@ -233,6 +244,96 @@ const timer = setInterval(async () => {
 </script>"""
 
 
+# Separates what a microphone hears; posts what went in and what came out, sample by sample.
+LIVE_PAGE = """<!doctype html><script type="module">
+const post = (path, body) => fetch(path, {method: "POST", body});
+const SECONDS = 4;
+const code = `registerProcessor("recorder", class extends AudioWorkletProcessor {
+  process([before, after]) {
+    const silence = new Float32Array(128);
+    this.port.postMessage([before[0] ?? silence, after[0] ?? silence]);
+    return true;
+  }
+});`;
+try {
+  const { startLive } = await import("./live.js");
+  const bytes = await (await fetch("../src/unmask/models/denoise-16k.onnx")).arrayBuffer();
+  let nLate = 0;
+  const onReport = (report) => { if (report.error) throw report.error; nLate = report.nLate; };
+  // A machine that is busy with other tests may be late, but not by a second.
+  // Nothing is heard before all is connected, so that both begin with the same sample.
+  const context = new AudioContext({ sampleRate: 16000 });
+  await context.suspend();
+  const options = { slack: 1, onReport, context: () => context };
+  const live = await startLive(new Uint8Array(bytes), options);
+  const { node } = live;
+  const exact = { echoCancellation: false, noiseSuppression: false, autoGainControl: false };
+  const stream = await navigator.mediaDevices.getUserMedia({ audio: exact });
+  const module = new Blob([code], { type: "text/javascript" });
+  await context.audioWorklet.addModule(URL.createObjectURL(module));
+  const recorder = new AudioWorkletNode(context, "recorder", { numberOfInputs: 2 });
+  const heard = [], given = [];
+  const done = new Promise((resolve) => recorder.port.onmessage = ({ data: [before, after] }) => {
+    heard.push(before);
+    given.push(after);
+    if (128 * heard.length >= SECONDS * context.sampleRate + live.delay) resolve();
+  });
+  const source = context.createMediaStreamSource(stream);
+  source.connect(node).connect(recorder, 0, 1);
+  source.connect(recorder, 0, 0);
+  recorder.connect(context.destination);
+  await context.resume();
+  await done;
+  await post("/heard", new Blob(heard));
+  await post("/given", new Blob(given));
+  await post("/told", JSON.stringify({ delay: live.delay, rate: context.sampleRate, nLate }));
+  await live.close();
+  await post("/done", "");
+} catch (error) { await post("/done", `${error.stack ?? error}`); }
+</script>"""
+
+# Presses the button of the demonstration, waits for its second report, presses it again.
+BUTTON_PAGE = """<!doctype html><iframe src="index.html" allow="microphone"></iframe>
+<script type="module">
+const post = (path, body) => fetch(path, {method: "POST", body});
+const frame = document.querySelector("iframe");
+await new Promise((resolve) => frame.onload = resolve);
+const page = frame.contentDocument;
+const [button, text] = [page.getElementById("live"), (id) => page.getElementById(id).textContent];
+const until = async (condition) => {
+  while (!condition()) await new Promise((resolve) => setTimeout(resolve, 50));
+};
+button.click();
+const seen = new Set();
+await until(() => seen.add(text("status")).size >= 4 || text("error"));
+await post("/status", text("status"));
+await post("/label", button.textContent);
+button.click();
+await post("/after", text("status") + button.textContent);
+await post("/done", text("error"));
+</script>"""
+
+# What a policy of a page forbids is reported by the browser; here it is collected.
+POLICY_PAGE = """<!doctype html><iframe src="index.html"></iframe><script type="module">
+const post = (path, body) => fetch(path, {method: "POST", body});
+const frame = document.querySelector("iframe");
+await new Promise((resolve) => frame.onload = resolve);
+const [page, view] = [frame.contentDocument, frame.contentWindow];
+const refused = [];
+page.addEventListener("securitypolicyviolation", (event) => refused.push(event.effectiveDirective));
+const ran = new Promise((resolve) => setTimeout(() => resolve("script" in view), 500));
+const inline = page.createElement("script");
+inline.textContent = "window.script = 1";
+page.body.append(inline);
+const elsewhere = await view.fetch("https://example.invalid/").then(() => "sent", () => "refused");
+const evaluated = await new Promise((resolve) => {
+  try { view.eval("1"); resolve("evaluated"); } catch { resolve("refused"); }
+});
+await post("/found", JSON.stringify({ ran: await ran, elsewhere, evaluated, refused }));
+await post("/done", "");
+</script>"""
+
+
 @pytest.fixture(scope="module")
 def mixture():
     samples, sample_rate = audio.read(ROOT / "assets" / "demo" / "mixture.flac")
@@ -265,3 +366,44 @@ def test_the_page_offers_the_stems_of_a_chosen_file(visit, mixture, tmp_path):
     assert offered.keys() == {"/mixture.wav", *(f"/{stem}.wav" for stem in expected)}
     for stem, samples in expected.items():
         np.testing.assert_allclose(offered[f"/{stem}.wav"], samples, rtol=0, atol=1e-4)
+
+
+MICROPHONE = ["--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"]
+MICROPHONE += ["--autoplay-policy=no-user-gesture-required"]
+
+
+@needs_chromium
+@needs_runtime
+def test_what_a_microphone_hears_is_separated_live_as_a_file_is(visit, mixture, tmp_path):
+    rate = 48000  # of the fake microphone; the browser resamples
+    sound = audio.resample(mixture, 16000, rate)
+    audio.write(tmp_path / "heard.wav", sound, rate)
+    capture = f"--use-file-for-fake-audio-capture={tmp_path / 'heard.wav'}%noloop"
+    results = visit(LIVE_PAGE, *MICROPHONE, capture)
+    told = json.loads(results["/told"])
+    assert (told["rate"], told["nLate"]) == (16000, 0)
+    heard, given = (np.frombuffer(results[name], np.float32) for name in ("/heard", "/given"))
+    assert np.abs(heard).max() > 0.1
+    expected = load_model("denoise-16k").separate(heard[None], 16000)["speech"][0]
+    n_whole = 3 * 16000  # after it, what is to come may still be missing
+    start = told["delay"]
+    assert not given[:start].any()
+    separated = given[start : start + n_whole]
+    np.testing.assert_allclose(separated, expected[:n_whole], rtol=0, atol=1e-4)
+
+
+@needs_chromium
+@needs_runtime
+def test_the_page_separates_a_microphone_until_it_is_told_to_stop(visit):
+    results = visit(BUTTON_PAGE, *MICROPHONE)  # it hears the beeps of a fake microphone
+    assert re.match(rb"denoise-16k: speech 9\d ms behind what is heard", results["/status"])
+    assert results["/label"] == b"Stop"
+    assert results["/after"] == b"Separate the microphone live"
+
+
+@needs_chromium
+@needs_runtime
+def test_the_page_runs_no_foreign_script_and_asks_no_other_host(visit):
+    found = json.loads(visit(POLICY_PAGE)["/found"])
+    assert (found["ran"], found["elsewhere"], found["evaluated"]) == (False, "refused", "refused")
+    assert {"script-src-elem", "connect-src"} <= set(found["refused"])

@@ -1,20 +1,26 @@
 /** The page: a recording in, its stems to hear and to keep. */
 
-import * as ort from "onnxruntime-web";
+import * as ort from "./node_modules/onnxruntime-web/dist/ort.wasm.bundle.min.mjs";
 
+import { startLive } from "./live.js";
 import { UnmaskError, loadModel } from "./unmask.js";
 import { encodeWav } from "./wav.js";
 
-const BUNDLED = "../src/unmask/models/denoise-16k.onnx";
+// Where it lies in an installed package, and in the repository.
+const BUNDLED = ["../models/denoise-16k.onnx", "../src/unmask/models/denoise-16k.onnx"];
 const EXAMPLE = "../assets/demo/mixture.flac";
 
 const element = (id) => document.getElementById(id);
 const inputs = document.querySelectorAll("input, button");
 
-async function fetchBytes(url) {
-  const response = await fetch(url);
-  if (!response.ok) throw new UnmaskError(`${url}: ${response.status}; serve the whole repository`);
-  return response.arrayBuffer();
+/** Return what lies at the first of some places where something does. */
+async function fetchBytes(...urls) {
+  let response;
+  for (const url of urls) {
+    response = await fetch(url);
+    if (response.ok) return response.arrayBuffer();
+  }
+  throw new UnmaskError(`${urls.at(-1)}: ${response.status}; serve the whole repository`);
 }
 
 /** Return the channels of an encoded recording at the model's rate. */
@@ -46,11 +52,15 @@ function clear() {
   element("error").textContent = "";
 }
 
-async function separate(recording) {
+/** Return the bytes of the model that was chosen, or of the bundled one. */
+async function modelBytes() {
   element("status").textContent = "Loading the model";
   const file = element("model").files[0];
-  const bytes = await (file ? file.arrayBuffer() : fetchBytes(BUNDLED));
-  const model = await loadModel(ort, new Uint8Array(bytes));
+  return new Uint8Array(await (file ? file.arrayBuffer() : fetchBytes(...BUNDLED)));
+}
+
+async function separate(recording) {
+  const model = await loadModel(ort, await modelBytes());
   const mixture = await decode(await recording(), model.sampleRate);
   const start = performance.now();
   const progress = (share) => {
@@ -67,15 +77,58 @@ async function separate(recording) {
     `${(duration / seconds).toFixed(1)} times real time`;
 }
 
-async function run(recording) {
+// What is heard live, or null.
+let live = null;
+
+/** Separate what the microphone hears, until the button is pressed again. */
+async function listen() {
+  const exact = { echoCancellation: false, noiseSuppression: false, autoGainControl: false };
+  const stream = await navigator.mediaDevices.getUserMedia({ audio: exact });
+  const stop = () => stream.getTracks().forEach((track) => track.stop());
+  try {
+    live = { stop, ...(await startLive(await modelBytes(), { onReport: report })) };
+  } catch (error) {
+    stop();
+    throw error;
+  }
+  live.context.createMediaStreamSource(stream).connect(live.node).connect(live.context.destination);
+  element("live").textContent = "Stop";
+  report({ nHeard: 0, nLate: 0 });
+}
+
+/** Say how a live separation goes, or that it ended. */
+function report({ error, nHeard, nLate }) {
+  if (!live) return;
+  const { context, name, stem, delay } = live;
+  if (error) {
+    silence();
+    element("error").textContent = error;
+    return;
+  }
+  const [ms, late] = [(1000 * delay) / context.sampleRate, (100 * nLate) / Math.max(1, nHeard)];
+  element("status").textContent =
+    `${name}: ${stem} ${ms.toFixed(0)} ms behind what is heard, ` +
+    `and what the sound card adds (${(1000 * context.baseLatency).toFixed(0)} ms or more); ` +
+    `${late.toFixed(1)} % came too late and was left out`;
+}
+
+function silence() {
+  live.stop();
+  live.close();
+  live = null;
+  element("live").textContent = "Separate the microphone live";
+  element("status").textContent = "";
+}
+
+async function run(work) {
   clear();
   inputs.forEach((input) => (input.disabled = true));
   try {
-    await separate(recording);
+    await work();
   } catch (error) {
     element("status").textContent = "";
     element("error").textContent = error.message;
-    if (!(error instanceof UnmaskError)) throw error;
+    if (!(error instanceof UnmaskError || error instanceof DOMException)) throw error;
   } finally {
     inputs.forEach((input) => (input.disabled = false));
   }
@@ -83,7 +136,8 @@ async function run(recording) {
 
 // One thread needs no special headers of the server.
 ort.env.wasm.numThreads = 1;
-element("example").onclick = () => run(() => fetchBytes(EXAMPLE));
+element("example").onclick = () => run(() => separate(() => fetchBytes(EXAMPLE)));
+element("live").onclick = () => (live ? silence() : run(listen));
 element("recording").onchange = ({ target }) => {
-  if (target.files.length) run(() => target.files[0].arrayBuffer());
+  if (target.files.length) run(() => separate(() => target.files[0].arrayBuffer()));
 };

@@ -14,12 +14,17 @@ export class Framing {
   #nAhead = 0; // frames that were cut and have not come back
   #sums; // overlapping frames, [source][channel]
   #weights; // what sums are divided by
+  #nSlow; // terms of the polynomial that is taken out of every frame
+  #slow;
+  #nFrames = 0; // that were cut
   #nIn = 0;
   #nOut; // negative before the first sample
 
-  constructor(frontend, nSources, nChannels) {
-    const { length, hop, lead } = frontend;
+  constructor(frontend, nSources, nChannels, nSlow = 0) {
+    const { length, hop, lead, analysis } = frontend;
     this.#frontend = frontend;
+    this.#nSlow = nSlow;
+    this.#slow = slow(analysis, nSlow);
     this.#nRest = Math.ceil(length / hop) - 1;
     this.#nOut = -lead;
     const channels = (n) => Array.from({ length: nChannels }, () => new Float64Array(n));
@@ -35,22 +40,46 @@ export class Framing {
 
   /** Take in samples, per channel; return the frames that they complete, [frame][channel]. */
   cut(samples) {
-    const { length, hop, analysis } = this.#frontend;
     this.#nIn += samples[0].length;
-    this.#held = this.#held.map((held, channel) => join([held, samples[channel]]));
-    const first = this.#nAhead;
-    const nFrames = Math.max(0, Math.floor((this.#held[0].length - length) / hop) + 1 - first);
-    this.#nAhead += nFrames;
-    return Array.from({ length: nFrames }, (_, k) =>
-      this.#held.map((held) => analysis.map((x, n) => x * held[(first + k) * hop + n])),
-    );
+    return this.#cut(samples);
   }
 
   /** Return the frames that silence after the last sample completes; it counts as having come in. */
   end() {
     const { length, hop, lead } = this.#frontend;
     const nSilent = (this.#frontend.nFrames(this.#nIn) - 1) * hop + length - lead - this.#nIn;
-    return this.cut(this.#held.map(() => new Float32Array(nSilent)));
+    const frames = this.#cut(this.#held.map(() => new Float32Array(nSilent)));
+    this.#nIn += nSilent;
+    return frames;
+  }
+
+  #cut(samples) {
+    const { length, hop, analysis } = this.#frontend;
+    this.#held = this.#held.map((held, channel) => join([held, samples[channel]]));
+    const first = this.#nAhead;
+    const nFrames = Math.max(0, Math.floor((this.#held[0].length - length) / hop) + 1 - first);
+    this.#nAhead += nFrames;
+    return Array.from({ length: nFrames }, (_, k) => {
+      const terms = this.#terms(this.#nFrames++);
+      return this.#held.map((held) =>
+        without(
+          analysis.map((x, n) => x * held[(first + k) * hop + n]),
+          terms,
+        ),
+      );
+    });
+  }
+
+  /** Return what is slow in frame `k`: where the signal is, if that is partly beyond it. */
+  #terms(k) {
+    const { length, hop, lead, analysis } = this.#frontend;
+    const start = k * hop - lead;
+    if (start >= 0 && start + length <= this.#nIn) return this.#slow;
+    const isIn = (n) => start + n >= 0 && start + n < this.#nIn;
+    return slow(
+      analysis.map((x, n) => (isIn(n) ? x : 0)),
+      this.#nSlow,
+    );
   }
 
   /**
@@ -89,6 +118,30 @@ export class Framing {
     this.#nOut += hop;
     return row.map((channels) => channels.map((samples) => samples.subarray(start, hop)));
   }
+}
+
+const dot = (a, b) => a.reduce((sum, x, n) => sum + x * b[n], 0);
+
+/** Return a frame without what it has of orthonormal `terms`. */
+function without(frame, terms) {
+  for (const term of terms) {
+    const share = dot(term, frame);
+    for (let n = 0; n < frame.length; n++) frame[n] -= share * term[n];
+  }
+  return frame;
+}
+
+/** Return what a windowed frame has of a constant, a slope, ...: orthonormal, a term a power. */
+function slow(window, nTerms) {
+  const terms = [];
+  for (let k = 0; k < nTerms; k++) {
+    const power = window.map((x, n) => x * ((2 * n) / (window.length - 1) - 1) ** k);
+    const left = without(without(power.slice(), terms), terms);
+    const [size, whole] = [Math.sqrt(dot(left, left)), Math.sqrt(dot(power, power))];
+    // A window of few samples has no room for all.
+    if (size > 1e-4 * whole) terms.push(left.map((x) => x / size));
+  }
+  return terms;
 }
 
 /** Return Float32Arrays one after the other. */

@@ -13,6 +13,7 @@ class STFT {
     this.analysis = window.map((x) => x * unit);
     this.synthesis = window.map((x) => x / unit);
     this.weights = window.map((x) => x * x);
+    this.energyOfOne = (nFft / 2) * this.analysis.reduce((sum, x) => sum + x * x, 0);
   }
 
   nFrames(nSamples) {
@@ -26,6 +27,7 @@ class Frames {
     Object.assign(this, { length, hop });
     this.lead = length - hop; // frame 0 ends with the first hop
     this.analysis = this.synthesis = new Float64Array(length).fill(1);
+    this.energyOfOne = length;
     this.weights = new Float64Array(length); // a sum is not divided by anything
   }
 
@@ -41,7 +43,8 @@ const FRONTENDS = { stft: STFT, frames: Frames };
  *
  * It has frames of `length` samples every `hop`, of which `lead` lie before the first sample;
  * `nFrames(nSamples)` of a signal; what they are multiplied by on the way in (`analysis`) and out
- * (`synthesis`), and the `weights` whose sum a sum of frames is divided by. An STFT has `nFreq` bins.
+ * (`synthesis`), and the `weights` whose sum a sum of frames is divided by; and `energyOfOne`, what a frame of noise of RMS 1
+ * has. An STFT has `nFreq` bins.
  */
 export function makeFrontend({ kind, ...options }) {
   if (!Object.hasOwn(FRONTENDS, kind)) {

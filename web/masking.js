@@ -2,6 +2,7 @@
 
 import { FFT } from "./fft.js";
 import { join } from "./framing.js";
+import { RunningLevel, levelled } from "./level.js";
 
 /** Asks a network for frames and hands out each once: how late it is, is dealt with here. */
 class Pace {
@@ -98,6 +99,7 @@ export class Masking {
   #nChannels;
   #channels;
   #pace;
+  #level;
   #spectra; // [frame][channel], those that masks to come are applied to, or look back at
 
   constructor(model, nChannels) {
@@ -107,6 +109,7 @@ export class Masking {
     this.#nChannels = nChannels;
     this.#channels = new Channels(model.channels, nChannels);
     this.#pace = new Pace(model, this.#channels.nSignals);
+    this.#level = model.level && new RunningLevel(model, this.#channels.nSignals);
     this.#spectra = this.#silence(model.family.past);
   }
 
@@ -114,7 +117,7 @@ export class Masking {
   async advance(frames, { last }) {
     const spectra = this.#transformed(frames);
     const features = spectra.map((frame) => this.#channels.join(frame, 2));
-    const output = await this.#pace.ask(features, last);
+    const output = await this.#pace.ask(levelled(this.#level, features).seen, last);
     const { past, future } = this.#model.family;
     this.#spectra.push(...spectra, ...this.#silence(last ? future : 0));
     const masked = output.due.map((k, i) => {
@@ -171,21 +174,33 @@ export class Decoding {
   #model;
   #channels;
   #pace;
+  #level;
+  #gains = []; // [frame][signal], of the frames that the network has not given back
 
   constructor(model, nChannels) {
     this.#model = model;
     this.#channels = new Channels(model.channels, nChannels);
     this.#pace = new Pace(model, this.#channels.nSignals);
+    this.#level = model.level && new RunningLevel(model, this.#channels.nSignals);
   }
 
   /** Return separated frames [frame][source][channel] that are due after frames [frame][channel]. */
   async advance(frames, { last }) {
-    const output = await this.#pace.ask(
+    const { seen, gains } = levelled(
+      this.#level,
       frames.map((frame) => this.#channels.join(frame, 1)),
-      last,
     );
+    this.#gains.push(...gains);
+    const output = await this.#pace.ask(seen, last);
     const { stems, frontend } = this.#model;
-    const split = (source, k) => this.#channels.split(output, source, k, frontend.length);
-    return output.due.map((k) => stems.map((_, source) => split(source, k)));
+    return output.due.map((k) => {
+      const gains = this.#gains.shift();
+      return stems.map((_, source) =>
+        this.#channels.split(output, source, k, frontend.length).map((samples, channel) => {
+          const gain = gains[channel] ?? gains[0];
+          return samples.map((x) => (gain ? x / gain : 0));
+        }),
+      );
+    });
   }
 }

@@ -68,7 +68,8 @@ function check(json) {
         (metadata?.format > FORMAT ? "update it" : "export it again"),
     );
   }
-  metadata = { context_frames: 0, unit_frames: 1, channels: 1, ...metadata };
+  const defaults = { context_frames: 0, unit_frames: 1, channels: 1, level: null, slow_terms: 0 };
+  metadata = { ...defaults, ...metadata };
   const fields = ["sample_rate", "frontend", "mask", "stems", "lookahead_frames", "state"];
   const missing = fields.filter((field) => metadata[field] === undefined);
   if (missing.length) {

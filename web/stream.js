@@ -7,7 +7,7 @@ import { UnmaskError } from "./metadata.js";
 // Frames in one call of the network: enough that the call is cheap beside its work.
 export const FRAMES_PER_CALL = 128;
 // Frames of a chunk, in lengths of the context, for networks without memory.
-const [CONTEXTS, LEAST_FRAMES] = [6, 16];
+const [CONTEXTS, LEAST_FRAMES] = [6, 32];
 
 /**
  * Separates a stream block by block. However the input is cut, the output is the same and has as
@@ -47,8 +47,8 @@ export class Streamer {
 
   /** Forget everything, as if new. */
   reset() {
-    const { frontend, stems, family } = this.#model;
-    this.#framing = new Framing(frontend, stems.length, this.nChannels);
+    const { frontend, stems, family, nSlow } = this.#model;
+    this.#framing = new Framing(frontend, stems.length, this.nChannels, nSlow);
     this.#masking = new (family ? Masking : Decoding)(this.#model, this.nChannels);
     this.#fresh = [];
   }

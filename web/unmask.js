@@ -43,6 +43,8 @@ export class Model {
     this.context = metadata.context_frames;
     this.lookahead = metadata.lookahead_frames || this.context;
     this.channels = metadata.channels;
+    this.level = metadata.level;
+    this.nSlow = metadata.slow_terms;
     this.states = metadata.state;
     this.frontend = makeFrontend(frontend);
     const { nFreq, length } = this.frontend;

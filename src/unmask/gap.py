@@ -25,10 +25,11 @@ from unmask import masks
 from unmask._arrays import Array
 from unmask.engine.model import Model
 from unmask.engine.stream import Streamer
+from unmask.folding import add_up, match_model
 from unmask.frontends import STFT
 from unmask.masks import Family
 from unmask.metrics import RunningScores
-from unmask.mixtures import Sources, cut, named_sources, own_frames
+from unmask.mixtures import Sources, cut, own_frames
 from unmask.octaves import decibels, in_bands, octave_bands, power
 
 __all__ = [
@@ -106,6 +107,7 @@ def gap(
     sample_rate: int | None = None,
     *,
     octaves: bool = True,
+    fold: Mapping[str, str] | None = None,
 ) -> Iterator[Cell]:
     """Yield the scores of a model, of its oracles and of their mixtures on ``sum(stems)``.
 
@@ -116,12 +118,14 @@ def gap(
     model : Model
         Or anything that separates and says its front-end and mask family.
     stems : mapping of str to array [shape=(channel, sample)], real, or path
-        The truth, all of it, by name. Those that the model names are scored; if it names one and
-        its residual is not among `stems`, all others together are the residual.
+        The truth, all of it, by name. Those that the model names are scored; all that it does not
+        name is its residual's, or part of a stem of it (:mod:`unmask.folding`).
     sample_rate : int
         In Hz; files say it themselves.
     octaves : bool
         Also score per octave band, from 62.5 Hz on.
+    fold : mapping of str to str
+        Part -> the source that it is added to, on both sides.
 
     Yields
     ------
@@ -130,10 +134,10 @@ def gap(
     Raises
     ------
     ConfigError
-        If no stem is one of the model's.
+        If no stem is one of the model's, or `fold` names what is not there.
     """
     sources = Sources(stems, sample_rate)
-    report = _Report(model, sources)
+    report = _Report(model, sources, fold)
     for outer, inner, rows in cut(report.rows(), report.spans()):
         report.add(rows, outer, inner)
     bands = list(octave_bands(sources.sample_rate)) if octaves else []
@@ -143,14 +147,14 @@ def gap(
 class _Report:
     """The sums of which a report is made, over pieces of a recording."""
 
-    def __init__(self, model: Separator, sources: Sources) -> None:
+    def __init__(
+        self, model: Separator, sources: Sources, fold: Mapping[str, str] | None = None
+    ) -> None:
         self.model, self.sources = model, sources
         rate = sources.sample_rate
         self.stft, self.family = model.stft_at(rate), model.family_at(rate)
-        everything = {name: np.zeros((1, 0)) for name in sources.names}
-        self.targets = list(named_sources(model, everything))
-        estimated = (*model.stems, model.residual)
-        self.scored = [name for name in self.targets if name in estimated]
+        self.folding = match_model(model, sources.names, asked=fold)
+        self.targets, self.scored = list(self.folding.targets), self.folding.common
         self.places = [self.targets.index(name) for name in self.scored]
         self.whole = {case: RunningScores() for case in CASES}
         self.energy = np.zeros((len(self.scored), self.stft.n_freq))
@@ -168,7 +172,7 @@ class _Report:
             found = self.model.separate(
                 targets.sum(axis=0), self.sources.sample_rate, residual=True
             )
-            yield np.concatenate([targets, [found[name] for name in self.scored]])
+            yield np.concatenate([targets, self._stacked(found)])
             return
         streamer = Streamer(
             self.model,
@@ -188,10 +192,11 @@ class _Report:
 
     def _targets(self, block: Array) -> Array:
         named = dict(zip(self.sources.names, block, strict=True))
-        return np.stack(list(named_sources(self.model, named).values()))
+        return np.stack(list(add_up(self.folding.targets, named).values()))
 
     def _stacked(self, estimates: Mapping[str, Array]) -> Array:
-        return np.stack([estimates[name] for name in self.scored])
+        found = add_up(self.folding.estimates, estimates)
+        return np.stack([found[name] for name in self.scored])
 
     def add(self, rows: Array, outer: slice, inner: slice) -> None:
         """Add a piece of targets and estimates (row, channel, sample)."""

@@ -1,18 +1,15 @@
-"""Mixtures of known sources: their sum, the sources as a model names them, a stretch of them."""
+"""Mixtures of known sources: their sum, and a stretch of them."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Protocol
 
 from unmask import audio
 from unmask._arrays import Array, namespace
 from unmask.errors import ConfigError, SampleRateError, ShapeError
 
 __all__ = [
-    "Named",
     "Sources",
     "cut",
-    "named_sources",
     "own_frames",
     "stretch",
     "sum_of",
@@ -30,6 +27,8 @@ class Sources:
         The truth, all of it: arrays, or sound files, which are read anew for every pass.
     sample_rate : int, optional
         In Hz; files say it themselves.
+    start_s, duration_s : float
+        The stretch of them that counts; see :func:`stretch`.
 
     Attributes
     ----------
@@ -41,10 +40,17 @@ class Sources:
     ------
     AudioFileError, SampleRateError, ShapeError
         If files cannot be read, or the stems do not agree; the message names the two.
+    ConfigError
+        If nothing of them lies in the stretch.
     """
 
     def __init__(
-        self, stems: Mapping[str, Array] | Mapping[str, Path], sample_rate: int | None = None
+        self,
+        stems: Mapping[str, Array] | Mapping[str, Path],
+        sample_rate: int | None = None,
+        *,
+        start_s: float = 0.0,
+        duration_s: float | None = None,
     ) -> None:
         self._stems = dict(stems)
         self.names = tuple(stems)
@@ -53,6 +59,13 @@ class Sources:
         for name, (n_channels, n_samples, own) in shapes.items():
             self._check(name, (n_channels, n_samples, own), first, (*shapes[first][:2], rate))
         self.sample_rate = int(rate if sample_rate is None else sample_rate)
+        self._span = slice(0, self.n_samples)
+        if start_s or duration_s is not None:
+            subject = getattr(self._stems[first], "parent", "stems")
+            self._span = stretch(
+                self.n_samples, self.sample_rate, start_s, duration_s, subject=subject
+            )
+        self.n_samples = self._span.stop - self._span.start
 
     @staticmethod
     def _shape(stem: Array | Path) -> tuple[int, int, int]:
@@ -83,11 +96,12 @@ class Sources:
         for block in parts:
             yield namespace(*block).stack(block)
 
-    @staticmethod
-    def _parts(stem: Array | Path) -> Iterator[Array]:
+    def _parts(self, stem: Array | Path) -> Iterator[Array]:
+        start, stop = self._span.start, self._span.stop
         if isinstance(stem, Path):
-            return audio.read_blocks(stem, block=_BLOCK)
-        return (stem[:, k : k + _BLOCK] for k in range(0, stem.shape[1], _BLOCK))
+            start_s, stop_s = (sample / self.sample_rate for sample in (start, stop))
+            return audio.read_blocks(stem, block=_BLOCK, start_s=start_s, stop_s=stop_s)
+        return (stem[:, k : min(stop, k + _BLOCK)] for k in range(start, stop, _BLOCK))
 
     def pieces(self, spans: Iterable[tuple[slice, slice]]) -> Iterator[tuple[slice, slice, Array]]:
         """Yield spans of a front-end's ``pieces`` with the samples (source, channel, sample)."""
@@ -134,40 +148,10 @@ def own_frames(inner: slice, hop: int) -> slice:
     return slice(inner.start // hop, -(-inner.stop // hop))
 
 
-class Named(Protocol):
-    """What says which sources it estimates: a model does."""
-
-    stems: tuple[str, ...]
-    residual: str
-    """Name of what the stems leave of the mixture."""
-
-
 def sum_of(stems: Mapping[str, Array]) -> Array:
     """Return the mixture ``sum(stems)``, shape (channel, sample)."""
     waveforms = list(stems.values())
     return namespace(*waveforms).sum(namespace(*waveforms).stack(waveforms), axis=0)
-
-
-def named_sources(model: Named, stems: Mapping[str, Array]) -> dict[str, Array]:
-    """Return the true sources under the model's names, everything else as one more.
-
-    If the model's residual is not among `stems`, it is all that the model does not name.
-
-    Raises
-    ------
-    ConfigError
-        If no stem is one of the model's.
-    """
-    named = {name: stems[name] for name in (*model.stems, model.residual) if name in stems}
-    rest = {name: x for name, x in stems.items() if name not in named}
-    if not any(name in named for name in model.stems):
-        raise ConfigError(
-            f"stems: none of {', '.join(model.stems)} is among {', '.join(stems)}; "
-            "name the files as the model names its stems"
-        )
-    if rest:
-        named["everything else" if model.residual in named else model.residual] = sum_of(rest)
-    return named
 
 
 def stretch(

@@ -7,11 +7,9 @@ import numpy as np
 
 from unmask._arrays import Array
 from unmask.frontends import STFT
-from unmask.mixtures import own_frames
 
 __all__ = [
-    "band_energies",
-    "band_sdr",
+    "BandSums",
     "decibels",
     "in_bands",
     "octave_bands",
@@ -42,45 +40,44 @@ def octave_bands(
         low, high = high, 2 * high
 
 
-def band_sdr(
-    stft: STFT,
-    estimate: Array,
-    target: Array,
-    sample_rate: int,
-    bands: Sequence[tuple[float, float]],
-) -> list[float]:
-    """Return the SDR of every band in dB, over all channels and frames; NaN in a silent band.
+class BandSums:
+    """Energies of sources and of the errors of their estimates, in bands, over many frames.
 
     Parameters
     ----------
     stft : STFT
         Its bins are sorted into the bands by their centres.
-    estimate, target : array [shape=(channel, sample)], real
     sample_rate : int
         In Hz.
     bands : sequence of (low, high)
         In Hz; bins at `low` belong to the band, bins at `high` to the next.
     """
-    signal, error = band_energies(stft, estimate, target, sample_rate, bands)
-    return [decibels(above, below) for above, below in zip(signal, error, strict=True)]
 
+    def __init__(
+        self, stft: STFT, sample_rate: float, bands: Sequence[tuple[float, float]]
+    ) -> None:
+        self._hz, self._bands = stft.frequencies(sample_rate), bands
+        self._signal: Array = 0
+        self._error: Array = 0
 
-def band_energies(
-    stft: STFT,
-    estimate: Array,
-    target: Array,
-    sample_rate: int,
-    bands: Sequence[tuple[float, float]],
-) -> tuple[list[float], list[float]]:
-    """Return the energies of the target and of the error in every band; see :func:`band_sdr`."""
-    hz = stft.frequencies(sample_rate)
-    signal, error = np.zeros(stft.n_freq), np.zeros(stft.n_freq)
-    for outer, inner in stft.pieces(target.shape[-1]):
-        frames = own_frames(inner, stft.hop)
-        truth = stft.analyze(target[:, outer])[..., frames]
-        signal += power(truth)
-        error += power(truth - stft.analyze(estimate[:, outer])[..., frames])
-    return in_bands(signal, hz, bands), in_bands(error, hz, bands)
+    def add(self, estimate: Array, target: Array) -> None:
+        """Add frames of spectra (source, channel, freq, frame)."""
+        self._signal = self._signal + power(target)
+        self._error = self._error + power(target - estimate)
+
+    @property
+    def energy(self) -> list[list[float]]:
+        """Of the target in every band, source by source."""
+        return [in_bands(one, self._hz, self._bands) for one in self._signal]
+
+    @property
+    def sdr(self) -> list[list[float]]:
+        """In dB over all channels and frames, source by source; NaN in a silent band."""
+        errors = [in_bands(one, self._hz, self._bands) for one in self._error]
+        return [
+            [decibels(above, below) for above, below in zip(*pair, strict=True)]
+            for pair in zip(self.energy, errors, strict=True)
+        ]
 
 
 def power(spectrum: Array) -> Array:

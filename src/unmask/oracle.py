@@ -18,6 +18,7 @@ from unmask.masks.disjoint import energies, of_energies
 from unmask.mixtures import Sources, own_frames
 
 __all__ = [
+    "RESIDUAL_FLOOR_DB",
     "Bound",
     "Masked",
     "Oracle",
@@ -26,8 +27,8 @@ __all__ = [
     "song_disjointness",
 ]
 
-# What stems leave of the mixture counts as one more source if it is above this, in dB below it.
-_RESIDUAL_FLOOR_DB = -90.0
+#: What stems leave of the mixture counts as one more source if it is above this, in dB below it.
+RESIDUAL_FLOOR_DB = -90.0
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,7 @@ class Oracle:
         xp = namespace(mixture)
         sources = xp.stack(list(self.stems.values()))
         rest = mixture - xp.sum(sources, axis=0)
-        loudest, floor = xp.max(xp.abs(mixture)), 10 ** (_RESIDUAL_FLOOR_DB / 20)
+        loudest, floor = xp.max(xp.abs(mixture)), 10 ** (RESIDUAL_FLOOR_DB / 20)
         if bool(xp.max(xp.abs(rest)) > floor * loudest):
             sources = xp.concat([sources, rest[None, ...]])
         return sources

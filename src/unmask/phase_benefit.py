@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
+from unmask import masks
 from unmask._arrays import Array
 from unmask.errors import ConfigError
 from unmask.frontends import STFT
-from unmask.metrics import sdr
-from unmask.mixtures import sum_of
-from unmask.octaves import band_energies, band_sdr, octave_bands
-from unmask.oracle import Oracle
+from unmask.metrics import RunningScores
+from unmask.mixtures import Sources, own_frames
+from unmask.octaves import BandSums, octave_bands
 
 __all__ = [
     "FLOOR_DB",
@@ -125,8 +125,8 @@ class Curve:
 
 
 def phase_benefit(
-    stems: Mapping[str, Array],
-    sample_rate: int,
+    stems: Mapping[str, Array] | Sources,
+    sample_rate: int | None = None,
     *,
     complex_mask: str = "complex_tanh",
     real_mask: str = "psm_unit",
@@ -135,12 +135,14 @@ def phase_benefit(
 ) -> list[Curve]:
     """Return the curve of every stem that is not silent, for ideal masks on ``sum(stems)``.
 
+    Memory does not grow with the recording, if `stems` are :class:`unmask.mixtures.Sources`.
+
     Parameters
     ----------
-    stems : mapping of str to array [shape=(channel, sample)], real
+    stems : mapping of str to array [shape=(channel, sample)], real, or Sources
         The truth, all of it.
     sample_rate : int
-        In Hz.
+        In Hz; sources say it themselves.
     complex_mask, real_mask : str
         Families, by name.
     stft : STFT, optional
@@ -153,31 +155,51 @@ def phase_benefit(
     ConfigError
         If there is no such family or stem, or every stem is silent.
     """
-    stft = stft or STFT()
-    chosen = list(stems if only is None else only)
-    if missing := [name for name in chosen if name not in stems]:
-        raise ConfigError(f"stems: no {', '.join(missing)}; there are {', '.join(stems)}")
-    bands = tuple(octave_bands(sample_rate, lowest_hz=2 * sample_rate / stft.n_fft))
-    heard = {name: _heard(stft, stems[name], sample_rate, bands) for name in chosen}
+    sources = stems if isinstance(stems, Sources) else Sources(stems, sample_rate)
+    stft, rate = stft or STFT(), sources.sample_rate
+    chosen = list(sources.names if only is None else only)
+    if missing := [name for name in chosen if name not in sources.names]:
+        raise ConfigError(f"stems: no {', '.join(missing)}; there are {', '.join(sources.names)}")
+    bands = tuple(octave_bands(rate, lowest_hz=2 * rate / stft.n_fft))
+    inner = [f"hybrid:{complex_mask}:{hz:.12g}:{real_mask}" for _, hz in bands[:-1]]
+    families = [masks.get(name, sample_rate=rate) for name in (real_mask, *inner, complex_mask)]
+    whole, parts = _scores(sources, families, stft, bands)
+    energies = dict(zip(sources.names, parts[0].energy, strict=True))
+    heard = {name: _heard(energies[name]) for name in chosen}
     heard = {name: octaves for name, octaves in heard.items() if any(octaves)}
     if not heard:
         raise ConfigError(f"stems: {', '.join(chosen)} silent, expected sound; choose other stems")
-    inner = [f"hybrid:{complex_mask}:{hz:.12g}:{real_mask}" for _, hz in bands[:-1]]
-    whole: dict[str, list[float]] = {name: [] for name in heard}
-    parts: dict[str, list[tuple[float, ...]]] = {name: [] for name in heard}
-    mixture = sum_of(stems)
-    for mask in (real_mask, *inner, complex_mask):
-        estimates = Oracle(stems, sample_rate, mask, stft).separate(mixture, sample_rate)
-        for name, octaves in heard.items():
-            estimate, target = estimates[name], stems[name]
-            scores = band_sdr(stft, estimate, target, sample_rate, bands)
-            whole[name].append(float(sdr(estimate, target)))
-            parts[name].append(
-                tuple(
-                    x if is_heard else math.nan for x, is_heard in zip(scores, octaves, strict=True)
-                )
-            )
-    return [Curve(name, bands, tuple(whole[name]), tuple(parts[name])) for name in heard]
+    curves = []
+    for name, octaves in heard.items():
+        k = sources.names.index(name)
+        rows = (
+            tuple(x if is_heard else math.nan for x, is_heard in zip(one[k], octaves, strict=True))
+            for one in [sums.sdr for sums in parts]
+        )
+        curves.append(Curve(name, bands, tuple(float(one.sdr[k]) for one in whole), tuple(rows)))
+    return curves
+
+
+def _scores(
+    sources: Sources,
+    families: Sequence[masks.Family],
+    stft: STFT,
+    bands: Sequence[tuple[float, float]],
+) -> tuple[list[RunningScores], list[BandSums]]:
+    """Return the scores of the ideal masks of every family: of all the band, and of its octaves."""
+    whole = [RunningScores() for _ in families]
+    parts = [BandSums(stft, sources.sample_rate, bands) for _ in families]
+    # Room for frames that are made, and then analysed again.
+    context = stft.overlap + max(max(family.context) for family in families)
+    for outer, inner, waves in sources.pieces(stft.pieces(sources.n_samples, context=context)):
+        own = own_frames(inner, stft.hop)
+        targets, mixture = stft.analyze(waves), stft.analyze(waves.sum(axis=0))
+        for family, scores, sums in zip(families, whole, parts, strict=True):
+            made = family.apply(family.ideal(targets, mixture), mixture)
+            wave = stft.synthesize(made, outer.stop - outer.start)
+            scores.add(wave[..., inner], waves[..., inner])
+            sums.add(stft.analyze(wave)[..., own], targets[..., own])
+    return whole, parts
 
 
 def mean(curves: Sequence[Curve], name: str = "mean") -> Curve:
@@ -207,11 +229,8 @@ def _mean(scores: Iterable[float]) -> float:
     return fmean(defined) if defined else math.nan
 
 
-def _heard(
-    stft: STFT, stem: Array, sample_rate: int, bands: Sequence[tuple[float, float]]
-) -> list[bool]:
+def _heard(energies: Sequence[float]) -> list[bool]:
     """Return for every octave whether it holds a share of the stem that counts."""
-    energies, _ = band_energies(stft, stem, stem, sample_rate, bands)
     least = sum(energies) * 10 ** (FLOOR_DB / 10)
     return [energy > 0 and energy >= least for energy in energies]
 

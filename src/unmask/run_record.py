@@ -2,9 +2,9 @@
 
 import json
 import platform
+import sys
 from dataclasses import asdict
 from datetime import UTC, datetime
-from importlib.metadata import version
 from typing import Any
 
 from unmask import audio
@@ -43,7 +43,7 @@ def describe(
     seconds: dict[str, float],
 ) -> dict[str, Any]:
     """Return the run record of a job: what was read, by which model, how, and what came of it."""
-    packages = ("numpy", "scipy", "onnxruntime", "soundfile")
+    packages = ("numpy", "onnxruntime", "soundfile")
     model, output, settings = work
     return {
         "made": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -68,9 +68,10 @@ def describe(
         ],
         "timings": seconds,
         "versions": {"unmask": __version__, "python": platform.python_version()}
-        | {name: version(name) for name in packages},
+        | {name: sys.modules[name].__version__ for name in packages if name in sys.modules},
     }
 
 
 def _plain(output: Output, settings: Settings) -> dict[str, Any]:
-    return asdict(output) | {"out": str(output.out)} | asdict(settings)
+    stems = None if output.stems is None else list(output.stems)  # as it comes back from JSON
+    return asdict(output) | {"out": str(output.out), "stems": stems} | asdict(settings)

@@ -10,6 +10,7 @@ from unmask.errors import AudioFileError, ConfigError, SampleRateError, ShapeErr
 
 __all__ = [
     "MIXTURES",
+    "PARTS_OF_OTHER",
     "STEM_NAMES",
     "STREAMS",
     "STREAMS_SUFFIX",
@@ -39,11 +40,22 @@ SYNONYMS: Mapping[str, str] = {
 #: Names of files that hold the mixture, not a source.
 MIXTURES = frozenset({"mixture", "mix", "noisy"})
 
+#: Stems that are part of "other" where nobody asks for them.
+PARTS_OF_OTHER = frozenset(
+    {
+        *("acoustic_guitar", "electric_guitar", "guitar", "guitars", "lead_guitar", "leadguitar"),
+        *("rhythm_guitar", "clav", "keyboard", "keyboards", "keys", "organ", "piano", "synth"),
+        *("synths", "accordion", "brass", "horns", "saxophone", "strings", "trumpet", "violin"),
+        *("cello", "flute", "wind", "winds", "woodwinds"),
+    }
+)
+
 #: Names by which a file is known to hold a source.
-STEM_NAMES = frozenset(SYNONYMS.values()) | {
-    *("bass", "effects", "guitar", "music", "noise", "other", "piano", "residual"),
-    *("s1", "s2", "s3", "vocals"),
-}
+STEM_NAMES = (
+    frozenset(SYNONYMS.values())
+    | PARTS_OF_OTHER
+    | {*("bass", "effects", "music", "noise", "other", "residual", "s1", "s2", "s3", "vocals")}
+)
 
 #: Suffix of files that hold a mixture and its stems as streams, and what the streams are (MUSDB18).
 STREAMS_SUFFIX = ".stem.mp4"

@@ -13,6 +13,7 @@ import click
 
 from unmask._version import __version__
 from unmask.cli import (
+    ablating,
     environment,
     evaluating,
     listen,
@@ -90,7 +91,8 @@ def main() -> None:
     \b
     Examples:
       unmask denoise noisy.wav
-      unmask separate -m MODEL.onnx song.flac --two-stems vocals
+      unmask separate song.mp3
+      unmask separate song.mp3 --two-stems vocals
       unmask oracle FOLDER_OF_STEMS
       unmask models list
     """
@@ -106,6 +108,7 @@ for command in (
     measuring.masks,
     measuring.oracle,
     measuring.gap,
+    ablating.ablate,
     evaluating.evaluate,
     evaluating.scores,
     models.models,

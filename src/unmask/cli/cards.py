@@ -68,7 +68,8 @@ def card(model: "Model", n_bytes: int | None) -> Iterator[tuple[str, str]]:
     if own:
         yield "take it when", own["take_when"]
     leaves = "and a stem" if model.residual_is_source else "what they leave"
-    yield "task", f"{model.task}: {', '.join(model.stems)}; {model.residual} is {leaves}"
+    rest = f"; {model.residual} is {leaves}" if model.metadata["residual"] else ""
+    yield "task", f"{model.task}: {', '.join(model.stems)}{rest}"
     low, high = SAMPLE_RATES
     rates = f"takes {low} to {high} Hz" if model.masks_outside else "takes no other"
     yield "sample rate", f"trained at {model.sample_rate} Hz, {rates}"
@@ -91,7 +92,8 @@ def card(model: "Model", n_bytes: int | None) -> Iterator[tuple[str, str]]:
         yield from _training(training)
     scores = said.get("scores")
     for name, found in scores.items() if isinstance(scores, Mapping) else ():
-        yield f"{name} scores", _short(found)
+        if found:
+            yield f"{name} scores", _short(found)
 
 
 def _network(said: Mapping[str, Any]) -> str:

@@ -1,7 +1,6 @@
 """``unmask info``: what is installed here."""
 
 import platform
-from importlib.metadata import PackageNotFoundError, version
 
 import click
 
@@ -10,7 +9,7 @@ from unmask.cli import show
 
 # What each extra brings; the first line is what is always needed.
 _PACKAGES = {
-    "": ("numpy", "scipy", "onnxruntime", "soundfile", "soxr"),
+    "": ("numpy", "onnxruntime", "soundfile", "soxr"),
     "train": ("torch", "lightning-fabric", "safetensors", "onnx"),
     "plot": ("matplotlib",),
     "speech": ("pesq", "pystoi"),
@@ -59,6 +58,8 @@ def versions() -> str:
 
 
 def _version(package: str) -> str | None:
+    from importlib.metadata import PackageNotFoundError, version  # 30 ms
+
     try:
         return version(package)
     except PackageNotFoundError:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from unmask.cli import show
+from unmask.cli import folding, show
 from unmask.errors import MissingExtraError
 
 if TYPE_CHECKING:
@@ -78,6 +78,7 @@ def _check_installed(metrics: Sequence[str]) -> None:
     metavar="NAMES",
     help="Score only these, as vocals,drums; other targets still count as interferers.",
 )
+@folding.fold_option
 @click.option(
     "--files",
     type=click.Choice(["auto", "stems", "tracks"]),
@@ -99,6 +100,7 @@ def evaluate(
     out: Path | None,
     metrics: tuple[str, ...],
     stems: Sequence[str],
+    fold: dict[str, str],
     files: "Files",
     stem: str,
     allow_missing: bool,
@@ -122,13 +124,14 @@ def evaluate(
       unmask evaluate separated/mine musdb18hq/test
       unmask evaluate denoised clean --metric si_sdr --metric pesq
       unmask evaluate separated/mine musdb18hq/test --stems vocals --plot vocals.png
+      unmask evaluate separated/five_stems musdb18hq/test --fold harp=other
     """
     from unmask import evaluate as evaluation
     from unmask.workers import n_processors
 
     _check_installed(metrics)
     how = evaluation.Pairing(
-        files=files, stem=stem, stems=tuple(stems) or None, allow_missing=allow_missing
+        files=files, stem=stem, stems=tuple(stems) or None, fold=fold, allow_missing=allow_missing
     )
     pairs = evaluation.pair(estimates, targets, how=how)
     settings = evaluation.Settings(
@@ -149,6 +152,7 @@ def evaluate(
             advance(result.track)
     table = {key: value for name in sorted(found) for key, value in found[name].table.items()}
     _report(table, aggregate, plot, json_file)
+    folding.say(pairs.folded)
     _say_about([found[name] for name in sorted(found)], pairs.skipped)
     show.say(f"scores of each track and frame: {evaluation.write_rows(table, out)[0].parent}")
 
@@ -186,7 +190,8 @@ def scores(
     """Put the results of systems side by side.
 
     RESULTS are folders or .zip files with one museval JSON file a track, made by this program or
-    any other; a system goes by the name of its folder.
+    any other; a system goes by the name of its folder. Scores cannot be added up as stems can:
+    where "other" holds the guitar for one system and not for another, a line says so.
 
     \b
     Examples:
@@ -194,12 +199,16 @@ def scores(
       unmask scores scores/mine scores/before --compare --stems vocals
       unmask scores scores/* --plot figure.svg
     """
-    from unmask.evaluate import read_systems, select
+    from unmask.evaluate import read_systems, select, stems_of
+    from unmask.folding import unlike
 
     if compare and len(results) < 2:
         raise click.UsageError("--compare needs the results of two systems or more")
-    table = select(read_systems(results), metrics=metrics, targets=stems)
-    _report(table, aggregate, plot, json_file, compared=compare)
+    table = read_systems(results)
+    folding.say(unlike(stems_of(table)))
+    _report(
+        select(table, metrics=metrics, targets=stems), aggregate, plot, json_file, compared=compare
+    )
 
 
 def _report(

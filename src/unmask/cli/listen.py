@@ -158,14 +158,16 @@ def make(
 
     called = system_names(systems, names)
     how = Pairing(stems=tuple(stems) or None, allow_missing=allow_missing)
-    recordings = find(dict(zip(called, systems, strict=True)), targets, mixtures, how)
-    plan = making.plan(called, recordings, making.Settings(**settings))
+    found = find(dict(zip(called, systems, strict=True)), targets, mixtures, how)
+    plan = making.plan(called, found.recordings, making.Settings(**settings))
+    for remark in found.remarks:
+        show.note(remark)
     for line in _needs(plan):
         show.say(line, err=json_file == "-")
     with show.steps(plan.n_items, quiet=quiet) as advance:
         test = making.make(plan, out, progress=advance)
-    show.say(f"{out}: {plan.n_items} excerpts, {plan.n_pages} pages", err=json_file == "-")
-    show.say(f"serve it: unmask listen serve {out}", err=json_file == "-")
+    made = f"{out}: {plan.n_items} excerpts, {plan.n_pages} pages; unmask listen serve {out}"
+    show.say(made, err=json_file == "-")
     show.write_json(json_file, asdict(test))
 
 
@@ -175,6 +177,8 @@ def _needs(plan: "Plan") -> list[str]:
 
     again = f", {plan.settings.repeats} of them twice" * (plan.settings.repeats > 0)
     lines = [f"each listener gets {plan.pages_per_listener} of {plan.n_pages} pages{again}"]
+    if any(len(one.mixture) > 1 for one, _ in plan.excerpts) and "mixture" in plan.references:
+        lines.append("no mixtures beside the targets: the sum of all targets of a track is played")
     if plan.preset.kind == "mushra":
         return [*lines, "ITU-R BS.1534 finds that up to 20 experienced listeners are often enough"]
     for preference in _EXPECTED:

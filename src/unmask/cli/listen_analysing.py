@@ -131,7 +131,7 @@ def _print(found: "Analysis") -> None:
 
     for table in tables(found).values():
         columns = {heading: heading for heading in table.shown[0]}
-        show.table(table.shown, columns, title=table.title)
+        show.table(table.shown, columns, title=table.title, n_keys=table.n_keys, prose={"reason"})
     for sentence in sentences(found):
         warning = sentence.removeprefix("warning: ")
         if warning != sentence:

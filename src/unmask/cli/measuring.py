@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from unmask.cli import show
+from unmask.cli import folding, show
 from unmask.files import make_folder
 
 if TYPE_CHECKING:
@@ -185,9 +185,17 @@ def _print_bounds(rows: "Sequence[Bound]", stems: Sequence[str], title: str) -> 
 @click.argument("folder", type=click.Path(), metavar="FOLDER_OF_STEMS")
 @click.option("-m", "--model", required=True, help="Bundled name or .onnx file.")
 @click.option("--octaves/--no-octaves", default=True, help="Also per octave band.")
+@folding.fold_option
 @click.option("--threads", type=click.IntRange(1), default=1, help="Threads of the network.")
 @show.json_option
-def gap(folder: str, model: str, octaves: bool, threads: int, json_file: str | None) -> None:
+def gap(
+    folder: str,
+    model: str,
+    octaves: bool,
+    fold: dict[str, str],
+    threads: int,
+    json_file: str | None,
+) -> None:
     """Show where a model's decibels go: to magnitude, to phase, to its family of masks.
 
     The mixture is the sum of the stems. Prints SDR in dB of the whole band for the mixture, the
@@ -199,12 +207,15 @@ def gap(folder: str, model: str, octaves: bool, threads: int, json_file: str | N
       unmask gap -m MODEL.onnx song/ --json gap.json
     """
     from unmask.engine.model import load_model
+    from unmask.folding import match_model
     from unmask.gap import breakdown
     from unmask.gap import gap as report
     from unmask.stems import find_stems
 
     loaded = load_model(model, threads=threads)
-    scores = list(report(loaded, find_stems(folder), octaves=octaves))
+    stems = find_stems(folder)
+    folding.say(match_model(loaded, stems, asked=fold).remarks())
+    scores = list(report(loaded, stems, octaves=octaves, fold=fold))
     sample_rate = round(2 * max(score.high_hz for score in scores))
     lost = breakdown(scores)
     _print_cases(scores, f"{folder}: {loaded.name}, mask {loaded.family.name}, SDR in dB")

@@ -28,6 +28,7 @@ def list_models(json_file: str | None) -> None:
       unmask models list --json models.json
     """
     from unmask.cli import cards
+    from unmask.engine.licence import short
     from unmask.engine.model import bundled, load_model
 
     found = [cards.summary(load_model(name), file) for name, file in bundled().items()]
@@ -38,6 +39,7 @@ def list_models(json_file: str | None) -> None:
             "size": row["n_bytes"] / 1e6,
             "weights": row["parameters"] / 1e6,
             "latency": f"{row['latency_ms']:.0f}",
+            "licence": short(row["licence"]),
         }
         for row in found
     ]

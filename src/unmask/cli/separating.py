@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from unmask.cli import show
+from unmask.cli import folding, show
 from unmask.cli.settings import with_settings
 from unmask.engine.settings import Settings
 from unmask.errors import AudioFileError, ConfigError, UnmaskError
@@ -16,6 +16,9 @@ from unmask.errors import AudioFileError, ConfigError, UnmaskError
 if TYPE_CHECKING:
     from unmask.engine.model import Model
     from unmask.layout import Job, Output
+
+#: What `separate` takes unless told otherwise.
+_SEPARATOR = "music"
 
 _OPTIONS: Sequence[Callable[[Any], Any]] = (
     click.argument(
@@ -52,6 +55,12 @@ _OPTIONS: Sequence[Callable[[Any], Any]] = (
         help="Write videos: the picture of the input, copied, with the stem as its sound.",
     ),
     click.option(
+        "--stems",
+        callback=show.split,
+        metavar="NAMES",
+        help="Write only these, as vocals,drums. Default: all that the model has.",
+    ),
+    click.option(
         "--two-stems",
         metavar="STEM",
         help="Write only this stem, and everything else as no_STEM.",
@@ -79,6 +88,7 @@ _OPTIONS: Sequence[Callable[[Any], Any]] = (
         metavar="FOLDER",
         help="True stems (STEM.wav, or TRACK/STEM.wav): print scores beside the best possible.",
     ),
+    folding.fold_option,
     click.option(
         "--resume",
         is_flag=True,
@@ -99,25 +109,27 @@ def _with_options(command: Callable[..., None]) -> Callable[..., None]:
 
 
 @click.command()
-@click.option("-m", "--model", help="Bundled name or .onnx file.")
+@click.option("-m", "--model", default=_SEPARATOR, help="Bundled name or .onnx file.")
 @click.option(
     "--remix", is_flag=True, help="Write one file instead: all stems, added up with their gains."
 )
 @_with_options
 def separate(**options: Any) -> None:
-    """Separate recordings into stems.
+    """Separate recordings into stems: a song into vocals, drums, bass and other.
 
-    Folders are searched with everything below them and keep their structure; links to folders are
-    not followed. Of a folder of stems (MUSDB18) the mixture is taken, called as its folder. Sample
-    rate, channels, number of samples and sample format stay as they are. Prints the files that were
-    written.
+    Takes WAV, FLAC, OGG, MP3 and relatives, and with the extra unmask[media] M4A and the sound of
+    video. Folders are searched with everything below them and keep their structure; links to
+    folders are not followed. Of a folder of stems (MUSDB18) the mixture is taken, called as its
+    folder. Sample rate, channels, number of samples and sample format stay as they are. Prints the
+    files that were written.
 
     \b
     Examples:
-      unmask separate -m MODEL.onnx song.flac
-      unmask separate -m MODEL.onnx album/ -o stems -j 2 --two-stems vocals --resume
-      unmask separate -m MODEL.onnx song.wav --filename "{track}_{stem}.{ext}"
-      unmask separate -m MODEL.onnx song.wav --remix --gain vocals=-inf --gain drums=3
+      unmask separate song.mp3
+      unmask separate album/ -o stems -j 2 --two-stems vocals --resume
+      unmask separate song.wav --stems vocals,drums --filename "{track}_{stem}.{ext}"
+      unmask separate song.wav --remix --gain vocals=-6 --gain drums=3
+      unmask separate -m MODEL.onnx song.flac --reference true_stems
     """
     _run(**options)
 
@@ -143,11 +155,12 @@ def denoise(**options: Any) -> None:
 
 def _run(
     paths: Sequence[str],
-    model: str | None,
+    model: str,
     jobs: int,
     threads: int,
     providers: tuple[str, ...],
     reference: str | None,
+    fold: dict[str, str],
     resume: bool,
     json_file: str | None,
     quiet: bool,
@@ -155,45 +168,76 @@ def _run(
     is_video: bool,
     **options: Any,
 ) -> None:
-    from unmask import into_video
-    from unmask.engine.model import bundled, load_model
-    from unmask.layout import Output, linked_folders, plan
+    from unmask.engine.model import load_model
 
-    if model is None:
-        raise ConfigError(
-            f"model: none given; choose {' or '.join(bundled())} or an .onnx file with -m"
-        )
+    output = _output(options, reference, fold, is_video=is_video)
+    loaded = load_model(model, threads=threads, providers=providers)
+    planned, n_failed = _planned(paths, loaded, output, options["out"] if is_video else None)
+    if not quiet:
+        _say_licence(loaded)
+    work = (loaded, output, settings)
+    done = _separate_all(planned, *work, n_jobs=jobs, resume=resume, quiet=quiet)
+    n_failed += len(planned) - len(done)
+    for job, record in done:
+        try:
+            record["reference"] = _scored(job, loaded, reference, fold) if reference else []
+        except UnmaskError as error:
+            n_failed += 1
+            show.error(error)
+    show.write_json(json_file, [record for _, record in done])
+    if n_failed:
+        click.get_current_context().exit(1)
+
+
+def _output(
+    options: dict[str, Any], reference: str | None, fold: dict[str, str], *, is_video: bool
+) -> "Output":
+    """Return what is written; refuse options that do not go together."""
+    from unmask import into_video
+    from unmask.layout import Output
+
     if not options["out"] or reference == "":
         raise ConfigError("-o, --reference: '' is no folder; is a variable of the shell not set?")
-    out = options["out"]
-    if is_video:
-        options = into_video.asked(options)
-    output = Output(**options | {"out": Path(options["out"])})
-    if reference and (output.remix or output.start_s or output.end_s is not None):
-        raise ConfigError("--reference: scores whole stems; leave out --remix, --start and --end")
+    if fold and not reference:
+        raise ConfigError("--fold: says what --reference adds up; give it, or leave both out")
     if reference and is_video:
         raise ConfigError("--reference: scores sound files; leave out --into-video")
-    loaded = load_model(model, threads=threads, providers=providers)
-    planned = plan(paths, loaded, output)
+    chosen = into_video.asked(options) if is_video else options
+    stems = tuple(chosen["stems"]) or None
+    output = Output(**chosen | {"out": Path(chosen["out"]), "stems": stems})
+    if reference and (output.remix or output.start_s or output.end_s is not None):
+        raise ConfigError("--reference: scores whole stems; leave out --remix, --start and --end")
+    return output
+
+
+def _planned(
+    paths: Sequence[str], model: "Model", output: "Output", video: str | None
+) -> tuple[list["Job"], int]:
+    """Return what is to be done, and how many files cannot be; each of those gets a line."""
+    from unmask import into_video
+    from unmask.layout import linked_folders, plan
+
+    planned = plan(paths, model, output)
     refused: list[AudioFileError] = []
-    if is_video:
-        planned, refused = into_video.as_videos(planned, out)
+    if video is not None:
+        planned, refused = into_video.as_videos(planned, video)
     for error in refused:
         show.error(error)
     for folder in (link for path in paths for link in linked_folders(path)):
         show.note(f"{folder}: is a link to a folder, left out; name it to separate what is in it")
-    work = (loaded, output, settings)
-    done = _separate_all(planned, *work, n_jobs=jobs, resume=resume, quiet=quiet)
-    n_failed = len(planned) - len(done) + len(refused)
-    for job, record in done:
-        try:
-            record["reference"] = [] if reference is None else _scored(job, loaded, reference)
-        except UnmaskError as wrong:
-            n_failed += 1
-            show.error(wrong)
-    show.write_json(json_file, [record for _, record in done])
-    if n_failed:
-        click.get_current_context().exit(1)
+    return planned, len(refused)
+
+
+def _say_licence(model: "Model") -> None:
+    """Say on standard error what a licence keeps users from; nobody has to answer.
+
+    Users of other separators do not ask for less use of such weights, but to be told in time.
+    """
+    from unmask.engine.licence import forbids_commerce, short
+
+    licence = model.metadata.get("licence")
+    if forbids_commerce(licence):
+        show.note(f"model {model.name} is not for commercial use ({short(licence)})")
 
 
 def _separate_all(
@@ -246,11 +290,12 @@ def _report(record: dict[str, Any]) -> None:
             )
 
 
-def _scored(job: "Job", model: "Model", folder: str) -> list[dict[str, Any]]:
+def _scored(job: "Job", model: "Model", folder: str, fold: dict[str, str]) -> list[dict[str, Any]]:
     """Print and return the scores against true stems."""
-    from unmask.reference import score
+    from unmask.reference import compared, score
 
-    scores = [asdict(row) for row in score(job, model, folder)]
+    scores = [asdict(row) for row in score(job, model, folder, fold=fold)]
+    folding.say(compared(job, model, folder, fold).remarks())
     columns = {
         "stem": "stem",
         "mixture": "mixture",
@@ -258,9 +303,11 @@ def _scored(job: "Job", model: "Model", folder: str) -> list[dict[str, Any]]:
         "improvement": "improvement",
         "oracle": f"oracle {model.family.name}",
     }
-    known = [row for row in scores if not row["missing"]]
-    show.table(known, columns, title=f"{job.track}: SI-SDR in dB")
-    for row in scores:
+    metric = "SI-SDR" if model.task == "denoise" else "SDR"  # as each field has it
+    rows = [row for row in scores if row["metric"] == metric]
+    known = [row for row in rows if not row["missing"]]
+    show.table(known, columns, title=f"{job.track}: {metric} in dB")
+    for row in rows:
         if row["missing"]:
             show.say(f"{folder}: has no stem {row['stem']}, it is not scored", err=True)
     return scores

@@ -3,7 +3,8 @@
 from typing import Any
 
 import numpy as np
-from scipy import fft
+
+from unmask.transforms import irfft, padded, quick_length, rfft
 
 #: Where a low-pass begins to fade, relative to its end: about what resamplers keep.
 _LOW_PASS_FADE = 0.92
@@ -15,23 +16,23 @@ def smooth_filter(rng: np.random.Generator, x: Any, range_db: float, *, n_sample
     Both happen on the spectrum of the whole excerpt: no change of phase, and a change of speed is
     a spectrum that is cut or continued with zeros.
     """
-    spectrum = fft.rfft(x)
+    spectrum = rfft(x)
     knots = np.linspace(0, 1, 9) ** 2  # closer at low frequencies
     gains = 10 ** (rng.uniform(-range_db, range_db, len(knots)) / 20)
     places = np.linspace(0, 1, len(spectrum), dtype=np.float32)
     spectrum *= np.interp(places, knots, gains).astype(np.float32)
-    return fft.irfft(spectrum, n_samples) * np.float32(n_samples / len(x))
+    return irfft(spectrum, n_samples) * np.float32(n_samples / len(x))
 
 
 def low_pass(x: Any, band: float) -> Any:
     """Return `x` without what is above `band`, a share of half the sample rate; it fades below."""
     if band >= 1:
         return x
-    n_fft = fft.next_fast_len(len(x), real=True)
-    spectrum = fft.rfft(x, n_fft)
+    n_fft = quick_length(len(x))
+    spectrum = rfft(padded(x, n_fft))
     edges = band * len(spectrum) * np.array([_LOW_PASS_FADE, 1.0])
     spectrum *= np.interp(np.arange(len(spectrum)), edges, [1.0, 0.0]).astype(np.float32)
-    return fft.irfft(spectrum, n_fft)[: len(x)]
+    return irfft(spectrum, n_fft)[: len(x)]
 
 
 def reverberate(rng: np.random.Generator, x: Any, sample_rate: int) -> Any:
@@ -42,8 +43,8 @@ def reverberate(rng: np.random.Generator, x: Any, sample_rate: int) -> Any:
     tail *= 10 ** (-3 * np.linspace(0, 1, n_tail, dtype=np.float32))
     tail *= rng.uniform(0.1, 0.7) / np.linalg.norm(tail)
     tail[0] = 1.0
-    n_fft = fft.next_fast_len(len(x) + n_tail, real=True)
-    return fft.irfft(fft.rfft(x, n_fft) * fft.rfft(tail, n_fft), n_fft)[: len(x)]
+    n_fft = quick_length(len(x) + n_tail)
+    return irfft(rfft(padded(x, n_fft)) * rfft(padded(tail, n_fft)), n_fft)[: len(x)]
 
 
 def synthetic_noise(rng: np.random.Generator, n_samples: int, sample_rate: int) -> Any:
@@ -56,7 +57,7 @@ def synthetic_noise(rng: np.random.Generator, n_samples: int, sample_rate: int) 
         phases = rng.uniform(0, 2 * np.pi, len(orders))
         waves = np.sin(2 * np.pi * frequency * orders[:, None] * time + phases[:, None])
         return (gains @ waves).astype(np.float32)
-    spectrum = fft.rfft(rng.standard_normal(n_samples, dtype=np.float32))
+    spectrum = rfft(rng.standard_normal(n_samples, dtype=np.float32))
     knee = 20 * n_samples / sample_rate  # flat below 20 Hz
     spectrum *= np.maximum(np.arange(len(spectrum), dtype=np.float32), knee) ** -rng.uniform(0, 1)
-    return fft.irfft(spectrum, n_samples)
+    return irfft(spectrum, n_samples)

@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy import fft
 
 from unmask.data import augment
 from unmask.data.cache import Cache
 from unmask.data.example import Example, ratio, rms
 from unmask.data.recordings import ROLES, Pool, Recordings, composed, find, read_manifest
 from unmask.errors import ConfigError
+from unmask.transforms import quick_length
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,9 +159,7 @@ class SpeechInNoise:
         """Return an excerpt and its band, a share of half the sample rate."""
         if self.plain:
             return self.speech.excerpt(rng, self.n_samples)
-        n_read = fft.next_fast_len(
-            round(self.n_samples * rng.uniform(*self.config.speed)), real=True
-        )
+        n_read = quick_length(round(self.n_samples * rng.uniform(*self.config.speed)))
         speech, band = self.speech.excerpt(rng, n_read)
         speech = augment.smooth_filter(
             rng, speech, self.config.equalise_db, n_samples=self.n_samples

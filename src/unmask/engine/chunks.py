@@ -11,7 +11,7 @@ from unmask.errors import ConfigError
 # Frames of a chunk, in lengths of the context on both sides: a quarter of what the network is given
 # is context. With a U-Net a third as many took a third more time, twice as many saved none.
 _CONTEXTS = 3
-_LEAST_FRAMES = 16
+_LEAST_FRAMES = 32
 # More have no use, and would not fit in memory.
 _MOST_FRAMES = 10_000
 

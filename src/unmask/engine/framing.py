@@ -20,14 +20,21 @@ class Framing:
     frontend : STFT or Frames
     n_sources, n_channels : int
         Of the frames that come back.
+    n_slow : int
+        Terms of the polynomial that is taken out of every frame, see :func:`slow`.
     """
 
-    def __init__(self, frontend: STFT | Frames, n_sources: int, n_channels: int) -> None:
+    def __init__(
+        self, frontend: STFT | Frames, n_sources: int, n_channels: int, *, n_slow: int = 0
+    ) -> None:
         self.frontend, self._shape = frontend, (n_sources, n_channels)
         self._length, self._hop, self._lead = frontend.length, frontend.hop, frontend.lead
         self._overlap = -(-self._length // self._hop)
         self._analysis, self._synthesis = _windows(frontend)
         self._weights = self._cumulated()
+        self._n_slow = n_slow
+        self._slow = self._slow_of(0, self._length)
+        self._n_early = -(-self._lead // self._hop)  # frames that begin before the signal
         self.reset()
 
     @property
@@ -50,6 +57,13 @@ class Framing:
 
     def cut(self, samples: Array) -> Array:
         """Take in samples (channel, sample); return complete frames (channel, frame, sample)."""
+        frames = self._cut(samples)
+        if self._n_slow:
+            self._take_slow(frames)
+        return frames
+
+    def _cut(self, samples: Array) -> Array:
+        """Return the frames that samples complete, windowed."""
         self._n_in += samples.shape[1]
         held = self._held = np.concatenate([self._held, samples], axis=1)
         first = self._n_ahead * self._hop
@@ -72,8 +86,10 @@ class Framing:
         n_in = self._n_in + samples.shape[1]
         n_frames = self.frontend.n_frames(n_in)
         n_silent = (n_frames - 1) * self._hop + self._length - self._lead - n_in
-        frames = self.cut(np.pad(samples, [(0, 0), (0, n_silent)]))
+        frames = self._cut(np.pad(samples, [(0, 0), (0, n_silent)]))
         self._n_in = n_in
+        if self._n_slow:
+            self._take_slow(frames)
         return frames
 
     def add(self, frames: Array) -> tuple[Array, Array]:
@@ -100,6 +116,35 @@ class Framing:
         sources, mixture = self._leave(self._tail, last=True)
         # Rows are whole hops, where frames may end within one.
         return sources[..., : mixture.shape[1]], mixture
+
+    def _take_slow(self, frames: Array) -> None:
+        """Take what is slow out of the frames that were cut last.
+
+        Frames at either end, partly beyond the signal, have a polynomial where the signal is.
+        """
+        n_frames, terms = frames.shape[1], self._slow
+        at = self._n_rows + self._n_ahead - n_frames
+        first = self._n_early - at
+        last = (self._n_in + self._lead - self._length) // self._hop + 1 - at
+        if first > 0 or last < n_frames:
+            first = min(max(first, 0), n_frames)
+            last = max(first, last)
+            for k in (*range(first), *range(last, n_frames)):
+                start = (at + k) * self._hop - self._lead
+                some = self._slow_of(max(0, -start), min(self._length, self._n_in - start))
+                frames[:, k] -= frames[:, k] @ some.T @ some
+            frames = frames[:, first:last]
+        if frames.shape[1] == 1:  # as below, at half the cost
+            for frame in frames[:, 0]:
+                frame -= terms.dot(frame).dot(terms)
+        else:
+            frames -= frames @ terms.T @ terms
+
+    def _slow_of(self, start: int, stop: int) -> Array:
+        """Return the terms for a frame that the signal is in from sample `start` to `stop`."""
+        window = np.zeros(self._length)
+        window[start:stop] = 1.0 if self._analysis is None else self._analysis[start:stop]
+        return slow(window, self._n_slow)
 
     def _rows(self, frames: Array) -> Array:
         """Return the sum of frames, hop by hop: (source, channel, n_frames + overlap - 1, hop)."""
@@ -142,6 +187,36 @@ class Framing:
         # Zero only where the window is, before the first sample or after the last.
         whole = self._weights[-1]
         return (whole / np.where(weights > 1e-9, weights, whole)).astype(np.float32)
+
+
+def slow(window: Array, n_terms: int) -> Array:
+    """Return what a windowed frame has of a constant, a slope, ...: what is below all bins.
+
+    An offset would leak from 0 Hz into the bins of quiet speech, and masks that differ from frame
+    to frame make thumps of it. The polynomial that fits the windowed frame best is zero where a
+    frame swings more than twice, so that nothing that can be heard is taken.
+
+    Parameters
+    ----------
+    window : float64 array [shape=(sample,)]
+    n_terms : int >= 0
+
+    Returns
+    -------
+    float32 array [shape=(term, sample)]
+        Orthonormal: ``frame @ terms.T @ terms`` is the polynomial under the window. Terms that a
+        window of few samples has no room for are zero.
+    """
+    time = np.linspace(-1, 1, len(window))
+    terms = np.zeros((n_terms, len(window)))
+    for k in range(n_terms):
+        term = window * time**k
+        size = np.linalg.norm(term)
+        for _ in range(2):  # the second time takes away what rounding left
+            term = term - term @ terms[:k].T @ terms[:k]
+        if np.linalg.norm(term) > 1e-4 * size:
+            terms[k] = term / np.linalg.norm(term)
+    return terms.astype(np.float32)
 
 
 def _windows(frontend: STFT | Frames) -> tuple[Array | None, Array | None]:

@@ -12,11 +12,12 @@ from typing import Protocol
 import numpy as np
 
 from unmask._arrays import Array, complex_divide
+from unmask.engine.level import Level, RunningLevel
 from unmask.engine.settings import Configurable, Settings
-from unmask.engine.transforms import irfft, rfft
 from unmask.errors import ModelError
 from unmask.frontends import STFT, Frames
 from unmask.masks import sharpen
+from unmask.transforms import irfft, rfft
 
 
 class Network(Configurable, Protocol):
@@ -34,6 +35,10 @@ class Network(Configurable, Protocol):
     """Frames to either side that a mask depends on; 0 for networks that remember."""
     unit: int
     """Frames of a step are a multiple of this."""
+    level: Level | None
+    """What the level of all that the network is given is brought to; None for what it comes at."""
+    n_slow: int
+    """Terms of the polynomial that is taken out of every frame, see :func:`framing.slow`."""
 
     def start(self, n_signals: int) -> list[Array]:
         """Return the state of streams that begin."""
@@ -149,7 +154,9 @@ class Masking:
     def reset(self) -> None:
         """Forget everything, as if new."""
         is_alone = self._model.channels == 1 and not self.settings.linked
-        self._pace = Pace(self._model, self._n_channels if is_alone else 1)
+        n_signals = self._n_channels if is_alone else 1
+        self._pace = Pace(self._model, n_signals)
+        self._level = _running_level(self._model, n_signals)
         # Spectra that masks to come are applied to, or look back at.
         self._spectra = self._silence(self._past)
 
@@ -193,7 +200,11 @@ class Masking:
         if n_channels > len(spectrum):
             spectrum = np.repeat(spectrum, n_channels, axis=0)
         # Real and imaginary part are neighbours: one copy moves all to their places.
-        parts = spectrum.view(np.float32).reshape(-1, n_channels, n_frames, n_freq, 2)
+        rows = spectrum.view(np.float32)
+        if self._level:
+            gains = self._level.gains(rows[..., : 2 * self._n_freq])
+            rows = rows * (gains.item() if gains.size == 1 else gains)
+        parts = rows.reshape(-1, n_channels, n_frames, n_freq, 2)
         parts = parts[..., : self._n_freq, :].transpose(0, 4, 1, 3, 2)
         if n_freq >= self._n_freq:
             return np.ascontiguousarray(parts)
@@ -267,23 +278,52 @@ class Decoding:
 
     def reset(self) -> None:
         """Forget everything, as if new."""
-        self._pace = Pace(self._model, self._n_channels if self._model.channels == 1 else 1)
+        n_signals = self._n_channels if self._model.channels == 1 else 1
+        self._pace = Pace(self._model, n_signals)
+        self._level = _running_level(self._model, n_signals)
+        # Of the frames that the network has not given back.
+        self._gains = np.ones((n_signals, 0, 1), np.float32)
 
     def advance(self, frames: Array, *, last: bool) -> Iterable[Array]:
         """Return separated frames (source, channel, frame, sample) that are due after `frames`."""
         if not frames.shape[1] and not (last and self._model.lookahead):
             return ()
         n_seen = self._model.channels
-        frames = frames.swapaxes(-1, -2)
         if n_seen > len(frames):
             frames = np.repeat(frames, n_seen, axis=0)
-        found = self._pace.ask(frames.reshape(-1, n_seen, *frames.shape[1:]), last=last)
+        seen = frames.swapaxes(-1, -2).reshape(-1, n_seen, frames.shape[2], frames.shape[1])
+        if self._level:
+            gains = self._level.gains(frames)
+            self._gains = np.concatenate([self._gains, gains], axis=1)
+            seen = seen * gains[:, None, None, :, 0]
+        found = self._pace.ask(seen, last=last)
+        if self._level:
+            found = found * self._undone(found.shape[-1])
         # (signal, source, channel, sample, frame): signals or channels are a single one
         found = found.transpose(1, 0, 2, 4, 3)
         found = found.reshape(len(found), -1, *found.shape[3:])
         if found.shape[1] > self._n_channels:
             found = found.mean(axis=1, keepdims=True)
         return (np.ascontiguousarray(found),) if found.shape[2] else ()
+
+    def _undone(self, n_frames: int) -> Array:
+        """Return what makes up for the gains of the next frames, (signal, 1, 1, 1, frame)."""
+        gains = self._gains[:, None, None, None, :n_frames, 0]
+        self._gains = self._gains[:, n_frames:]
+        return np.divide(1, gains, out=np.zeros_like(gains), where=gains > 0)
+
+
+def _running_level(model: Network, n_signals: int) -> RunningLevel | None:
+    """Return what finds the gains of signals that begin, None for a model that needs none."""
+    if model.level is None:
+        return None
+    return RunningLevel(
+        model.level,
+        model.frontend,
+        hop_s=model.frontend.hop / model.sample_rate,
+        n_signals=n_signals,
+        n_channels=model.channels,
+    )
 
 
 def _single(parts: Array) -> Array:

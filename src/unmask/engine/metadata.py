@@ -74,8 +74,21 @@ def _is_shape(value: Any) -> bool:
     return isinstance(value, list) and len(value) <= 8 and all(map(_is_int(1, 2**24), value))
 
 
+def _is_number(low: float, high: float) -> _Check:
+    return lambda value: type(value) in (int, float) and low <= value <= high
+
+
+def _is_level(value: Any) -> bool:
+    return value is None or (
+        isinstance(value, dict)
+        and value.keys() == {"rms", "seconds"}
+        and _is_number(1e-6, 1e6)(value["rms"])
+        and _is_number(1e-3, 1e4)(value["seconds"])
+    )
+
+
 # Field -> check, and what is expected in words.
-_FIELDS: Mapping[str, tuple[_Check, str]] = {
+FIELDS: Mapping[str, tuple[_Check, str]] = {
     "name": (_is_name, "a file name of letters, digits and . _ -, at most 64"),
     "version": (_is_text(64), "a string of a line, at most 64 characters"),
     "task": (_is_text(64), "a string of a line, at most 64 characters"),
@@ -91,6 +104,8 @@ _FIELDS: Mapping[str, tuple[_Check, str]] = {
     "lookahead_frames": (_is_int(0, 10_000), "a whole number >= 0"),
     "context_frames": (_is_int(0, 10_000), "a whole number >= 0"),
     "unit_frames": (_is_int(1, 10_000), "a whole number >= 1"),
+    "level": (_is_level, 'null or {"rms": 1e-6 to 1e6, "seconds": 0.001 to 10000}'),
+    "slow_terms": (_is_int(0, 8), "0 to 8"),
     "state": (
         _are_states,
         'a list of {"name": string, "shape": [sizes]}, different names, '
@@ -113,7 +128,13 @@ _FRONTENDS: Mapping[str, Mapping[str, tuple[_Check, str]]] = {
 }
 
 # What a field is when a file leaves it out.
-_DEFAULTS: Mapping[str, Any] = {"context_frames": 0, "unit_frames": 1, "channels": 1}
+DEFAULTS: Mapping[str, Any] = {
+    "context_frames": 0,
+    "unit_frames": 1,
+    "channels": 1,
+    "level": None,
+    "slow_terms": 0,
+}
 
 
 def parse(text: str, subject: object) -> dict[str, Any]:
@@ -141,8 +162,8 @@ def parse(text: str, subject: object) -> dict[str, Any]:
     if number != FORMAT:
         remedy = "update unmask" if number > FORMAT else "export it again"
         raise ModelError(f"{subject}: has format {number}, this version reads {FORMAT}; {remedy}")
-    metadata = {**_DEFAULTS, **metadata}
-    _check_fields(_FIELDS, metadata, subject)
+    metadata = {**metadata, **{k: v for k, v in DEFAULTS.items() if k not in metadata}}
+    _check_fields(FIELDS, metadata, subject)
     front = metadata["frontend"]
     fields = _FRONTENDS[front["kind"]]
     _check_fields(fields, metadata, subject)
@@ -152,6 +173,11 @@ def parse(text: str, subject: object) -> dict[str, Any]:
         raise ModelError(
             f"{subject}: metadata field residual is {metadata['residual']!r}, which is a stem; "
             "export it again"
+        )
+    if metadata["slow_terms"] and front["kind"] != "stft":
+        raise ModelError(
+            f"{subject}: metadata field slow_terms is {metadata['slow_terms']}, expected 0 with a "
+            "learned front-end, whose frames are short; export it again"
         )
     _check_chunks(metadata, subject)
     _check_sizes(metadata, subject)
@@ -239,8 +265,8 @@ def _check_chunks(metadata: Mapping[str, Any], subject: object) -> None:
             f"{subject}: metadata field context_frames is {context}, expected a multiple of "
             f"unit_frames = {unit}; export it again"
         )
-    if (context or unit > 1) and (metadata["state"] or metadata["lookahead_frames"]):
+    if context and (metadata["state"] or metadata["lookahead_frames"]):
         raise ModelError(
-            f"{subject}: metadata has context_frames = {context} and unit_frames = {unit}, "
-            "expected neither state nor lookahead_frames beside them; export it again"
+            f"{subject}: metadata has context_frames = {context}, expected neither state nor "
+            "lookahead_frames beside it; export it again"
         )

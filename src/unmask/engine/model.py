@@ -13,6 +13,7 @@ import numpy as np
 from unmask import masks
 from unmask._arrays import Array
 from unmask.engine.container import MOST_BYTES, metadata_of
+from unmask.engine.level import Level
 from unmask.engine.metadata import parse
 from unmask.engine.session import open_session, run
 from unmask.engine.settings import Settings
@@ -49,6 +50,11 @@ class Model:
         Its frames come in multiples of this many; 1 for networks that take any number.
     context : int
         Frames to either side that a mask depends on; 0 for networks that remember.
+    level : Level or None
+        What the running level of all that the network hears is brought to.
+    n_slow : int
+        Terms of the polynomial that is taken out of every frame, which stems do not get: 1 an
+        offset, 2 a slope too.
     residual_is_source : bool
         Whether the residual is a source like the stems, as "other" beside vocals and drums; then it
         is among the outputs unless told otherwise.
@@ -63,7 +69,13 @@ class Model:
     def __init__(
         self, session: Any, metadata: dict[str, Any], sha256: str, source: tuple[Any, ...]
     ) -> None:
-        """Take over a session with checked metadata; `source` is what makes it again."""
+        """Take over a session with checked metadata; `source` is what makes it again.
+
+        Raises
+        ------
+        ConfigError
+            If its masks depend on the level.
+        """
         self._session = session
         self._source = source
         self.metadata = metadata
@@ -78,6 +90,8 @@ class Model:
         self.unit: int = metadata["unit_frames"]
         self.context: int = metadata["context_frames"]
         self.lookahead: int = metadata["lookahead_frames"] or self.context
+        self.level = Level(**metadata["level"]) if metadata["level"] else None
+        self.n_slow: int = metadata["slow_terms"]
         self.residual_is_source = self.task == "separate" and metadata["residual"] is not None
         front = dict(metadata["frontend"])
         self.frontend: STFT | Frames = FRONTENDS[front.pop("kind")](**front)
@@ -85,6 +99,11 @@ class Model:
         mask = metadata["mask"]
         self.family = masks.get(mask["family"], sample_rate=self.sample_rate, **mask["options"])
         self.family.describe()  # finds options of a wrong kind
+        if self.level and not self.family.is_linear:
+            raise ConfigError(
+                f"level is {metadata['level']}, expected null: what masks of {self.family.name} "
+                "add is of one level"
+            )
         self._states = {state["name"]: tuple(state["shape"]) for state in metadata["state"]}
         given, made = ("spectrum", "mask") if self.masks_outside else ("frames", "sources")
         self._inputs = [given, *self._states]

@@ -78,8 +78,11 @@ def run(
     ModelError
         If it fails; names the model.
     """
+    # Its own `run` checks again what was checked on loading, which takes as long as two transforms,
+    # and after a provider's failure prints on standard output and goes on with another.
+    compiled = getattr(session, "_sess", session)
     try:
-        found: list[Array] = session.run(outputs, inputs)
+        found: list[Array] = compiled.run(outputs, inputs, None)
     except failures() as error:
         raise ModelError(
             f"model {model.name}: its network failed: {one_line_of(error)}; export it again"

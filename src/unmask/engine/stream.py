@@ -99,7 +99,7 @@ class Streamer:
         )
         self.stems = self._mixing.names
         frontend = self.frontend = frontend_at(model, rate)
-        self._framing = Framing(frontend, len(model.stems), n_channels)
+        self._framing = Framing(frontend, len(model.stems), n_channels, n_slow=model.n_slow)
         n_frames = _SAMPLES_PER_CALL // (frontend.length * n_channels * len(model.stems))
         self._piece = min(max(n_frames, _FRAMES_PER_CALL[0]), _FRAMES_PER_CALL[1])
         self._chunk = n_chunk_frames(context=model.context, unit=model.unit, wanted=chunk_frames)

@@ -26,6 +26,7 @@ from unmask.evaluate.table import (
     per_track,
     rows,
     select,
+    stems_of,
     write_rows,
 )
 
@@ -56,6 +57,7 @@ __all__ = [
     "read_systems",
     "rows",
     "select",
+    "stems_of",
     "write_rows",
 ]
 

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unmask.errors import ConfigError
+from unmask.evaluate import signed_ranks
 from unmask.evaluate.table import AGGREGATIONS, Table, interval, per_track
 from unmask.metrics.summary import Summary, summary
 
@@ -106,13 +107,11 @@ def _differences(ours: Mapping[str, Summary], theirs: Mapping[str, Summary]) -> 
 
 def _effects(d: _Reals) -> tuple[float, float, float]:
     """p, rank-biserial correlation and Cohen's d_z of paired differences."""
-    from scipy import stats
-
     unequal = d[d != 0]
     if not unequal.size:
         return 1.0, 0.0, 0.0
-    ranks = stats.rankdata(np.abs(unequal))
+    ranks = signed_ranks.ranks(np.abs(unequal))
     with np.errstate(invalid="ignore", divide="ignore"):  # one track, or all differ alike
         dz = np.mean(d) / np.std(d, ddof=1) if d.size > 1 else np.nan
     rank_biserial = np.sum(np.sign(unequal) * ranks) / np.sum(ranks)
-    return float(stats.wilcoxon(unequal).pvalue), float(rank_biserial), float(dz)
+    return signed_ranks.p_value(unequal), float(rank_biserial), float(dz)

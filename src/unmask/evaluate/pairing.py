@@ -3,12 +3,13 @@
 import os
 import unicodedata
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 from unmask import audio
 from unmask.errors import AudioFileError, ConfigError, SampleRateError, ShapeError, listed
+from unmask.folding import check, match
 from unmask.stems import MIXTURES, STEM_NAMES, canonical, find_stems
 
 #: Files of these names that lie directly in the folder that was given are stems of one track.
@@ -16,6 +17,7 @@ from unmask.stems import MIXTURES, STEM_NAMES, canonical, find_stems
 Files = Literal["auto", "stems", "tracks"]
 
 _Stems = Mapping[str, Path]
+_Sums = Mapping[str, tuple[Path, ...]]
 _MAX_LISTED = 20
 
 
@@ -23,17 +25,20 @@ class Track(NamedTuple):
     """One recording: estimates, each with its target, and the targets of other stems."""
 
     name: str
-    estimates: _Stems
-    """Stem -> file, sorted; what is scored."""
-    targets: _Stems
-    """Stem -> file, sorted; those without an estimate count as interferers only."""
+    estimates: _Sums
+    """Stem -> the files that it is the sum of, sorted; what is scored."""
+    targets: _Sums
+    """Stem -> its files, sorted; those without an estimate count as interferers only."""
 
 
 class Pairs(NamedTuple):
-    """The tracks that both sides have, and the names of those that only one has."""
+    """The tracks that both sides have, and what there is to say about them."""
 
     tracks: list[Track]
     skipped: list[str]
+    """Names of the tracks that only one side has."""
+    folded: list[str]
+    """What was added up without being told (:mod:`unmask.folding`), a sentence each."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +51,8 @@ class Pairing:
     """Name of the stem where every file is a track."""
     stems: tuple[str, ...] | None = None
     """The stems that are scored; by default all, and both sides must have the same."""
+    fold: Mapping[str, str] = field(default_factory=dict)
+    """Part -> the stem that it is added to, on both sides; see :func:`unmask.folding.match`."""
     allow_missing: bool = False
     """Leave out tracks that only one side has, instead of refusing them."""
 
@@ -58,14 +65,16 @@ def pair(estimates: str | Path, targets: str | Path, *, how: Pairing | None = No
     file per track; the two sides may differ in this. A track is called by its folder (a folder
     ``song/mixture`` is the track ``song``); where two folders of a side have one name, all tracks
     are called by their path below the folder that was given. Two folders of stems are one track,
-    whatever they are called. Stems go by `unmask.stems.canonical`; mixtures are left out.
+    whatever they are called. Stems go by `unmask.stems.canonical`; mixtures are left out. Stems
+    that only one side has are added to those that both have, as :mod:`unmask.folding` says.
 
     Raises
     ------
     AudioFileError
         If there is no such folder, or no sound in it.
     ConfigError
-        If a track or stem is missing on one side; the message lists them.
+        If a track or stem is missing on one side; the message lists them. If `how.fold` names
+        stems that no track has.
     """
     how = how or Pairing()
     roots = Path(estimates), Path(targets)
@@ -74,8 +83,21 @@ def pair(estimates: str | Path, targets: str | Path, *, how: Pairing | None = No
     common = sorted(ours.keys() & theirs.keys())
     if lonely and not (how.allow_missing and common):
         raise ConfigError(_missing_tracks(roots, ours, theirs))
-    tracks = [Track(name, ours[name], theirs[name]) for name in common]
-    return Pairs(_chosen(tracks, how.stems), lonely)
+    check(how.fold, *(stems for side in (ours, theirs) for stems in side.values()))
+    folded = [_folded(name, ours[name], theirs[name], how) for name in common]
+    tracks = [track for track, _ in folded]
+    said = dict.fromkeys(sentence for _, remarks in folded for sentence in remarks)
+    return Pairs(_chosen(tracks, how.stems), lonely, list(said))
+
+
+def _folded(name: str, ours: _Stems, theirs: _Stems, how: Pairing) -> tuple[Track, list[str]]:
+    """Return a track with the files of each stem, and what is to be said about its stems."""
+    folding = match(ours, theirs, asked=how.fold, only=how.stems)
+    sides = (
+        {stem: tuple(side[part] for part in rows[stem]) for stem in sorted(rows)}
+        for side, rows in ((ours, folding.estimates), (theirs, folding.targets))
+    )
+    return Track(name, *sides), list(folding.remarks())
 
 
 def check_agree(track: Track) -> None:
@@ -88,7 +110,9 @@ def check_agree(track: Track) -> None:
     SampleRateError, ShapeError, listed
         If two files do not agree; the message names them.
     """
-    files = [*track.targets.values(), *track.estimates.values()]
+    files = [
+        path for side in (track.targets, track.estimates) for row in side.values() for path in row
+    ]
     first = audio.info(files[0])
     for found in map(audio.info, files[1:]):
         if found.sample_rate != first.sample_rate:
@@ -115,7 +139,7 @@ def _find(root: Path, how: Pairing) -> dict[Path, _Stems]:
             f"{root}: holds {direct[0].name} and folders with sound; expected files or folders, "
             "not both; move one of them"
         )
-    if direct and _are_tracks(direct, how.files):
+    if direct and _are_tracks(direct, how):
         return _flat(root, direct, _one_form(canonical(how.stem)))
     folders = sorted({path.parent for path in found})
     return {folder: _stems(folder) for folder in folders}
@@ -125,10 +149,11 @@ def _stems(folder: Path) -> _Stems:
     return {_one_form(name): path for name, path in find_stems(folder).items()}
 
 
-def _are_tracks(files: Iterable[Path], meaning: Files) -> bool:
-    if meaning == "auto":
-        return not {canonical(path.stem) for path in files} <= STEM_NAMES
-    return meaning == "tracks"
+def _are_tracks(files: Iterable[Path], how: Pairing) -> bool:
+    if how.files == "auto":
+        known = STEM_NAMES | set(map(canonical, how.fold))
+        return not {canonical(path.stem) for path in files} <= known
+    return how.files == "tracks"
 
 
 def _flat(root: Path, files: Iterable[Path], stem: str) -> dict[Path, _Stems]:

@@ -71,8 +71,8 @@ def _evaluate(track: Track, *, out: Path, settings: Settings, museval: bool) -> 
     origin = {
         "version": __version__,
         "settings": asdict(settings) | {"museval": museval},
-        "estimates": {stem: sha256(file) for stem, file in track.estimates.items()},
-        "targets": {stem: sha256(file) for stem, file in track.targets.items()},
+        "estimates": {stem: [*map(sha256, files)] for stem, files in track.estimates.items()},
+        "targets": {stem: [*map(sha256, files)] for stem, files in track.targets.items()},
     }
     found = _finished(path, origin)
     reused = found is not None

@@ -218,14 +218,21 @@ def _scored(
                 yield column, stem, np.asarray(found[stems.index(stem)], dtype=np.float64)
 
 
-def _read(files: list[Path]) -> tuple[_Waves, int]:
-    """Return files as one array (source, channel, sample), without a second copy of all."""
-    first, sample_rate = audio.read(files[0])
-    waves = np.empty((len(files), *first.shape), first.dtype)
+def _read(stems: list[tuple[Path, ...]]) -> tuple[_Waves, int]:
+    """Return sums of files as one array (source, channel, sample), without a second copy."""
+    first, sample_rate = _read_sum(stems[0])
+    waves = np.empty((len(stems), *first.shape), first.dtype)
     waves[0] = first
-    for k, path in enumerate(files[1:], start=1):
-        waves[k], _ = audio.read(path)
+    for k, files in enumerate(stems[1:], start=1):
+        waves[k], _ = _read_sum(files)
     return waves, sample_rate
+
+
+def _read_sum(files: tuple[Path, ...]) -> tuple[_Waves, int]:
+    total, sample_rate = audio.read(files[0])
+    for path in files[1:]:
+        total += audio.read(path)[0]
+    return total, sample_rate
 
 
 def unit(column: str) -> str:

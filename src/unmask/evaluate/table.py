@@ -90,6 +90,14 @@ def select(table: Table, *, metrics: Iterable[str] = (), targets: Iterable[str] 
     return table
 
 
+def stems_of(table: Table) -> dict[str, set[str]]:
+    """Return the stems that every system was scored on."""
+    found: dict[str, set[str]] = {}
+    for key in table:
+        found.setdefault(key.method, set()).add(key.target)
+    return found
+
+
 def panels(
     table: Table, *, frames: Statistic = "median"
 ) -> dict[str, dict[str, dict[str, _Reals]]]:

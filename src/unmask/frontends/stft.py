@@ -15,33 +15,37 @@ import numpy as np
 from unmask._arrays import Array, check_axes, is_complex, namespace, real_dtype
 from unmask.errors import ConfigError, ShapeError
 from unmask.frontends.frames import add, cut
+from unmask.transforms import is_quick
 
 # Least envelope of squared windows, relative to the largest, that is still inverted: below it
 # synthesis would amplify rounding by more than about 14.
 _LEAST_ENVELOPE = 5e-3
 
-# Windows that are sums of cosines, (-1)**k a_k cos(2 pi k n / N): SciPy knows them too, and many
-# more, but takes a second to import.
-_COSINES = {"hann": (0.5, 0.5), "hamming": (0.54, 0.46), "blackman": (0.42, 0.5, 0.08)}
+# Windows that are sums of cosines, (-1)**k a_k cos(2 pi k n / N).
+_COSINES = {
+    "blackman": (0.42, 0.5, 0.08),
+    "blackmanharris": (0.35875, 0.48829, 0.14128, 0.01168),
+    "boxcar": (1.0,),
+    "flattop": (0.21557895, 0.41663158, 0.277263158, 0.083578947, 0.006947368),
+    "hamming": (0.54, 0.46),
+    "hann": (0.5, 0.5),
+    "nuttall": (0.3635819, 0.4891775, 0.1365995, 0.0106411),
+}
+_ROOT = "sqrt_"
 
 
 @lru_cache(maxsize=64)
 def _window(name: str, n_fft: int) -> Any:
     """Return the periodic window `name` in float64; ``sqrt_`` before a name takes its root."""
-    base = name.removeprefix("sqrt_")
-    if base in _COSINES:
-        phase = 2 * np.pi * np.arange(n_fft) / n_fft
-        window = sum((-1) ** k * a * np.cos(k * phase) for k, a in enumerate(_COSINES[base]))
-    else:
-        from scipy.signal import get_window
-
-        try:
-            window = get_window(base, n_fft, fftbins=True)
-        except ValueError:
-            raise ConfigError(
-                f"window: {name!r} is unknown or needs a parameter, expected a name that "
-                "scipy.signal.get_window takes alone, as 'hann', or 'sqrt_' and such a name"
-            ) from None
+    base = name.removeprefix(_ROOT)
+    if base not in _COSINES:
+        raise ConfigError(
+            f"window: {name!r} is unknown; there are {', '.join(_COSINES)}, each also with "
+            f"{_ROOT!r} before it"
+        )
+    phase = 2 * np.pi * np.arange(n_fft) / n_fft
+    terms = [(-1) ** k * a * np.cos(k * phase) for k, a in enumerate(_COSINES[base])]
+    window = np.sum(terms, axis=0)
     return np.sqrt(np.maximum(window, 0.0)) if base != name else window
 
 
@@ -56,8 +60,8 @@ class STFT:
     hop : int
         Step between frames in samples, at most `n_fft`; it need not divide it.
     window : str
-        Name of a periodic window of :func:`scipy.signal.get_window`, or ``"sqrt_"`` and such a name
-        (``"sqrt_hann"``).
+        A periodic window: ``"hann"``, ``"hamming"``, ``"boxcar"``, ``"blackman"``,
+        ``"blackmanharris"``, ``"nuttall"``, ``"flattop"``; or its root, as ``"sqrt_hann"``.
 
     Raises
     ------
@@ -162,7 +166,7 @@ class STFT:
         def cost(hop: int) -> tuple[bool, bool, float, float]:
             n_fft = self._n_fft_of(hop)
             error = abs(n_fft / hop - self.n_fft / self.hop)
-            return n_fft % 2 == 1, not _is_smooth(n_fft), error, abs(hop - exact)
+            return n_fft % 2 == 1, not is_quick(n_fft), error, abs(hop - exact)
 
         hop = min(hops, key=cost)
         return STFT(self._n_fft_of(hop), hop, self.window)
@@ -273,14 +277,6 @@ class STFT:
         first = np.maximum(0, block - n_frames + 1)
         last = np.minimum(block, overlap - 1)
         return (sums[last + 1] - sums[first]).reshape(-1)
-
-
-def _is_smooth(n: int) -> bool:
-    """Tell whether `n` has no prime factor above 11."""
-    for prime in (2, 3, 5, 7, 11):
-        while n % prime == 0:
-            n //= prime
-    return n == 1
 
 
 def _like(values: Any, x: Array) -> Array:

@@ -12,7 +12,9 @@ from unmask import audio
 from unmask._arrays import Array
 from unmask.errors import ConfigError, SignalError, UnmaskError
 from unmask.listen.excerpts import Excerpt
+from unmask.listen.recordings import Recording
 from unmask.loudness import equal_gains, integrated_loudness
+from unmask.transforms import irfft, padded, quick_length, rfft
 
 _FADE_S = 0.02
 #: Of the stop band of an anchor, in dB. BS.1534 asks for 25 dB at 4 kHz, 50 dB at 4.5 kHz.
@@ -57,19 +59,8 @@ def sounds(
     """
     recording = excerpt.recording
     recording.check()
-    rate = audio.info(recording.loudest).sample_rate
-    files: dict[str, tuple[Path, ...]] = {name: (p,) for name, p in recording.estimates.items()}
-    known = {
-        "target": (recording.target,) if recording.target else (),
-        "mixture": recording.mixture,
-    }
-    for name in references:
-        if not known[name]:
-            raise ConfigError(
-                f"{recording.name}: has no {name}, which is played as a reference; add it "
-                f"({'--targets' if name == 'target' else '--mixtures'}) or choose --preset ab"
-            )
-        files[name] = known[name]
+    rate = audio.info(recording.sounding[0]).sample_rate
+    files = _files(recording, references)
     waveforms = {name: _cut(excerpt, name, paths) for name, paths in files.items()}
     for cutoff in anchors:
         waveforms[f"anchor{cutoff}"] = low_pass(waveforms["target"], cutoff, rate)
@@ -78,6 +69,18 @@ def sounds(
     gains = _gains(excerpt, waveforms, rate, loudness_lufs)
     made = {name: gains[name] * x for name, x in waveforms.items()}
     return Sounds(rate, made, {name: 20 * math.log10(gain) for name, gain in gains.items()})
+
+
+def _files(recording: Recording, references: Sequence[str]) -> dict[str, tuple[Path, ...]]:
+    """Return the files whose sum is a clip, for every clip but the anchors."""
+    known = {"target": recording.target, "mixture": recording.mixture}
+    for name in references:
+        if not known[name]:
+            raise ConfigError(
+                f"{recording.name}: has no {name}, which is played as a reference; add it "
+                f"({'--targets' if name == 'target' else '--mixtures'}) or choose --preset ab"
+            )
+    return dict(recording.estimates) | {name: known[name] for name in references}
 
 
 def _cut(excerpt: Excerpt, name: str, paths: Sequence[Path]) -> Array:
@@ -135,8 +138,6 @@ def low_pass(waveform: Array, cutoff: int, sample_rate: int) -> Array:
     ConfigError
         If the recording has nothing above it.
     """
-    from scipy.signal import firwin, kaiserord, oaconvolve
-
     nyquist = sample_rate / 2
     width = min(_TRANSITION * cutoff, nyquist - cutoff)
     if not 0.01 * cutoff < width:
@@ -144,8 +145,12 @@ def low_pass(waveform: Array, cutoff: int, sample_rate: int) -> Array:
             f"anchors: {cutoff} Hz, the recordings of {sample_rate} Hz end at {nyquist:g} Hz; "
             "leave it out (--anchors)"
         )
-    n_taps, beta = kaiserord(_STOP_DB, width / nyquist)
-    edge = min(cutoff + width / 2, 0.999 * nyquist)
-    taps = firwin(n_taps | 1, edge, window=("kaiser", beta), fs=sample_rate)
-    filtered: Array = oaconvolve(waveform, taps[None], mode="same", axes=-1)
-    return filtered
+    # Kaiser's formulas for the length and shape of a window.
+    half = math.ceil((_STOP_DB - 7.95) / (2.285 * math.pi * width / nyquist) / 2)
+    edge = min(cutoff + width / 2, 0.999 * nyquist) / nyquist
+    time = np.arange(-half, half + 1)
+    taps = edge * np.sinc(edge * time) * np.kaiser(2 * half + 1, 0.1102 * (_STOP_DB - 8.7))
+    n_samples = waveform.shape[-1]
+    n_fft = quick_length(n_samples + 2 * half)
+    spectrum = rfft(padded(waveform, n_fft)) * rfft(padded(taps / taps.sum(), n_fft))
+    return irfft(spectrum, n_fft)[..., half : half + n_samples]

@@ -54,13 +54,7 @@ def choose(
 ) -> list[Excerpt]:
     """Return `n` excerpts that do not overlap, of those within 6 dB of the loudest of the target.
 
-    Parameters
-    ----------
-    recording : Recording
-    n : int
-    duration_s : float
-        Shorter recordings are taken whole.
-    rng : numpy.random.Generator
+    Recordings shorter than `duration_s` are taken whole.
 
     Raises
     ------
@@ -71,14 +65,14 @@ def choose(
     """
     energy = energies(recording)
     width = max(1, round(duration_s / _GRID_S))
-    length_s = audio.info(recording.loudest).duration_s
+    length_s = audio.info(recording.sounding[0]).duration_s
     if length_s <= duration_s:
         windows, duration_s = np.array([energy.sum()]), length_s
     else:
         last = int((length_s - duration_s) / _GRID_S)
         windows = np.convolve(energy, np.ones(width), "valid")[: last + 1]
     if not windows.max() > 0:
-        raise SignalError(f"{recording.loudest}: is silent, expected sound; leave it out")
+        raise SignalError(f"{recording.sounding[0]}: is silent, expected sound; leave it out")
     loud = np.flatnonzero(windows >= windows.max() * 10 ** (-_WITHIN_DB / 10))
     starts: list[int] = []
     for start in rng.permutation(loud):
@@ -94,6 +88,8 @@ def choose(
 
 def energies(recording: Recording) -> NDArray[np.float64]:
     """Return the energy of the target on the grid of half seconds, summed over channels."""
-    rate = audio.info(recording.loudest).sample_rate
-    blocks = audio.read_blocks(recording.loudest, block=max(1, round(_GRID_S * rate)))
-    return np.array([float(np.sum(np.square(x, dtype=np.float64))) for x in blocks])
+    rate = audio.info(recording.sounding[0]).sample_rate
+    size = max(1, round(_GRID_S * rate))
+    parts = [audio.read_blocks(path, block=size) for path in recording.sounding]
+    sums = (np.sum(np.asarray(blocks, np.float64), axis=0) for blocks in zip(*parts, strict=False))
+    return np.array([float(np.sum(np.square(x))) for x in sums])

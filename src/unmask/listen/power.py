@@ -1,6 +1,10 @@
 """How many judgements a preference needs to show, and what a number of them can show."""
 
 import math
+from statistics import NormalDist
+
+import numpy as np
+from numpy.typing import NDArray
 
 from unmask.errors import ConfigError
 
@@ -22,13 +26,25 @@ def power(n: int, preference: float, *, alpha: float = 0.05) -> float:
     >>> round(power(105, 0.58), 2), round(power(105, 0.65), 2)
     (0.31, 0.83)
     """
-    from scipy.stats import binom
-
+    if n < 1:
+        return 0.0
     # The most that the less preferred of two may have; below zero where nothing is significant.
-    most = int(binom.ppf(alpha / 2, n, 0.5))
-    if binom.cdf(most, n, 0.5) > alpha / 2:
-        most -= 1
-    return float(binom.cdf(most, n, preference) + binom.sf(n - most - 1, n, preference))
+    most = int(np.searchsorted(_binomial(n, 0.5), alpha / 2, side="right")) - 1
+    if most < 0:
+        return 0.0
+    ways = _binomial(n, preference)
+    return float(ways[most] + 1 - ways[n - most - 1])
+
+
+def _binomial(n: int, p: float) -> NDArray[np.float64]:
+    """Return how often at most k of `n` are preferred, for k = 0 to n."""
+    k = np.arange(n + 1)
+    factorials = np.concatenate([[0.0], np.cumsum(np.log(k[1:]))])
+    chosen = factorials[n] - factorials - factorials[::-1]
+    found: NDArray[np.float64] = np.cumsum(
+        np.exp(chosen + k * math.log(p) + (n - k) * math.log1p(-p))
+    )
+    return found
 
 
 def judgements_needed(preference: float, *, wanted: float = 0.8, alpha: float = 0.05) -> int:
@@ -40,16 +56,16 @@ def judgements_needed(preference: float, *, wanted: float = 0.8, alpha: float = 
     Raises
     ------
     ConfigError
-        If there is no preference to show, or it takes more than a million judgements.
+        If there is no preference to show.
 
     Examples
     --------
     >>> judgements_needed(0.58), judgements_needed(0.65)
     (312, 90)
     """
-    if not 0 < preference < 1 or abs(preference - 0.5) < 1e-3:
+    if not 0 < preference < 1 or abs(preference - 0.5) < 0.01:
         raise ConfigError(
-            f"preference: {preference:g}, expected above 0, below 1, and not 0.5, which is none"
+            f"preference: {preference:g}, expected above 0, below 1, and 0.01 or more from 0.5"
         )
     n = max(1, approximately_needed(preference, wanted=wanted, alpha=alpha) * 9 // 10)
     while power(n, preference, alpha=alpha) < wanted:
@@ -65,8 +81,7 @@ def approximately_needed(preference: float, *, wanted: float = 0.8, alpha: float
     >>> approximately_needed(0.58), approximately_needed(0.65)
     (305, 85)
     """
-    from scipy.stats import norm
-
+    quantile = NormalDist().inv_cdf
     spread = math.sqrt(preference * (1 - preference))
-    reach = norm.isf(alpha / 2) / 2 + norm.isf(1 - wanted) * spread
-    return math.ceil(float(reach / (preference - 0.5)) ** 2)
+    reach = quantile(1 - alpha / 2) / 2 + quantile(wanted) * spread
+    return math.ceil((reach / (preference - 0.5)) ** 2)

@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from unmask import audio
 from unmask.errors import AudioFileError, ConfigError, listed
@@ -17,15 +18,16 @@ _TAKEN = ("reference", "mixture", "target")
 
 @dataclass(frozen=True)
 class Recording:
-    """One stem of one track, by every system."""
+    """One stem of one track, by every system; what has several files is their sum."""
 
     track: str
     stem: str
-    estimates: Mapping[str, Path] = field(hash=False)
-    """System -> file."""
-    target: Path | None
+    estimates: Mapping[str, tuple[Path, ...]] = field(hash=False)
+    """System -> files."""
+    target: tuple[Path, ...]
+    """Empty if it is not known."""
     mixture: tuple[Path, ...]
-    """The files whose sum it is; empty if there is none."""
+    """Empty if there is none."""
 
     @property
     def name(self) -> str:
@@ -33,8 +35,8 @@ class Recording:
         return f"{self.track}/{self.stem}"
 
     @property
-    def loudest(self) -> Path:
-        """The file whose energy says where something is to be heard."""
+    def sounding(self) -> tuple[Path, ...]:
+        """The files whose energy says where something is to be heard."""
         return self.target or next(iter(self.estimates.values()))
 
     def check(self) -> None:
@@ -45,9 +47,16 @@ class Recording:
         SampleRateError, ShapeError, AudioFileError
             The message names the two.
         """
-        references = {str(k): path for k, path in enumerate(self.mixture)}
-        references |= {"target": self.target} if self.target else {}
-        check_agree(Track(self.name, self.estimates, references))
+        references = {"target": self.target, "mixture": self.mixture}
+        known = {name: files for name, files in references.items() if files}
+        check_agree(Track(self.name, self.estimates, known or dict(self.estimates)))
+
+
+class Found(NamedTuple):
+    """What all systems have made of the same recordings, and what there is to say about it."""
+
+    recordings: list[Recording]
+    remarks: list[str]
 
 
 def system_names(folders: Sequence[Path], names: Sequence[str]) -> list[str]:
@@ -76,7 +85,7 @@ def system_names(folders: Sequence[Path], names: Sequence[str]) -> list[str]:
 
 def find(
     systems: Mapping[str, Path], targets: Path | None, mixtures: Path | None, how: Pairing
-) -> list[Recording]:
+) -> Found:
     """Find what all systems have made of the same stems of the same tracks.
 
     Parameters
@@ -96,26 +105,21 @@ def find(
         If a folder, a track, a stem or a mixture is missing.
     """
     truth = targets or next(iter(systems.values()))
-    found = {
-        name: {track.name: track for track in pair(folder, truth, how=how).tracks}
-        for name, folder in systems.items()
-    }
+    pairs = {name: pair(folder, truth, how=how) for name, folder in systems.items()}
+    found = {name: {track.name: track for track in one.tracks} for name, one in pairs.items()}
+    remarks = list(dict.fromkeys(said for one in pairs.values() for said in one.folded))
     first, common = _common(found, how)
     by_name = _by_name(mixtures) if mixtures else {}
     recordings = []
-    for track in common:
-        mixture = _mixture(first[track], by_name, mixtures, targets)
-        for stem, target in first[track].targets.items():
-            estimates = {
-                name: tracks[track].estimates[stem]
-                for name, tracks in found.items()
-                if stem in tracks[track].estimates
-            }
-            if len(estimates) == len(systems):
-                recordings.append(
-                    Recording(track, stem, estimates, target if targets else None, mixture)
-                )
-    return recordings
+    for name in common:
+        mixture = _mixture(first[name], by_name, mixtures, targets)
+        tracks = {system: tracks[name] for system, tracks in found.items()}
+        for stem, target in first[name].targets.items():
+            # Parts may be added up for one system and not for another: then it is not one stem.
+            if all(stem in t.estimates and t.targets[stem] == target for t in tracks.values()):
+                made = {system: track.estimates[stem] for system, track in tracks.items()}
+                recordings.append(Recording(name, stem, made, target if targets else (), mixture))
+    return Found(recordings, remarks)
 
 
 def _common(
@@ -160,11 +164,13 @@ def _mixture(
                 "--mixtures if the targets sum to it"
             )
         return (by_name[track.name],)
-    if targets is None or any(canonical(path.stem) != s for s, path in track.targets.items()):
-        return ()  # a flat folder: what lies beside a file is another track
-    parent = next(iter(track.targets.values())).parent
-    beside = [path for path in parent.iterdir() if canonical(path.stem) in MIXTURES]
+    files = sorted({path for stem in track.targets.values() for path in stem})
+    # In a flat folder, a file per track, what lies beside a file is another track.
+    is_flat = len(files) == 1 and canonical(files[0].stem) not in track.targets
+    if targets is None or is_flat:
+        return ()
+    beside = [path for path in files[0].parent.iterdir() if canonical(path.stem) in MIXTURES]
     beside = [path for path in audio.find(beside) if path.suffix.lower() in audio.SUFFIXES]
     if len(beside) == 1:
         return (beside[0],)
-    return tuple(track.targets.values()) if len(track.targets) > 1 else ()
+    return tuple(files) if len(files) > 1 else ()

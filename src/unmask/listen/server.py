@@ -39,13 +39,14 @@ class Application:
     ----------
     visits : Visits
     limits : Limits
-    https : bool
-        Whether listeners come by https: cookies are then for that alone.
+    origin : str or None
+        Of the address that listeners know, if that is another than the server's.
     """
 
-    def __init__(self, visits: Visits, limits: Limits, *, https: bool) -> None:
-        self._visits, self._limits, self._https = visits, limits, https
-        self._cookie = f"{'__Host-' if https else ''}unmask_{visits.test.id[:8]}"
+    def __init__(self, visits: Visits, limits: Limits, origin: str | None) -> None:
+        self._visits, self._limits, self._origin = visits, limits, origin
+        self._https = is_https(origin)
+        self._cookie = f"{'__Host-' if self._https else ''}unmask_{visits.test.id[:8]}"
         self._new = Buckets(limits.new_per_address, 60 * limits.new_per_address)
         self._sessions = Buckets(limits.per_session, 10 * limits.per_session)
         self._guesses = Buckets(limits.tokens_per_address, 5)
@@ -61,9 +62,9 @@ class Application:
             Route("/api/session", self._safely(self.begin), methods=post),
             Route("/api/leave", self._safely(self.leave), methods=post),
             Route("/api/notes", self._safely(self.note), methods=post),
-            Route("/api/pages/{position:int}", self._safely(self.page), methods=get),
-            Route("/api/pages/{position:int}/clips/{name}", self._safely(self.clip), methods=get),
-            Route("/api/pages/{position:int}/answer", self._safely(self.answer), methods=post),
+            Route("/api/pages/{position}", self._safely(self.page), methods=get),
+            Route("/api/pages/{position}/clips/{name}", self._safely(self.clip), methods=get),
+            Route("/api/pages/{position}/answer", self._safely(self.answer), methods=post),
             Route("/api/export/{name}", self._safely(self.export), methods=get),
         ]
 
@@ -141,20 +142,20 @@ class Application:
 
     async def page(self, request: Request) -> Response:
         """Give a page, if it is the one to answer now."""
-        session, position = await self._mine(request), request.path_params["position"]
+        session, position = await self._mine(request), _position(request)
         return JSONResponse(await run_in_threadpool(self._visits.page, session, position))
 
     async def clip(self, request: Request) -> Response:
         """Give the sound of a clip of that page."""
-        session, place = await self._mine(request), request.path_params
-        position, name = place["position"], place["name"]
+        session, position = await self._mine(request), _position(request)
+        name = request.path_params["name"]
         path = await run_in_threadpool(self._visits.clip, session, position, name)
         return Response(await run_in_threadpool(path.read_bytes), media_type="audio/flac")
 
     async def answer(self, request: Request) -> Response:
         """Store an answer; it is on the disk before this says so."""
         session, said = await self._mine(request), await self._said(request)
-        position = request.path_params["position"]
+        position = _position(request)
         new = await run_in_threadpool(self._visits.answer, session, position, said)
         return JSONResponse({"stored": True, "again": not new}, 201 if new else 200)
 
@@ -199,7 +200,8 @@ class Application:
         origin = request.headers.get("origin")
         if kind != "application/json":
             raise RefusedError(415, "content-type: expected application/json")
-        if origin is not None and origin.partition("://")[2] != request.headers.get("host"):
+        own = (None, self._origin, f"{request.url.scheme}://{request.headers.get('host')}")
+        if origin not in own:
             raise RefusedError(403, "origin: expected this site")
         body = b""
         async for part in request.stream():
@@ -217,13 +219,26 @@ class Application:
         return said
 
 
+def _position(request: Request) -> int:
+    """Return the number of a page that an address has."""
+    text = str(request.path_params["position"])
+    if not (text.isascii() and text.isdecimal() and len(text) <= 6):
+        raise RefusedError(404, "no such page")
+    return int(text)
+
+
 async def _plainly(_request: Request, met: Exception) -> Response:
     assert isinstance(met, HTTPException)
     return error(met.status_code, met.detail)
 
 
+def is_https(origin: str | None) -> bool:
+    """Return whether listeners come by https: cookies are then for that alone."""
+    return origin is not None and origin.startswith("https://")
+
+
 def application(
-    visits: Visits, *, limits: Limits | None = None, hosts: list[str], https: bool = False
+    visits: Visits, *, limits: Limits | None = None, hosts: list[str], origin: str | None = None
 ) -> Starlette:
     """Return the web application of a test.
 
@@ -234,15 +249,15 @@ def application(
     hosts : list of str
         Names by which it may be called, ``*`` for any: another name is a sign that a page
         elsewhere tries to speak to it.
-    https : bool
-        Whether listeners come by https.
+    origin : str, optional
+        ``https://HOST`` of the address that listeners know, if that is another than the server's.
     """
     limits = limits or Limits()
     return Starlette(
-        routes=Application(visits, limits, https=https).routes(),
+        routes=Application(visits, limits, origin).routes(),
         exception_handlers={HTTPException: _plainly},
         middleware=[
-            Middleware(Guard, limits=limits, https=https),
+            Middleware(Guard, limits=limits, https=is_https(origin)),
             Middleware(TrustedHostMiddleware, allowed_hosts=hosts, www_redirect=False),
         ],
     )

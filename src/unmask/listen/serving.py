@@ -35,9 +35,12 @@ class Address:
     """How listeners reach it through a proxy, whose word on their addresses is taken."""
 
     @property
-    def https(self) -> bool:
-        """Whether listeners come by https."""
-        return self.public_url is not None and urlsplit(self.public_url).scheme == "https"
+    def origin(self) -> str | None:
+        """Of the public URL, as browsers say it."""
+        if self.public_url is None:
+            return None
+        parts = urlsplit(self.public_url)
+        return f"{parts.scheme}://{parts.netloc}".lower()
 
     def hosts(self) -> list[str]:
         """Return the names by which it may be called.
@@ -127,7 +130,6 @@ def serve(
     database : str, optional
         URL of where answers go; SQLite in the folder by default.
     most_sessions : int
-        How many listeners it takes.
     say : callable
         Is told where it is.
 
@@ -136,16 +138,10 @@ def serve(
     FileError, ConfigError, MissingExtraError
         If it cannot be.
     """
-    try:
-        from unmask.listen.server import application
-        from unmask.listen.visits import Visits
+    _check_installed()
+    from unmask.listen.server import application
+    from unmask.listen.visits import Visits
 
-        import_module("uvicorn")
-    except ImportError:
-        raise MissingExtraError(
-            "Starlette or uvicorn is not installed, serving needs them; "
-            'pip install "unmask[listen]"'
-        ) from None
     hosts = address.hosts()
     test, secret, store = open_store(folder, database)
     visits = Visits(Path(folder), test, secret, store, most_sessions)
@@ -153,10 +149,21 @@ def serve(
         bound = listening_socket(address)
         with closing(bound):
             say(_where(address, bound.getsockname()[1]))
-            app = application(visits, hosts=hosts, https=address.https)
+            app = application(visits, hosts=hosts, origin=address.origin)
             server(app, behind_proxy=address.public_url is not None).run(sockets=[bound])
     finally:
         store.close()
+
+
+def _check_installed() -> None:
+    try:
+        import_module("starlette")
+        import_module("uvicorn")
+    except ImportError:
+        raise MissingExtraError(
+            "Starlette or uvicorn is not installed, serving needs them; "
+            'pip install "unmask[listen]"'
+        ) from None
 
 
 def server(app: "ASGIApp", *, behind_proxy: bool = False) -> "Server":

@@ -1,7 +1,6 @@
 """What a listener may do, step by step; knows nothing of HTTP."""
 
 import hashlib
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -246,7 +245,7 @@ def _is_plain(text: str) -> bool:
 def _is_number(value: Any, low: float, high: float) -> bool:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
-    return math.isfinite(value) and low <= value <= high
+    return bool(low <= value <= high)  # NaN is not
 
 
 def _ratings(value: Any, n: int) -> Sequence[int]:

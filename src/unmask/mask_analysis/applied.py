@@ -11,9 +11,10 @@ from unmask._arrays import Array, check_same_shape, complex_divide
 from unmask.engine.masking import Network, UsedMasks
 from unmask.engine.stream import Streamer
 from unmask.errors import ConfigError
+from unmask.folding import add_up, match_model
 from unmask.frontends import STFT
 from unmask.masks import Family
-from unmask.mixtures import named_sources, stretch, sum_of
+from unmask.mixtures import stretch, sum_of
 
 _BLOCK_S = 2.0
 
@@ -150,6 +151,7 @@ def model_masks(
     *,
     start_s: float = 0.0,
     duration_s: float | None = None,
+    fold: Mapping[str, str] | None = None,
 ) -> AppliedMasks:
     """Return the masks that a model applies to ``sum(stems)``.
 
@@ -166,23 +168,28 @@ def model_masks(
         In Hz.
     start_s, duration_s : float
         The stretch, in whole frames; to the end when `duration_s` is left out.
+    fold : mapping of str to str
+        Part -> the source that it is added to, on both sides; so are the masks.
 
     Raises
     ------
     ConfigError
-        If no stem is one of the model's, or nothing of the recording lies in the stretch.
+        If no stem is one of the model's, `fold` names what is not there, or nothing of the
+        recording lies in the stretch.
     """
-    targets, mixture = named_sources(model, stems), sum_of(stems)
+    folding, mixture = match_model(model, stems, asked=fold), sum_of(stems)
+    targets = add_up(folding.targets, stems)
     stft = model.stft_at(sample_rate)
     frames = _frames(mixture.shape[-1], sample_rate, stft, start_s, duration_s)
     found = _listen(model, mixture, sample_rate, frames)
     named = dict(zip(model.stems, found, strict=True))
     named[model.residual] = 1 - found.sum(axis=0)
+    summed = add_up(folding.estimates, named)
     spectra, inner = _spectra(np.stack([*targets.values()]), stft, frames, context=0)
     spectra = spectra[..., : found.shape[-2], inner]
     return AppliedMasks(
         name=model.name,
-        masks={name: named[name] for name in targets if name in named},
+        masks={name: summed[name] for name in folding.common},
         mixture=spectra.sum(axis=0),
         targets=dict(zip(targets, spectra, strict=True)),
         stft=stft,

@@ -183,7 +183,7 @@ def _nearest_on_simplex(x: Array) -> Array:
     xp = namespace(x)
     n_sources = x.shape[SOURCE_AXIS]
     # With the values sorted down, the k largest stay positive while value_k > (sum_k - 1) / k.
-    down = xp.sort(x, axis=SOURCE_AXIS, descending=True)
+    down = -xp.sort(-x, axis=SOURCE_AXIS)
     count = xp.reshape(
         xp.arange(1, n_sources + 1, dtype=x.dtype, device=x.device), (n_sources, 1, 1, 1)
     )

@@ -6,7 +6,7 @@ magnitude and phase (polar).
 """
 
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from unmask.errors import ConfigError, ShapeError
 
 Interpolation = Literal["nearest", "linear", "cubic"]
 Space = Literal["cartesian", "polar"]
+Alignment = Literal["aligned", "half_bin"]
 
 
 def downsample(x: Array, factor: int = 2) -> Array:
@@ -50,6 +51,7 @@ def upsample(
     *,
     interpolation: Interpolation = "nearest",
     space: Space = "cartesian",
+    alignment: Alignment = "aligned",
 ) -> Array:
     """Return `x` interpolated to `n_freq` bins, the kept bins at every `factor`-th.
 
@@ -62,11 +64,15 @@ def upsample(
     factor : int >= 1
         As it was given to :func:`downsample`.
     interpolation : {"nearest", "linear", "cubic"}
-        ``nearest`` repeats the bin below; ``cubic`` is the convolution of Keys (1981) with the
-        parameter -0.75 that image libraries call bicubic.
+        ``nearest`` takes the lower of two that are as near; ``cubic`` is the convolution of Keys
+        (1981) with the parameter -0.75 that image libraries call bicubic.
     space : {"cartesian", "polar"}
         Interpolate real and imaginary part, or magnitude and (wrapped) phase. The same for a real
         `x`.
+    alignment : {"aligned", "half_bin"}
+        ``aligned``: kept bins stand where they were. ``half_bin``: they are taken for the middles
+        of `factor` bins, as ``torch.nn.functional.interpolate`` does with its defaults, which puts
+        them ``(factor - 1) / 2`` bins too high; its ``nearest`` repeats the bin below.
 
     Returns
     -------
@@ -77,7 +83,7 @@ def upsample(
     ShapeError
         If `x` has not ``ceil(n_freq / factor)`` bins.
     ConfigError
-        If there is no such interpolation or space.
+        If there is no such interpolation, space or alignment.
     """
     check_axes("freq, frame", x=x)
     n_low = x.shape[-2]
@@ -85,18 +91,70 @@ def upsample(
         raise ShapeError(
             f"x has {n_low} bins, expected {-(-n_freq // factor)} = ceil({n_freq} / {factor})"
         )
-    if space not in ("cartesian", "polar"):
-        raise ConfigError(f"space: {space!r}, expected 'cartesian' or 'polar'")
+    _check_choice("space", space, Space)
+    found = taps(n_freq, factor, interpolation, alignment)
+    if not is_complex(x) or space == "cartesian":
+        return _interpolated(x, found)
     xp = namespace(x)
-    matrix = xp.asarray(
-        _matrix(n_low, n_freq, factor, interpolation), dtype=real_dtype(x), device=x.device
-    )
-    if not is_complex(x):
-        return matrix @ x
-    if space == "cartesian":
-        return make_complex(matrix @ xp.real(x), matrix @ xp.imag(x))
-    mag, phase = matrix @ xp.abs(x), matrix @ xp.atan2(xp.imag(x), xp.real(x))
+    mag = _interpolated(xp.abs(x), found)
+    phase = _interpolated(xp.atan2(xp.imag(x), xp.real(x)), found)
     return make_complex(mag * xp.cos(phase), mag * xp.sin(phase))
+
+
+class Tap(NamedTuple):
+    """One of the kept bins that a bin is made of: for every bin which one, and its weight."""
+
+    index: Any
+    """Whole numbers, shape (freq,)."""
+    weight: Any
+    """Shape (freq,), float64; over all taps they sum to one."""
+
+
+@lru_cache(maxsize=64)
+def taps(
+    n_freq: int, factor: int, interpolation: Interpolation, alignment: Alignment
+) -> tuple[Tap, ...]:
+    """Return what :func:`upsample` makes bins of; beyond the last kept bin it is held.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such interpolation or alignment.
+    """
+    _check_choice("interpolation", interpolation, Interpolation)
+    _check_choice("alignment", alignment, Alignment)
+    bins = np.arange(n_freq)
+    is_aligned = alignment == "aligned"
+    position = bins / factor if is_aligned else (bins + 0.5) / factor - 0.5
+    below = np.floor(position).astype(int)
+    part = position - below
+    if interpolation == "nearest":
+        below = np.ceil(position - 0.5).astype(int) if is_aligned else bins // factor
+        weights = {0: np.ones(n_freq)}
+    elif interpolation == "linear":
+        weights = {0: 1 - part, 1: part}
+    else:
+        weights = {k: _keys(np.abs(part - k)) for k in (-1, 0, 1, 2)}
+    last = -(-n_freq // factor) - 1
+    return tuple(Tap(np.clip(below + shift, 0, last), weight) for shift, weight in weights.items())
+
+
+def _check_choice(name: str, value: str, choices: Any) -> None:
+    known = get_args(choices)
+    if value not in known:
+        listed = " or ".join((", ".join(map(repr, known[:-1])), repr(known[-1])))
+        raise ConfigError(f"{name}: {value!r}, expected {listed}")
+
+
+def _interpolated(x: Array, found: tuple[Tap, ...]) -> Array:
+    xp = namespace(x)
+    total: Array = None
+    for index, weight in found:
+        part = xp.take(x, xp.asarray(index, device=x.device), axis=-2)
+        if len(found) > 1:
+            part = part * xp.asarray(weight, dtype=real_dtype(x), device=x.device)[:, None]
+        total = part if total is None else total + part
+    return total
 
 
 def _keys(distance: Any, a: float = -0.75) -> Any:
@@ -104,25 +162,3 @@ def _keys(distance: Any, a: float = -0.75) -> Any:
     near = (a + 2) * distance**3 - (a + 3) * distance**2 + 1
     far = a * (distance**3 - 5 * distance**2 + 8 * distance - 4)
     return np.where(distance <= 1, near, np.where(distance < 2, far, 0.0))
-
-
-@lru_cache(maxsize=32)
-def _matrix(n_low: int, n_freq: int, factor: int, interpolation: str) -> Any:
-    """Return the (n_freq, n_low) matrix that interpolates; beyond the last bin it is held."""
-    position = np.arange(n_freq) / factor
-    below = np.floor(position).astype(int)
-    part = position - below
-    if interpolation == "nearest":
-        taps = {0: np.ones(n_freq)}
-    elif interpolation == "linear":
-        taps = {0: 1 - part, 1: part}
-    elif interpolation == "cubic":
-        taps = {k: _keys(np.abs(part - k)) for k in (-1, 0, 1, 2)}
-    else:
-        raise ConfigError(
-            f"interpolation: {interpolation!r}, expected 'nearest', 'linear' or 'cubic'"
-        )
-    matrix = np.zeros((n_freq, n_low))
-    for shift, weight in taps.items():
-        np.add.at(matrix, (np.arange(n_freq), np.clip(below + shift, 0, n_low - 1)), weight)
-    return matrix

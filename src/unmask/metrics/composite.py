@@ -18,7 +18,6 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from scipy.linalg import solve_toeplitz
 
 from unmask._arrays import Array, namespace
 from unmask.metrics.segmental import channel_segmental_snr, hann_frames
@@ -41,6 +40,7 @@ _WIDTHS = np.array([
 #: the best frames that count
 _SHARE = 0.95
 _ORDER = 16
+_TOEPLITZ = np.abs(np.subtract.outer(np.arange(_ORDER), np.arange(_ORDER)))
 
 
 class Composite(NamedTuple):
@@ -114,7 +114,7 @@ def _frame_ratio(estimate: Real, target: Real) -> float:
     ]
     errors = []
     for own in lags:
-        filter_ = np.concatenate([[1.0], -solve_toeplitz(own[:-1], own[1:])])
+        filter_ = np.concatenate([[1.0], -np.linalg.solve(own[_TOEPLITZ], own[1:])])
         both = np.convolve(filter_, filter_[::-1])[_ORDER:]
         errors.append(both[0] * lags[1][0] + 2 * both[1:] @ lags[1][1:])
     return float(np.log(errors[0] / errors[1]))

@@ -64,6 +64,11 @@ class RunningScores:
         image = (1 + share) ** 2 * self._target
         return self._known(decibels(np.asarray(image), np.asarray(rest)))
 
+    @property
+    def gain(self) -> Real:
+        """Factor of the target in all that was added: (...); NaN for a silent target."""
+        return self._known(1 + self._both / np.where(self._target > 0, self._target, 1))
+
     def _known(self, scores: Array) -> Real:
         return np.asarray(np.where(self._target > 0, scores, math.nan))
 

@@ -13,12 +13,15 @@ from unmask.nets.estimator import Estimator
 from unmask.nets.fronts import FRONTS
 from unmask.nets.head import MaskHead
 from unmask.nets.parallel import Parallel
+from unmask.nets.tfc_tdf import TFCTDF, TFCTDFConfig
+from unmask.nets.thinned import Thinned
 from unmask.nets.unet import UNet, UNetConfig
 
 #: name -> (settings, backbone). A new architecture is one file and one line here.
 NETS: dict[str, tuple[type[Any], Callable[..., Backbone]]] = {
     "band_net": (BandNetConfig, BandNet),
     "crn": (CRNConfig, CRN),
+    "tfc_tdf": (TFCTDFConfig, TFCTDF),
     "unet": (UNetConfig, UNet),
 }
 
@@ -46,6 +49,8 @@ def build(
     n_sources: int,
     n_channels: int = 1,
     options: Mapping[str, Any] = MappingProxyType({}),
+    decimation: int = 1,
+    interpolation: str = "nearest",
     **head: Any,
 ) -> Estimator:
     """Return a freshly initialised network.
@@ -64,6 +69,9 @@ def build(
         Channels that are seen at once.
     options : mapping of str to value
         Settings of the backbone.
+    decimation, interpolation
+        With a decimation above 1 the network works on every so many bins, see
+        :class:`unmask.nets.thinned.Thinned`.
     **head
         Settings of the head, see :class:`Estimator`.
 
@@ -79,6 +87,8 @@ def build(
     if unknown := sorted(options.keys() - set(known)):
         raise ConfigError(f"backbone {backbone!r}: unknown settings {unknown}; there are {known}")
     front = frontend.front(n_channels=n_channels)
+    if decimation != 1:
+        front = Thinned(front, decimation=decimation, interpolation=interpolation)
     return Estimator(
         front, net(config(seen=front.seen, **options)), family, n_sources=n_sources, **head
     )

@@ -83,7 +83,8 @@ class Clock(Protocol):
 
     A *streaming* one has a state and can be cut anywhere: `unit_frames` is 1, `context_frames` 0. A
     *chunk* one has none: frames must be a multiple of `unit_frames`, and what comes out of a chunk
-    that starts and ends on such multiples depends on `context_frames` to either side of it.
+    that starts and ends on such multiples depends on `context_frames` to either side of it. What a
+    file holds of one may be streaming and still work in units, see :mod:`unmask.nets.in_use`.
     """
 
     lookahead_frames: int

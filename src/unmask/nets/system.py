@@ -1,6 +1,6 @@
 """A network between the two halves of a front-end: waveforms in, one waveform a source out."""
 
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -31,17 +31,30 @@ class MaskingSystem(nn.Module, Generic[N]):
 
         Channels run as a batch, each by itself, if the network sees one at a time.
         """
-        n_seen = self.net.n_channels
-        apart = mixture.reshape(-1, n_seen, mixture.shape[-1])
+        apart = mixture.reshape(-1, self.net.n_channels, mixture.shape[-1])
         if isinstance(self.frontend, STFT):
-            estimates = self._masked(apart, self.frontend)
+            estimates = self._by_masks(apart, self.frontend)[0]
         else:
             estimates = self._decoded(apart, self.frontend)
-        shape = (len(mixture), -1, self.net.n_sources, n_seen, mixture.shape[-1])
-        return estimates.reshape(shape).transpose(1, 2).flatten(2, 3)
+        return self._beside(estimates, len(mixture))
 
-    def _masked(self, mixture: Tensor, stft: STFT) -> Tensor:
-        """Return estimates by masks on the spectrum, where a full-scale sine is 1."""
+    def masked(self, mixture: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the estimates, and the masks (batch, source, channel, freq, frame) they are by.
+
+        Only of a network whose host masks a spectrum; its masks have one number a bin.
+        """
+        apart = mixture.reshape(-1, self.net.n_channels, mixture.shape[-1])
+        stft = cast(STFT, self.frontend)
+        estimates, masks = (self._beside(x, len(mixture)) for x in self._by_masks(apart, stft))
+        return estimates, masks
+
+    def _beside(self, x: Tensor, n_batch: int) -> Tensor:
+        """Return (batch, source, channel, ...) of what ran as a batch, some channels each."""
+        shape = (n_batch, -1, self.net.n_sources, self.net.n_channels, *x.shape[3:])
+        return x.reshape(shape).transpose(1, 2).flatten(2, 3)
+
+    def _by_masks(self, mixture: Tensor, stft: STFT) -> tuple[Tensor, Tensor]:
+        """Return estimates by masks on the spectrum, where a full-scale sine is 1, and these."""
         family = self.net.family
         spectrum = stft.analyze(mixture) * stft.unit
         parts = torch.view_as_real(spectrum).movedim(-1, 1)
@@ -49,7 +62,7 @@ class MaskingSystem(nn.Module, Generic[N]):
         estimate: Tensor = stft.synthesize(
             family.apply(masks, spectrum) / stft.unit, mixture.shape[-1]
         )
-        return estimate
+        return estimate, masks
 
     def _decoded(self, mixture: Tensor, host: Frames) -> Tensor:
         """Return estimates by the network's own decoder."""

@@ -7,6 +7,8 @@ import torch
 from unmask import losses
 from unmask.data import Settings
 from unmask.errors import ConfigError
+from unmask.frontends import STFT, Frames
+from unmask.masks.domains import Binary, Interval
 from unmask.masks.family import Family
 
 #: What a validation tells of all stems, and of one, or of what is known only together, see
@@ -79,6 +81,28 @@ def _is_learnable(family: Family, n_sources: int) -> bool:
             return False
         (slope,) = torch.autograd.grad(square, raw)
     return bool((slope.abs().sum((0, 1, 2, 4)) > 0).all())
+
+
+def check_mask_losses(kind: str | Mapping[str, float], family: Family, host: STFT | Frames) -> None:
+    """Refuse losses of masks where there are none that they could compare."""
+    names = sorted(losses.parse(kind).keys() & losses.MASK_LOSSES)
+    if not names:
+        return
+    if not isinstance(host, STFT):
+        raise ConfigError(
+            f"loss: {names[0]} looks at masks of a spectrum, a learned front-end has none; take a "
+            'loss of waveforms, or frontend.kind = "stft"'
+        )
+    if family.has_components:
+        raise ConfigError(
+            f"loss: {names[0]} compares one number a bin, masks of {family.name} have several; "
+            "take another loss or family"
+        )
+    if "mask_binary" in names and family.domain not in (Interval(0, 1), Binary()):
+        raise ConfigError(
+            f"loss: mask_binary needs masks in [0, 1], {family.name} has {family.domain}; take "
+            "irm1, or mask_l1"
+        )
 
 
 def remarks(family: Family, loss: str | Mapping[str, float], *, sees: str | None) -> list[str]:

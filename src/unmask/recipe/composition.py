@@ -41,6 +41,7 @@ class Recipe:
         checks.check_monitor(self.train.monitor, self.data)
         checks.check_channels(self.frontend.channels, self.data)
         checks.check_head(self.family, self.data)
+        checks.check_mask_losses(self.loss.kind, self.family, self.frontend.host)
         # Building finds what cannot work together; here it takes no memory and draws nothing.
         try:
             with torch.device("meta"):
@@ -75,6 +76,8 @@ class Recipe:
             grouping=head.grouping,
             depth=head.depth,
             hidden=head.hidden,
+            decimation=head.decimation,
+            interpolation=head.interpolation,
         )
         if family.context[1] > max(net.lookahead_frames, net.context_frames):
             raise ConfigError(

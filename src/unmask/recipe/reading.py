@@ -160,11 +160,12 @@ def _settings(kinds: Mapping[str, tuple[Any, Any]]) -> dict[str, Any]:
 
 
 def _frontend(table: Mapping[str, Any]) -> Frontend:
-    rest = {key: value for key, value in table.items() if key != "channels"}
+    types = {"channels": int, "slow_terms": int, "level": Mapping[str, float]}
+    own = {key: typed(table[key], types[key], f"frontend.{key}") for key in types if key in table}
+    rest = {key: value for key, value in table.items() if key not in types}
     kind, settings = _chosen(FRONTS, rest, "frontend", default=Frontend.kind)
-    channels = typed(table.get("channels", Frontend.channels), int, "frontend.channels")
     with _within("frontend"):
-        return Frontend(kind=kind, channels=channels, options=settings)
+        return Frontend(kind=kind, options=settings, **own)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,8 +6,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from unmask import losses
+from unmask.engine.metadata import FIELDS
 from unmask.errors import ConfigError
 from unmask.frontends import STFT, Frames
+from unmask.nets import thinned
 from unmask.nets.contract import FrontSettings
 from unmask.nets.estimator import GROUPINGS
 from unmask.nets.fronts import FRONTS
@@ -25,6 +27,12 @@ class Frontend:
     kind: str = "stft"
     channels: int = 1
     """Channels that are seen at once; with 1 each is separated by itself."""
+    level: Mapping[str, float] = field(default_factory=dict)
+    """``{ rms, seconds }``: what the engine brings the running level of recordings to before the
+    exported network hears them, the middle of the levels that it was trained at; empty: as they
+    come."""
+    slow_terms: int = 0
+    """Terms of the polynomial that the engine takes out of every frame: 1 an offset, 2 a slope."""
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -32,6 +40,15 @@ class Frontend:
             raise ConfigError(f"frontend: no kind {self.kind!r}; there are {sorted(FRONTS)}")
         if not 1 <= self.channels <= 8:
             raise ConfigError(f"frontend: channels = {self.channels}, expected 1 to 8")
+        for key, value in (("level", dict(self.level) or None), ("slow_terms", self.slow_terms)):
+            check, expected = FIELDS[key]
+            if not check(value):
+                raise ConfigError(f"frontend: {key} = {value}, expected {expected}")
+        if self.slow_terms and isinstance(self.host, Frames):
+            raise ConfigError(
+                f"frontend: slow_terms = {self.slow_terms}, expected 0: frames of a learned "
+                "front-end are short"
+            )
         _ = self.host  # refuses what cannot be inverted
 
     @property
@@ -72,8 +89,13 @@ class Head:
     """Masks that are estimated; 0 is one for each target."""
     grouping: str = "none"
     """How outputs make targets, one of :data:`GROUPINGS`."""
+    decimation: int = 1
+    """The network works on every so many bins, and masks are interpolated to the others."""
+    interpolation: str = "nearest"
+    """``nearest`` or ``linear``, of masks with a decimation above 1."""
 
     def __post_init__(self) -> None:
+        thinned.check(self.decimation, self.interpolation)
         if self.depth < 1 or min(self.hidden, self.outputs) < 0:
             raise ConfigError(
                 f"head: depth = {self.depth}, hidden = {self.hidden} and outputs = {self.outputs}, "

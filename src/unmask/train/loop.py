@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader
 from unmask import checkpoint, losses
 from unmask.data import Examples
 from unmask.errors import ModelError
+from unmask.frontends import STFT
 from unmask.recipe import Recipe, Train
 from unmask.train.devices import copy_from_first, with_shared_statistics
 from unmask.train.plan import BEST, LAST
@@ -59,6 +60,7 @@ class Trainer:
         self.worse = 0
         self.weights = losses.parse(recipe.loss.kind)
         self.losses = losses.losses(recipe.loss.stft)
+        self.needs_masks = bool(self.weights.keys() & losses.MASK_LOSSES)
         torch.manual_seed(self.settings.seed)
         self.bare: Any = with_shared_statistics(recipe.system(), fabric)
         optimizer = torch.optim.AdamW(
@@ -68,6 +70,7 @@ class Trainer:
         )
         self.system: Any
         self.system, self.optimizer = fabric.setup(self.bare, optimizer)
+        self.system.mark_forward_method("masked")
         self.mean: dict[str, Tensor] = _copy(self.bare.net)
 
     @property
@@ -182,7 +185,8 @@ class Trainer:
         self.system.train()
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(self.step, self.settings)
-        values = self._losses(self.system(batch["mixture"]), batch)
+        estimates, masks = self._run(self.system, batch["mixture"])
+        values = self._losses(estimates, batch, masks)
         means = {name: value.mean() for name, value in values.items()}
         self.optimizer.zero_grad()
         self.fabric.backward(means["loss"])
@@ -202,7 +206,14 @@ class Trainer:
         (state,) = np.random.SeedSequence(words).generate_state(1, np.uint64)
         torch.manual_seed(int(state))
 
-    def _losses(self, estimates: Tensor, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def _run(self, system: Any, mixture: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Return the estimates of a mixture and, if a loss looks at them, the masks."""
+        estimates, masks = system.masked(mixture) if self.needs_masks else (system(mixture), None)
+        return estimates, masks
+
+    def _losses(
+        self, estimates: Tensor, batch: Mapping[str, Tensor], masks: Tensor | None = None
+    ) -> dict[str, Tensor]:
         """Return the loss of each example, (batch,), and what it is made of, at equal loudness.
 
         Sources that are known together are compared together.
@@ -212,9 +223,14 @@ class Trainer:
         gain = 1 / torch.where(level > 0, level, torch.ones_like(level))
         mixture, gain = mixture * gain, gain.unsqueeze(1)
         signals = losses.combine(sums, estimates) * gain, targets * gain, mixture
-        values = {
-            name: losses.mean_of_known(self.losses[name](*signals), sums) for name in self.weights
-        }
+        found = {name: self.losses[name](*signals) for name in self.weights if name in self.losses}
+        if masks is not None:
+            stft, family = self.recipe.frontend.host, self.recipe.family
+            seen = losses.masked((masks, *signals[1:]), sums, stft=cast(STFT, stft), family=family)
+            found |= {
+                name: losses.MASK_LOSSES[name](seen) for name in self.weights.keys() - found.keys()
+            }
+        values = {name: losses.mean_of_known(found[name], sums) for name in self.weights}
         total = torch.stack([weight * values[name] for name, weight in self.weights.items()]).sum(0)
         return {"loss": total, **values}
 
@@ -249,7 +265,7 @@ class Trainer:
         self.bare.eval()
         scores = validate(
             self._estimate,
-            lambda estimates, batch: self._losses(estimates, batch)["loss"],
+            self._valid_loss,
             valid_set,
             fabric=self.fabric,
             batch=self.settings.batch // self.fabric.world_size,
@@ -266,6 +282,14 @@ class Trainer:
         with self.fabric.autocast():
             estimates: Tensor = self.bare(mixture)
         return estimates.float()
+
+    def _valid_loss(self, estimates: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
+        """Return the loss of each example; masks that it looks at are made anew."""
+        masks = None
+        if self.needs_masks:
+            with self.fabric.autocast():
+                masks = self.bare.masked(batch["mixture"])[1]
+        return self._losses(estimates, batch, masks)["loss"]
 
     def _rank(self, score: float) -> float:
         """Return a score so that more is better."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from unmask.cli import show
+from unmask.cli import folding, show
 from unmask.cli.plotting import choices
 from unmask.errors import ConfigError
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 @click.option("--start", default=0.0, help="Where to begin, in seconds.")
 @click.option("--duration", default=10.0, help="How much to draw and measure, in seconds.")
 @choices.stems_option
+@folding.fold_option
 @click.option("--oracle", is_flag=True, help="Beside a model, the oracle of its mask family.")
 @choices.scale_option
 @choices.highest_option
@@ -44,6 +45,7 @@ def plot_masks(
     start: float,
     duration: float,
     stems: Sequence[str],
+    fold: dict[str, str],
     oracle: bool,
     scale: "FrequencyScale",
     highest: float | None,
@@ -79,7 +81,7 @@ def plot_masks(
     if channel > n_channels:
         raise ConfigError(f"--channel: {channel}, the stems have {n_channels}")
     source = model or choices.find_family(masks, sample_rate)
-    found = _masks(source, truth, sample_rate, front, (start, duration), oracle)
+    found = _masks(source, truth, sample_rate, front, (start, duration), fold, oracle)
     if stems:
         found = [applied.of(map(canonical, stems)) for applied in found]
     measured = [corrections(applied, floor_db=floor) for applied in found]
@@ -115,15 +117,20 @@ def _masks(
     sample_rate: int,
     stft: "STFT | None",
     span_s: tuple[float, float],
+    fold: "Mapping[str, str]",
     oracle: bool,
 ) -> "list[AppliedMasks]":
+    from unmask.folding import add_up, check, match, match_model
     from unmask.mask_analysis import ideal_masks, model_masks
     from unmask.masks import Family
 
     span = {"start_s": span_s[0], "duration_s": span_s[1]}
     if isinstance(source, Family):
-        return [ideal_masks(stems, sample_rate, source, stft=stft, **span)]
-    found = model_masks(source, stems, sample_rate, **span)
+        check(fold, stems)
+        folded = add_up(match((), stems, asked=fold).targets, stems)
+        return [ideal_masks(folded, sample_rate, source, stft=stft, **span)]
+    folding.say(match_model(source, stems, asked=fold).remarks())
+    found = model_masks(source, stems, sample_rate, **span, fold=fold)
     return [found, found.ideal(source.family)] if oracle else [found]
 
 

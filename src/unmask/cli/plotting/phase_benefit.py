@@ -11,7 +11,6 @@ from unmask.cli import show
 from unmask.cli.plotting import choices
 
 if TYPE_CHECKING:
-    from unmask._arrays import Array
     from unmask.phase_benefit import Curve
 
 _ALL = "mean"
@@ -59,27 +58,29 @@ def plot_phase_benefit(
       unmask plot phase-benefit assets/demo -o benefit.png --stems speech --n-fft 320 --hop 160
       unmask plot phase-benefit songs/* -o benefit.svg --start 30 --duration 20 --json benefit.json
     """
+    from unmask.mixtures import Sources
     from unmask.phase_benefit import mean, phase_benefit
+    from unmask.stems import find_stems
 
     front = choices.front_end(n_fft, hop, window)
     found: dict[str, list[Curve]] = {}
     with show.steps(len(folders), quiet=quiet) as advance:
         for folder in folders:
             advance(folder.name)
-            truth, sample_rate = _read(folder, start, duration)
+            truth = Sources(find_stems(folder), start_s=start, duration_s=duration)
             found[str(folder)] = phase_benefit(
                 truth,
-                sample_rate,
                 complex_mask=complex_mask,
                 real_mask=real_mask,
                 stft=front,
-                only=_chosen(truth, stems),
+                only=_chosen(truth.names, stems),
             )
     curves = [curve for of_one in found.values() for curve in of_one]
     names = list(dict.fromkeys(curve.name for curve in curves))
     means = {name: mean([c for c in curves if c.name == name], name) for name in names}
     if len(means) > 1:
         means[_ALL] = mean(curves, _ALL)
+    sample_rate = truth.sample_rate
     noun = "recording" if len(folders) == 1 else "recordings"
     about = f"{complex_mask} over {real_mask}, {front}, {sample_rate} Hz, {len(folders)} {noun}"
     _print_gains(means, about)
@@ -101,17 +102,7 @@ def plot_phase_benefit(
     show.say(str(out))
 
 
-def _read(folder: Path, start_s: float, duration_s: float | None) -> "tuple[dict[str, Array], int]":
-    from unmask.mixtures import stretch
-    from unmask.stems import read_stems
-
-    stems, sample_rate = read_stems(folder)
-    n_samples = next(iter(stems.values())).shape[-1]
-    span = stretch(n_samples, sample_rate, start_s, duration_s, subject=folder)
-    return {name: x[:, span] for name, x in stems.items()}, sample_rate
-
-
-def _chosen(truth: "Mapping[str, Array]", stems: Sequence[str]) -> list[str] | None:
+def _chosen(truth: Sequence[str], stems: Sequence[str]) -> list[str] | None:
     """Return the stems to score that this recording has; all names if it has none of them."""
     from unmask.stems import canonical
 

@@ -16,6 +16,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from unmask.listen.analysis.distributions import minimum, student_p, student_reach
+
 _Reals = NDArray[np.float64]
 #: Logarithms of standard deviations that are looked at: 0.007 to 7.4 in log odds.
 _BOUNDS = (-5.0, 2.0)
@@ -76,9 +78,6 @@ def mixed(
         None where the likelihood has no maximum: all preferred the same, or there are not two
         listeners and two items.
     """
-    from scipy.optimize import minimize
-    from scipy.stats import t as student
-
     k, n = _table(preferred, listeners, items)
     if min(n.shape) < 2 or not 0 < k.sum() < n.sum():
         return None
@@ -92,24 +91,22 @@ def mixed(
         mode = fit.mode  # the next begins there
         return -fit.criterion
 
-    # Steps of differences well above what the criterion is rounded to.
-    how = {"method": "L-BFGS-B", "bounds": [_BOUNDS] * 2, "options": {"eps": 1e-4}}
-    found = minimize(loss, np.full(2, -0.7), **how)
-    deviations = np.exp(found.x)
+    logs, is_found = minimum(loss, np.full(2, -1.0), _BOUNDS)
+    deviations = np.exp(logs)
     fit = _fit(k, n, deviations, mode)
     beta = float(fit.mode.v[0])
     error, df = math.sqrt(fit.variance), _degrees(n, deviations, fit.variance)
-    reach = float(student.ppf(0.975, df)) * error
+    reach = student_reach(df) * error
     return Mixed(
         share=_logistic(beta),
         low=_logistic(beta - reach),
         high=_logistic(beta + reach),
-        p=float(2 * student.sf(abs(beta) / error, df)),
+        p=student_p(beta / error, df),
         population=_population(beta, float(np.hypot(*deviations))),
         listener_sd=_at_bound(float(deviations[int(is_turned)])),
         item_sd=_at_bound(float(deviations[1 - int(is_turned)])),
         df=df,
-        problem=_problem(found.success and fit.converged, found.x),
+        problem=_problem(is_found and fit.converged, logs),
     )
 
 
@@ -176,10 +173,8 @@ def _step(k: _Reals, n: _Reals, deviations: _Reals, u: _Reals, v: _Reals) -> _St
     The Hessian's block of u is diagonal and eliminated, so that a step costs no more than the
     square of the number of v for each u.
     """
-    from scipy.special import expit
-
     s, t = deviations
-    chances = expit(v[0] + s * u[:, None] + t * v[1:])
+    chances = (1 + np.tanh((v[0] + s * u[:, None] + t * v[1:]) / 2)) / 2
     rest, weights = k - n * chances, n * chances * (1 - chances)
     slopes_u = s * rest.sum(1) - u
     slopes_v = np.r_[rest.sum(), t * rest.sum(0) - v[1:]]

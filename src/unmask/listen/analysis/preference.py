@@ -1,12 +1,15 @@
 """One of two, or neither: the exact binomial test, and what it could have shown."""
 
+import math
+from statistics import NormalDist
 from typing import NamedTuple
 
 from unmask.errors import ConfigError
+from unmask.listen.analysis.distributions import binomial_bounds, binomial_p
 from unmask.listen.power import approximately_needed, judgements_needed, power
 
-#: Where counting one by one would take too long; the approximation is within a few there.
-_MANY = 20_000
+#: So near to a half counting one by one takes long, and the approximation is within 1 %.
+_NEAR = 0.02
 
 
 class Preference(NamedTuple):
@@ -41,14 +44,16 @@ def preference(k: int, n: int) -> Preference:
     >>> print(f"{found.share:.1%}, p = {found.p:.3f}, {found.low:.1%} to {found.high:.1%}")
     58.1%, p = 0.118, 48.1% to 67.7%
     """
-    from scipy.stats import binomtest
-
     if not 0 <= k <= n or n < 1:
         raise ConfigError(f"k: {k} of {n}, should be 0 or more, of 1 or more")
-    found = binomtest(k, n)
-    exact, wilson = found.proportion_ci(method="exact"), found.proportion_ci(method="wilson")
-    bounds = (float(exact.low), float(exact.high), float(wilson.low), float(wilson.high))
-    return Preference(k, n, k / n, float(found.pvalue), *bounds)
+    return Preference(k, n, k / n, binomial_p(k, n), *binomial_bounds(k, n), *_wilson(k, n))
+
+
+def _wilson(k: int, n: int) -> tuple[float, float]:
+    z, share = NormalDist().inv_cdf(0.975), k / n
+    middle = (share + z**2 / (2 * n)) / (1 + z**2 / n)
+    reach = z / (1 + z**2 / n) * math.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
+    return max(0.0, middle - reach), min(1.0, middle + reach)
 
 
 def needed(share: float) -> int | None:
@@ -60,8 +65,7 @@ def needed(share: float) -> int | None:
     share = min(max(share, 0.01), 0.99)
     if abs(share - 0.5) < 2e-3:
         return None
-    about = approximately_needed(share)
-    return about if about > _MANY else judgements_needed(share)
+    return approximately_needed(share) if abs(share - 0.5) < _NEAR else judgements_needed(share)
 
 
 def detectable(n: int) -> float | None:

@@ -11,12 +11,14 @@ some chain of others, preferred to every other (Ford, 1957).
 """
 
 from collections.abc import Sequence
+from statistics import NormalDist
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from unmask.errors import listed
+from unmask.listen.analysis.distributions import student_reach
 
 _Reals = NDArray[np.float64]
 
@@ -70,9 +72,7 @@ def strengths(
     has_ties = bool(np.any(won == 0.5))
     values, information, slopes = _maximum(a, b, won, len(names), has_ties)
     variances, df = _variances(information, slopes, np.unique(listeners, return_inverse=True)[1])
-    from scipy.stats import norm, t
-
-    reach = float(t.ppf(0.975, df) if df else norm.ppf(0.975))
+    reach = student_reach(df) if df else NormalDist().inv_cdf(0.975)
     basis = _basis(len(names))
     found = basis @ values[: len(names) - 1]
     inner = variances[: len(names) - 1, : len(names) - 1]
@@ -96,24 +96,30 @@ def _no_maximum(
     a: NDArray[np.int64], b: NDArray[np.int64], won: _Reals, names: Sequence[str]
 ) -> str:
     """Say why there are no strengths; nothing if there are."""
-    from scipy.sparse.csgraph import connected_components
-
     beats = np.zeros((len(names), len(names)))
     np.add.at(beats, (a, b), won)
     np.add.at(beats, (b, a), 1 - won)
-    n_islands, island = connected_components(beats + beats.T, directed=False)
-    if n_islands > 1:
-        return f"{listed(_of(names, island, island[0]))} were never compared with the others"
-    n_groups, group = connected_components(beats, directed=True, connection="strong")
-    for one in range(n_groups if n_groups > 1 else 0):
-        inside = group == one
-        if not beats[np.ix_(~inside, inside)].any():
-            return f"{listed(_of(names, group, one))} won against all others, every time"
+    together = _chains(beats + beats.T)[0]
+    if not together.all():
+        return f"{listed(_of(names, together))} were never compared with the others"
+    chains = _chains(beats)
+    for system in range(len(names)):
+        group = chains[:, system]  # all who won against it, over some chain
+        if not beats[np.ix_(~group, group)].any() and not group.all():
+            return f"{listed(_of(names, group))} won against all others, every time"
     return ""
 
 
-def _of(names: Sequence[str], labels: NDArray[np.int64], label: int) -> list[str]:
-    return [name for name, own in zip(names, labels, strict=True) if own == label]
+def _chains(beats: _Reals) -> NDArray[np.bool_]:
+    """Tell which are reached from which: themselves, and over any number of steps."""
+    reached = (beats > 0) | np.eye(len(beats), dtype=bool)
+    for _ in range(len(beats).bit_length()):
+        reached = (reached.astype(float) @ reached) > 0
+    return reached
+
+
+def _of(names: Sequence[str], those: NDArray[np.bool_]) -> list[str]:
+    return [name for name, is_one in zip(names, those, strict=True) if is_one]
 
 
 def _basis(n: int) -> _Reals:

@@ -20,6 +20,8 @@ class Table(NamedTuple):
     """All numbers, unrounded."""
     shown: Sequence[Mapping[str, str | int]]
     """The same rows with the columns that are read, as text."""
+    n_keys: int
+    """Columns from the left that say what a row is."""
 
 
 def tables(analysis: Analysis) -> dict[str, Table]:
@@ -113,7 +115,9 @@ def _table(title: str, rows: Sequence[Row], columns: Mapping[str, _Column]) -> T
     shown = [{heading: made(row) for heading, made in columns.items()} for row in rows]
     empty = [heading for heading in columns if all(row[heading] == "" for row in shown)]
     kept = [{k: v for k, v in row.items() if k not in empty} for row in shown]
-    return Table(title, rows, kept)
+    names = {"about", "question", "preferred", "over", "system", "listener"}
+    n_keys = len(names & kept[0].keys()) if kept else 0
+    return Table(title, rows, kept, n_keys)
 
 
 def _pair(row: PairResult) -> Row:

@@ -1,5 +1,7 @@
 """Training losses: ``(estimate, target, mixture) -> (..., source)``, smaller is better, by name.
 
+Those of masks, ``Masked -> (..., source)``, are :mod:`unmask.losses.of_masks`.
+
 All three are waveforms; `estimate` and `target` are ``(..., source, channel, sample)``, `mixture`
 is ``(..., channel, sample)``. Every source has a value of its own, a mean over channels; whoever
 trains takes the mean, after another order (:func:`pit`) or other sums (:func:`mixit`) were found.
@@ -23,6 +25,7 @@ from torch import Tensor
 from unmask._arrays import check_same_shape, safe_divide
 from unmask.errors import ConfigError
 from unmask.frontends import STFT
+from unmask.losses.of_masks import MASK_LOSSES, Masked, MaskLoss, masked
 from unmask.metrics.permutation import best_permutation, pairwise
 
 Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
@@ -96,7 +99,8 @@ def magnitude_loss(estimate: Tensor, target: Tensor, mixture: Tensor, *, stft: S
     """Return the mean absolute difference of the magnitudes (a full-scale sine is 1).
 
     The magnitude loss of Jansson et al. (2021), but of the estimate as it sounds: they compare the
-    masked magnitudes before synthesis, which overlapping frames may change.
+    masked magnitudes before synthesis, which overlapping frames may change; that is
+    :func:`unmask.losses.of_masks.masked_magnitude_loss`.
     """
     check_same_shape(estimate=estimate, target=target)
     difference = _spectrum(estimate, stft).abs() - _spectrum(target, stft).abs()
@@ -258,6 +262,31 @@ def losses(stft: STFT) -> dict[str, Loss]:
 
 NAMES = tuple(sorted(losses(STFT(512, 256, "sqrt_hann"))))
 
+__all__ = [
+    "MASK_LOSSES",
+    "NAMES",
+    "Loss",
+    "MaskLoss",
+    "Masked",
+    "combine",
+    "complex_l1_loss",
+    "complex_loss",
+    "correlation",
+    "losses",
+    "magnitude_loss",
+    "masked",
+    "mean_of_known",
+    "mixit",
+    "multi_resolution_loss",
+    "parse",
+    "pit",
+    "sdr_loss",
+    "si_sdr_db",
+    "si_sdr_loss",
+    "waveform_loss",
+    "weighted_sdr_loss",
+]
+
 
 def parse(kind: str | Mapping[str, float]) -> dict[str, float]:
     """Return the weight of every named loss in a sum such as ``"si_sdr + 0.5*complex"``.
@@ -279,6 +308,7 @@ def parse(kind: str | Mapping[str, float]) -> dict[str, float]:
         if not all(terms):
             raise ConfigError(f"loss: cannot read {kind!r}; write it as 'si_sdr + 0.5*complex'")
         kind = {t[2]: float(t[1] or 1.0) for t in terms if t}
-    if unknown := kind.keys() - set(NAMES):
-        raise ConfigError(f"loss: no loss named {sorted(unknown)}; there are {list(NAMES)}")
+    known = [*NAMES, *MASK_LOSSES]
+    if unknown := kind.keys() - set(known):
+        raise ConfigError(f"loss: no loss named {sorted(unknown)}; there are {known}")
     return dict(kind)

@@ -1,11 +1,10 @@
 """Files in, files out: recordings are streamed through a model and appear whole or not at all."""
 
-import os
 import shutil
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,36 +13,18 @@ import numpy as np
 
 from unmask import audio, into_video
 from unmask._arrays import Array
-from unmask.engine.metadata import SAMPLE_RATES
 from unmask.engine.model import Model
 from unmask.engine.settings import Settings
 from unmask.engine.stream import Streamer
-from unmask.errors import AudioFileError, FileError, SampleRateError, UnmaskError
-from unmask.files import (
-    Contents,
-    contents,
-    hidden_folder,
-    json_text,
-    make_folder,
-    on_device_of,
-    writing,
-)
+from unmask.errors import FileError, UnmaskError
+from unmask.files import contents, json_text, writing
+from unmask.folding import add_up
 from unmask.layout import Job, Output, plan
 from unmask.run_record import describe, finished
+from unmask.separate.inputs import check_input, identity, unchanged
+from unmask.separate.placing import check_places, move, staging_in
 from unmask.workers import map_tasks, tell
 
-__all__ = [
-    "MAX_CHANNELS",
-    "Progress",
-    "Result",
-    "separate_file",
-    "separate_files",
-]
-
-#: Most channels of a file.
-MAX_CHANNELS = 8
-
-_SHORTEST_S = 0.01
 #: Called with a file and the share of it that is done.
 Progress = Callable[[Path, float], None]
 
@@ -163,7 +144,7 @@ def separate_files(
         if progress:
             progress(job.source, 1.0)
         yield Result(job, record, reused=True)
-    with _staging(output.folder) as staging:
+    with staging_in(output.folder) as staging:
         tasks = [(job, staging / str(k)) for k, job in enumerate(left)]
         alone = min(n_jobs, len(tasks)) == 1
         attempt = partial(_attempt, work, progress if alone or not progress else tell)
@@ -171,20 +152,6 @@ def separate_files(
             if progress:
                 progress(result.job.source, 1.0)
             yield result
-
-
-@contextmanager
-def _staging(out: Path) -> Iterator[Path]:
-    """Make a hidden folder in `out`; folders that are made and left empty go again at the end."""
-    missing = [folder for folder in (out, *out.parents) if not folder.exists()]
-    make_folder(out)
-    try:
-        with hidden_folder(out) as staging:
-            yield staging
-    finally:
-        for folder in missing:
-            with suppress(OSError):  # it is not empty
-                folder.rmdir()
 
 
 def _attempt(work: _Work, progress: Progress | None, task: tuple[Job, Path]) -> Result:
@@ -207,28 +174,14 @@ def _reason(error: OSError | UnicodeError) -> str:
     return f"{error.strerror or error}; check its name, its disk and where it goes"
 
 
-def _move(files: Mapping[Path, Path]) -> None:
-    """Put files in their places; the last, the record, is never beside stems of another run."""
-    *_, record = files.values()
-    for target in files.values():
-        make_folder(target.parent)
-    with ExitStack() as stack:
-        ready = {stack.enter_context(on_device_of(*pair)): pair[1] for pair in files.items()}
-        with writing(record):
-            record.unlink(missing_ok=True)
-        for staged, target in ready.items():
-            with writing(target):
-                os.replace(staged, target)
-
-
 def _separate(job: Job, work: _Work, folder: Path, progress: Progress | None) -> dict[str, Any]:
     """Write the stems and the record of one file, by way of `folder`."""
     began, busy = time.perf_counter(), time.process_time()
-    _check_places(job)
-    before = _contents(job.source)
+    check_places((*job.targets.values(), job.record))
+    before = identity(job.source)
     info = audio.info(job.source)
-    n_samples = _n_samples(info, work.output)
-    _check(info, n_samples)
+    n_samples = work.output.n_samples(info)
+    check_input(info, n_samples)
     folder.mkdir()
     # Short names: those of the targets may be too long with what is added, or of no encoding.
     named = enumerate(job.targets.items())
@@ -240,13 +193,13 @@ def _separate(job: Job, work: _Work, folder: Path, progress: Progress | None) ->
         "cpu_seconds": time.process_time() - busy,
     }
     seconds["times_real_time"] = n_samples / info.sample_rate / seconds["seconds"]
-    read = _unchanged(job.source, before)
+    read = unchanged(job.source, before)
     written = [contents(path) for path in staged.values()]
     record = describe(job, info, read, work, reports, written, seconds)
     file = folder / "job.json"
     with writing(job.record):
         file.write_text(json_text(record, indent=2), encoding="utf-8")
-    _move({staged[stem]: target for stem, target in job.targets.items()} | {file: job.record})
+    move({staged[stem]: target for stem, target in job.targets.items()} | {file: job.record})
     return record
 
 
@@ -266,7 +219,8 @@ def _write(
     model, output, settings = work
     rows = job.rows
     streamer = _streamer(info, work, residual=any(model.residual in row for row in rows.values()))
-    complete = _adds_up(rows, (*model.stems, model.residual), settings)
+    left = () if model.family.sums_to_one else (model.residual,)
+    complete = _adds_up(rows, (*model.stems, *left), settings)
     with ExitStack() as stack:
         writers = [
             stack.enter_context(_writer(staged[stem], info, output, name=path))
@@ -274,7 +228,7 @@ def _write(
         ]
         n_done = 0
         for parts in _parts(streamer, job.source, output):
-            stems = np.stack([_sum(parts, row) for row in rows.values()])
+            stems = np.stack(list(add_up(rows, parts).values()))
             if complete:  # what is written adds up to the mixture
                 stems = audio.round_together(stems, writers[0].subtype)
             for writer, stem in zip(writers, stems, strict=True):
@@ -282,34 +236,6 @@ def _write(
             n_done += stems.shape[-1]
             done(n_done)
     return [writer.report for writer in writers]
-
-
-def _check_places(job: Job) -> None:
-    """Refuse names that the file system cannot have, before the work."""
-    for path in (*job.targets.values(), job.record):
-        with writing(path), suppress(FileNotFoundError):
-            try:
-                path.lstat()
-            except NotADirectoryError:
-                make_folder(path.parent)  # says which cannot be one
-
-
-def _contents(path: Path) -> Contents | None:
-    """Return what a file is, None if that cannot be told; a pipe would wait for ever."""
-    try:
-        return contents(path) if path.is_file() else None
-    except OSError:
-        return None
-
-
-def _unchanged(path: Path, before: Contents | None) -> Contents:
-    """Return what a file was and is; refuse one that something wrote to while it was read."""
-    if before is None or _contents(path) != before:
-        raise AudioFileError(
-            f"{path}: was changed or taken away while it was read, nothing of it is kept; "
-            "separate it again when it is complete"
-        )
-    return before
 
 
 def _streamer(info: audio.AudioInfo, work: _Work, *, residual: bool) -> Streamer:
@@ -337,7 +263,7 @@ def _writer(path: Path, info: audio.AudioInfo, output: Output, *, name: Path) ->
         name=name,
         like=info,
         start=round(output.start_s * info.sample_rate),
-        n_samples=_n_samples(info, output),
+        n_samples=output.n_samples(info),
     )
 
 
@@ -347,46 +273,7 @@ def _parts(streamer: Streamer, path: Path, output: Output) -> Iterator[dict[str,
     yield streamer.flush()
 
 
-def _sum(parts: Mapping[str, Array], row: Sequence[str]) -> Array:
-    """Return the sum of some outputs."""
-    terms = [parts[part] for part in row]
-    return terms[0] if len(terms) == 1 else np.sum(terms, axis=0, dtype=np.float32)
-
-
 def _adds_up(rows: Mapping[str, Sequence[str]], parts: Iterable[str], settings: Settings) -> bool:
     """Tell whether all that is written adds up to the mixture."""
     counts = Counter(part for row in rows.values() for part in row)
     return all(counts[part] == 1 and settings.gain(part) == 1 for part in parts)
-
-
-def _n_samples(info: audio.AudioInfo, output: Output) -> int:
-    """Return the number of samples that are separated."""
-    start = round(output.start_s * info.sample_rate)
-    end = info.n_samples if output.end_s is None else round(output.end_s * info.sample_rate)
-    return max(0, min(end, info.n_samples) - start)
-
-
-def _check(info: audio.AudioInfo, n_samples: int) -> None:
-    low, high = SAMPLE_RATES
-    if not low <= info.sample_rate <= high:
-        raise SampleRateError(
-            f"{info.path}: sample rate is {info.sample_rate} Hz, expected {low} to {high} Hz; "
-            "resample it first"
-        )
-    if info.n_channels > MAX_CHANNELS:
-        raise AudioFileError(
-            f"{info.path}: has {info.n_channels} channels, at most {MAX_CHANNELS} can be "
-            "separated; split it into files of fewer channels first"
-        )
-    seconds = n_samples / info.sample_rate
-    if seconds < _SHORTEST_S:
-        plural = "" if n_samples == 1 else "s"
-        part = "" if n_samples == info.n_samples else f" in the part of its {info.duration_s:g} s"
-        raise AudioFileError(
-            f"{info.path}: has {n_samples} sample{plural} ({1000 * seconds:.2g} ms){part}, "
-            "expected at least 10 ms; is it the right file?"
-        )
-
-
-def __dir__() -> list[str]:
-    return __all__
