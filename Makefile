@@ -46,7 +46,7 @@ test-package: $(VENV)/dev.stamp
 	for made in $(VENV)/dist/*.whl $(VENV)/dist/*.tar.gz; do \
 		$(PYTHON) -m venv --clear $(VENV)-package || exit; \
 		$(VENV)-package/bin/python $(INSTALL) --constraint constraints.txt $$made || exit; \
-		(cd / && PYTHONPATH= $(abspath $(VENV))-package/bin/python $(CURDIR)/tests/installed.py) || exit; \
+		(cd / && PYTHONPATH= $(abspath $(VENV))-package/bin/python $(CURDIR)/tools/installed.py) || exit; \
 	done
 
 web-test: $(VENV)/dev.stamp

@@ -902,3 +902,42 @@ def test_joined_m4a_are_refused_as_only_one_would_be_read(rng, tmp_path):
     encode(path, [noise(rng, 2, 20_000)])
     path.write_bytes(2 * path.read_bytes())
     assert "it holds 2 recordings, of which one would be read" in refusal(path)
+
+
+@pytest.fixture(scope="module")
+def long_files(tmp_path_factory):
+    """Files of several blocks, by suffix."""
+    noise = np.random.default_rng(0).uniform(-0.5, 0.5, (190_000, 2)).astype("float32")
+    files = {suffix: tmp_path_factory.mktemp("long") / f"a.{suffix}" for suffix in LONG}
+    for path in files.values():
+        soundfile.write(path, noise, RATE)
+    return files
+
+
+LONG = ("wav", "flac", "mp3")
+CUTS = st.lists(st.tuples(st.integers(0, 200_000), st.integers(0, 90_000)), max_size=8)
+
+
+@pytest.mark.parametrize("suffix", LONG)
+@given(cuts=CUTS)
+def test_a_file_on_disk_is_indexed_like_the_array_that_it_holds(long_files, suffix, cuts):
+    whole, _ = audio.read(long_files[suffix])
+    on_disk = audio.OnDisk(long_files[suffix])
+    assert on_disk.shape == whole.shape
+    assert len(on_disk) == len(whole)
+    for start, length in cuts:
+        span = slice(start, start + length)
+        np.testing.assert_array_equal(on_disk[:, span], whole[:, span])
+    np.testing.assert_array_equal(np.concatenate([*on_disk.blocks()], axis=-1), whole)
+
+
+@given(names=st.lists(st.sampled_from(LONG), min_size=1), cuts=CUTS)
+def test_a_sum_of_files_is_indexed_like_the_sum_of_their_arrays(long_files, names, cuts):
+    paths = [long_files[name] for name in names]
+    expected = sum(audio.read(path)[0] for path in paths)
+    found = audio.SumOnDisk(paths)
+    assert (found.shape, len(found)) == (expected.shape, len(expected))
+    for start, length in cuts:
+        span = slice(start, start + length)
+        np.testing.assert_array_equal(found[:, span], expected[:, span])
+    np.testing.assert_array_equal(found.whole(), expected)

@@ -28,6 +28,7 @@ RATE = 16000
 LONG = "hybrid:complex_tanh:4000:psm_unit"
 #: Every command that has --json, with arguments that make it print all that it can.
 COMMANDS = {
+    "ablate": ["song", "-o", "ablated", "--stfts", "512:256:hann", "--decimations", "1,2"],
     "denoise": ["-m", "m.onnx", "song/mixture.wav", "--reference", "song", "--residual"],
     "evaluate": ["mine", "song", "-o", "scored/mine", "--stems", "speech", "-j", "1"],
     "gap": ["-m", "m.onnx", "song"],
@@ -50,6 +51,8 @@ COMMANDS = {
     ],
     "separate": ["-m", "m.onnx", "song/mixture.wav", "--reference", "song", "-o", "apart"],
 }
+#: Those whose --json is tested where they are: they make something once, or answer people.
+ELSEWHERE = {"listen make", "listen export"}
 WIDTHS = [40, 80, 120]
 
 
@@ -112,7 +115,7 @@ def test_every_command_with_json_is_here():
         for name, command in everything(main)
         if any(parameter.name == "json_file" for parameter in command.params)
     }
-    assert taking == COMMANDS.keys()
+    assert taking == COMMANDS.keys() | ELSEWHERE
 
 
 def refuse(word):

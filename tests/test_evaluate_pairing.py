@@ -202,3 +202,38 @@ def test_names_that_are_one_text_in_two_forms_are_paired(roots):
     tracks = pair(*roots).tracks
     assert [track.name for track in tracks] == [forms[0], "other"]
     assert set(tracks[0].estimates) == set(tracks[0].targets) == {"bass", forms[0].lower()}
+
+
+LIBRARY = [f"{speaker}/{speaker}_{k}.wav" for speaker in ("p1", "p2") for k in range(3)]
+
+
+@pytest.mark.parametrize("how", [Pairing(), Pairing(files="tracks")])
+def test_files_of_speakers_are_a_track_each(roots, how):
+    for root in roots:
+        put(root, *LIBRARY)
+    tracks = pair(*roots, how=how).tracks
+    assert [below(roots[0], track.estimates)["speech"] for track in tracks] == LIBRARY
+    assert [below(roots[1], track.targets)["speech"] for track in tracks] == LIBRARY
+
+
+def test_files_of_speakers_that_have_one_name_go_by_their_path_if_told_to_be_tracks(roots):
+    for root in roots:
+        put(root, "p1/001.wav", "p2/001.wav", "003.wav")
+    names = [track.name for track in pair(*roots, how=Pairing(files="tracks")).tracks]
+    assert names == ["003", "p1/001", "p2/001"]
+
+
+def test_stems_of_any_name_that_come_again_in_every_folder_are_stems(roots):
+    for root in roots:
+        song(root, "a", ("left hand", "right hand"))
+        song(root, "b", ("left hand", "right hand"))
+    assert [track.name for track in pair(*roots).tracks] == ["a", "b"]
+
+
+def test_stems_that_are_folded_are_stems_in_folders_too(roots):
+    for root in roots:
+        put(root, "a/left hand.wav", "a/right hand.wav", "b/pedals.wav", "b/keys.wav")
+    folds = {"left hand": "right hand", "pedals": "keys"}
+    tracks = pair(*roots, how=Pairing(fold=folds)).tracks
+    assert [track.name for track in tracks] == ["a", "b"]
+    assert [len(row) for track in tracks for row in track.targets.values()] == [2, 2]

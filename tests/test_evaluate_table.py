@@ -6,6 +6,7 @@ import json
 import math
 import os
 import re
+import signal
 import subprocess
 import sys
 import zipfile
@@ -17,7 +18,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from unmask import evaluate as ev
-from unmask.errors import ConfigError
+from unmask.errors import ConfigError, FileError
 from unmask.evaluate.document import document, dumps, table_of
 from unmask.evaluate.scoring import Scores
 
@@ -338,7 +339,8 @@ def test_museval_reads_both_kinds(tmp_path):
 def test_rows_are_written_in_the_long_form(tmp_path):
     found = table({"a": [1.5, NAN]}, method="m")
     found[ev.Key("m", "a", "vocals", "uSDR")] = ev.Series(np.array([NAN]), np.array([7.0]))
-    path, *_ = ev.write_rows(found, tmp_path)
+    ev.write_rows(found, tmp_path)
+    path = tmp_path / "scores.csv"
     assert path.read_text().splitlines() == [
         "track,target,metric,score,time,method",
         "a,vocals,SDR,1.5,0.0,m",
@@ -349,7 +351,8 @@ def test_rows_are_written_in_the_long_form(tmp_path):
 
 def test_parquet_holds_the_same_rows(tmp_path):
     parquet = pytest.importorskip("pyarrow.parquet")
-    _, path = ev.write_rows(table({"a": [1.5, NAN]}, method="m"), tmp_path)
+    ev.write_rows(table({"a": [1.5, NAN]}, method="m"), tmp_path)
+    path = tmp_path / "scores.parquet"
     read = parquet.read_table(path)
     assert read.column_names == ["track", "target", "metric", "score", "time", "method"]
     assert read["score"].to_pylist() == [1.5, None]
@@ -441,3 +444,19 @@ def test_a_pipe_among_score_files_is_refused(tmp_path):
     os.mkfifo(tmp_path / "a.json")
     with pytest.raises(ConfigError, match=r"a\.json: is no file but a folder, pipe or device"):
         ev.read_results(tmp_path)
+
+
+@pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="sets a limit of the system")
+def test_room_for_the_rows_is_taken_before_any_track_is_scored(tmp_path):
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, hard))
+    try:
+        with pytest.raises(FileError, match=r"scores\.csv"), ev.rows_file(tmp_path, n_tracks=3):
+            raise AssertionError
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, before)
+    assert not list(tmp_path.iterdir())

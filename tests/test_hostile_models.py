@@ -331,3 +331,25 @@ def test_a_state_that_grows_is_refused(tmp_path):
     path = onnx_models.save(tmp_path / "model.onnx", graph, meta, 2)
     with pytest.raises(ModelError, match="gave shapes"):
         load_model(path).separate(MIXTURE, 16000)
+
+
+@pytest.mark.parametrize("raw", [True, False])
+@pytest.mark.parametrize("node", [True, False])
+def test_a_constant_that_is_large_once_it_is_made_is_refused(spoilt, raw, node):
+    def bomb(shape):
+        tensor = numpy_helper.from_array(np.array(shape), "shape")
+        if not raw:
+            tensor = helper.make_tensor("shape", TensorProto.INT64, [len(shape)], shape)
+
+        def change(proto):
+            if node:
+                constant = helper.make_node("Constant", [], ["shape"], value=tensor)
+                proto.graph.node.insert(0, constant)
+            else:
+                proto.graph.initializer.append(tensor)
+            proto.graph.node.insert(1, helper.make_node("ConstantOfShape", ["shape"], ["zeros"]))
+
+        return change
+
+    refused(spoilt(bomb([1 << 15, 1 << 15])), "makes a constant of 1.1e+09 values")
+    load_model(spoilt(bomb([2, 3])))

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from unmask import audio
-from unmask.audio.lengths import Part, View
+from unmask.audio.lengths import Part, View, measure
 from unmask.errors import AudioFileError, UnmaskError
 
 RATE = 16000
@@ -433,3 +433,67 @@ def test_a_damaged_file_is_refused_or_read_as_long_as_it_is_told_to_be(
         found = audio.info(path)
         waveform, _ = audio.read(path)
         assert waveform.shape == (found.n_channels, found.n_samples)
+
+
+# Positions of pages of Opus that are wrong
+
+
+@pytest.fixture(scope="module")
+def opus_file(tmp_path_factory):
+    """Six seconds of Opus in pages of a second."""
+    path = tmp_path_factory.mktemp("opus") / "x.ogg"
+    noise = np.random.default_rng(0).uniform(-0.5, 0.5, 6 * 48000 + 100)
+    soundfile.write(path, noise, 48000, format="OGG", subtype="OPUS")
+    return path.read_bytes()
+
+
+def ogg_pages(data):
+    """Place and size of every page."""
+    place = 0
+    while place < len(data):
+        n = data[place + 26]
+        size = 27 + n + sum(data[place + 27 : place + 27 + n])
+        yield place, size
+        place += size
+
+
+def moved(data, by):
+    """Add `by(k)` samples to the position of page k, with its checksum as the standard has it."""
+    data = bytearray(data)
+    for k, (place, size) in enumerate(ogg_pages(data)):
+        page = data[place : place + size]
+        page[6:14] = (int.from_bytes(page[6:14], "little") + by(k)).to_bytes(8, "little")
+        page[22:26] = bytes(4)
+        remainder = 0
+        for byte in page:
+            remainder ^= byte << 24
+            for _ in range(8):
+                remainder = (remainder << 1) ^ (0x104C11DB7 if remainder >> 31 else 0)
+        page[22:26] = remainder.to_bytes(4, "little")
+        data[place : place + size] = page
+    return bytes(data)
+
+
+def test_opus_with_pages_that_say_a_wrong_place_is_read_by_its_packets(tmp_path, opus_file):
+    n_pages = sum(1 for _ in ogg_pages(opus_file))
+    assert n_pages > 6
+    (tmp_path / "right.ogg").write_bytes(moved(opus_file, lambda _: 0))
+    (tmp_path / "wrong.ogg").write_bytes(
+        moved(opus_file, lambda k: (k % 3) * 160 if 2 < k < n_pages - 1 else 0)
+    )
+    right, wrong = tmp_path / "right.ogg", tmp_path / "wrong.ogg"
+    with pytest.raises(soundfile.LibsndfileError):
+        soundfile.read(wrong)
+    assert audio.info(wrong).n_samples == audio.info(right).n_samples
+    np.testing.assert_array_equal(audio.read(wrong)[0], audio.read(right)[0])
+    part = audio.read(wrong, start_s=3.1, stop_s=4.2)[0]
+    np.testing.assert_array_equal(part, audio.read(wrong)[0][:, 148800:201600])
+
+
+def test_opus_whose_last_page_does_not_confirm_the_packets_is_left_as_it_is(tmp_path, opus_file):
+    n_pages = sum(1 for _ in ogg_pages(opus_file))
+    late = moved(opus_file, lambda k: 9600 if k > 3 else 0)  # 0.2 s were not recorded
+    (tmp_path / "late.ogg").write_bytes(late)
+    extent = measure(tmp_path / "late.ogg", known=True)
+    assert n_pages > 6
+    assert [part.patches for part in extent.parts] == [()]

@@ -143,7 +143,7 @@ def test_a_window_of_few_samples_has_few_terms():
     np.testing.assert_array_equal(slow(np.eye(8)[2], 2), [np.eye(8)[2], np.zeros(8)])
 
 
-@pytest.mark.parametrize("name", sorted(bundled()))
+@pytest.mark.parametrize("name", [name for name in bundled() if name.startswith("denoise")])
 def test_bundled_denoisers_are_as_good_at_every_level_and_with_an_offset(name):
     model = load_model(name)
     mixture, rate = audio.read(DEMO / "mixture.flac")

@@ -1,7 +1,7 @@
 """Phase corrections: known answers, and masks that are the ones that are really applied."""
 
 import math
-from dataclasses import replace
+from dataclasses import astuple, replace
 
 import numpy as np
 import pytest
@@ -9,19 +9,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import onnx_models
-from unmask import load_model, masks
+from unmask import audio, load_model, masks
 from unmask.errors import ConfigError, ShapeError
 from unmask.frontends import STFT
 from unmask.mask_analysis import (
     HISTOGRAM_EDGES_DEG,
     AppliedMasks,
+    Thinned,
     correction_deg,
     corrections,
     ideal_masks,
+    ideal_passage,
     model_masks,
+    model_passage,
     onsets,
 )
-from unmask.mixtures import sum_of
+from unmask.mask_analysis.applied import of_pieces
+from unmask.mixtures import Sources, sum_of
 from unmask.oracle import Oracle
 
 RATE = 16000
@@ -422,3 +426,92 @@ def test_masks_and_targets_fit_the_mixture():
 def test_senseless_settings_are_refused(stems, settings):
     with pytest.raises(ConfigError, match="floor_db"):
         corrections(ideal_masks(stems, RATE, "irm1", stft=FRONT), **settings)
+
+
+# In pieces
+
+
+@pytest.mark.parametrize("family", ["irm1", "complex_tanh", "deep_filter"])
+def test_corrections_of_pieces_are_those_of_the_whole(stems, family):
+    stems = {name: np.tile(x, 4) for name, x in stems.items()}
+    passage = ideal_passage(Sources(stems, RATE), family, stft=FRONT, start_s=0.1)
+    assert sum(1 for _ in passage.pieces()) > 5
+    assert_same(corrections(passage), corrections(of_pieces(passage.pieces())))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_corrections_of_a_model_in_pieces_are_those_of_the_whole(tmp_path, rng, kind):
+    model = load(tmp_path / "model.onnx", kind)
+    stems = {name: rng.normal(size=(1, 5 * RATE)).astype("float32") for name in "abc"}
+    passage = model_passage(model, Sources(stems, RATE), start_s=1.0)
+    assert sum(1 for _ in passage.pieces()) > 1
+    assert_same(corrections(passage), corrections(of_pieces(passage.pieces())))
+
+
+def assert_same(some, others):
+    for one, other in zip(some, others, strict=True):
+        assert (one.source, one.n_onsets) == (other.source, other.n_onsets)
+        for name in ("above_floor", "along_time", "along_frequency", "histogram_energy"):
+            expected = pytest.approx(getattr(other, name), rel=1e-9, nan_ok=True)
+            assert getattr(one, name) == expected
+        for here, there in zip(one.places, other.places, strict=True):
+            assert (here.kind, here.name) == (there.kind, there.name)
+            numbers = (astuple(place)[2:] for place in (here, there))
+            np.testing.assert_allclose(*numbers, rtol=1e-9)
+
+
+def test_oracles_beside_a_model_are_the_best_masks_of_its_bins(tmp_path, stems):
+    mask = {"family": "hybrid:complex_tanh:2000:irm1", "options": {}}
+    onnx_models.constant(tmp_path / "m.onnx", [[1.0, 0.0]], stems=["a"], residual="b", mask=mask)
+    model = load_model(tmp_path / "m.onnx")
+    sources = Sources({name: stems[name] for name in ("a", "b", "c")}, 44100)
+    passage = model_passage(model, sources)
+    best = of_pieces(passage.ideal(model.family).pieces())
+    expected = of_pieces(passage.pieces()).ideal(model.family)
+    assert list(best.masks) == list(expected.masks) == ["a", "b"]
+    for name, found in best.masks.items():
+        np.testing.assert_allclose(found, expected.masks[name], atol=1e-4)
+
+
+@pytest.mark.parametrize(("most", "step"), [(1000, 1), (376, 1), (100, 4), (94, 4), (93, 5)])
+def test_of_long_stretches_every_kth_frame_is_drawn(stems, most, step):
+    passage = ideal_passage(
+        Sources({n: np.tile(x, 4) for n, x in stems.items()}, RATE), "irm1", stft=FRONT
+    )  # 376 frames
+    thinned = Thinned(passage, channel=1, most=most)
+    assert_same(corrections(thinned), corrections(passage))
+    entire = of_pieces(passage.pieces())
+    drawn = thinned.drawn()
+    np.testing.assert_array_equal(thinned.times_s, entire.times_s[::step])
+    np.testing.assert_array_equal(drawn.mixture[0], entire.mixture[1, :, ::step])
+    for name, mask in drawn.masks.items():
+        np.testing.assert_array_equal(mask[0], entire.masks[name][1, :, ::step])
+        np.testing.assert_array_equal(drawn.targets[name][0], entire.targets[name][1, :, ::step])
+
+
+def test_files_are_read_where_the_stretch_lies(tmp_path, stems):
+    files = {name: tmp_path / f"{name}.wav" for name in stems}
+    for name, path in files.items():
+        audio.write(path, np.tile(stems[name], 4) / 8, RATE, subtype="FLOAT")
+    waves = {name: audio.read(path)[0] for name, path in files.items()}
+    span = {"start_s": 0.7, "duration_s": 0.4}
+    here = ideal_masks(files, None, "complex", stft=FRONT, **span)
+    there = ideal_masks(waves, RATE, "complex", stft=FRONT, **span)
+    for name, mask in here.masks.items():
+        np.testing.assert_array_equal(mask, there.masks[name])
+
+
+def test_folded_sources_have_the_masks_of_their_sum(stems):
+    folded = {"a": stems["a"] + stems["c"], "b": stems["b"]}
+    here = ideal_masks(stems, RATE, "complex_tanh", stft=FRONT, fold={"c": "a"})
+    there = ideal_masks(folded, RATE, "complex_tanh", stft=FRONT)
+    assert list(here.masks) == list(here.targets) == list(folded)
+    np.testing.assert_allclose(here.mixture, there.mixture, atol=1e-5)
+    for name in folded:
+        np.testing.assert_allclose(here.targets[name], there.targets[name], atol=1e-6)
+        np.testing.assert_allclose(here.masks[name], there.masks[name], atol=1e-2)
+
+
+def test_what_cannot_be_folded_has_no_masks(stems):
+    with pytest.raises(ConfigError, match="fold d=a: there is no d"):
+        ideal_masks(stems, RATE, "irm1", stft=FRONT, fold={"d": "a"})

@@ -1,11 +1,13 @@
 """Mixtures of known sources."""
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from unmask import audio
 from unmask.errors import ConfigError
-from unmask.mixtures import stretch
+from unmask.mixtures import Sources, stretch
 
 
 @given(st.integers(1, 400), st.floats(0, 1, exclude_max=True), st.floats(0.01, 2))
@@ -25,3 +27,17 @@ def test_a_stretch_outside_is_refused(span):
     refusal = "song: start .* s, duration .* s, expected a stretch of the recording, which is 3.0 s"
     with pytest.raises(ConfigError, match=refusal):
         stretch(30, 10, *span, subject="song")
+
+
+@pytest.mark.parametrize("on_disk", [False, True])
+def test_a_piece_of_a_stretch_is_counted_from_its_beginning(tmp_path, rng, on_disk):
+    stems = {name: rng.uniform(-1, 1, (2, 4000)).astype("float32") for name in "ab"}
+    both = np.stack([*stems.values()])[..., 1500:3500]
+    files = {name: tmp_path / f"{name}.wav" for name in stems}
+    for name, path in files.items():
+        audio.write(path, stems[name], 1000, subtype="FLOAT")
+    sources = Sources(files if on_disk else stems, 1000, start_s=1.5, duration_s=2.0)
+    assert sources.n_samples == 2000
+    for span in (slice(0, 700), slice(500, 9000), slice(1999, 2000), slice(2000, 2100)):
+        np.testing.assert_array_equal(sources.samples(span), both[..., span])
+    np.testing.assert_array_equal(np.concatenate([*sources.blocks()], axis=-1), both)

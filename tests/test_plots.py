@@ -261,3 +261,19 @@ def test_what_cannot_be_drawn_is_said(mixture, plane, blank):
         Plane(np.arange(6), np.arange(5), highest_hz=0)
     with pytest.raises(ShapeError, match=r"expected \(freq, frame\) = \(5, 6\)"):
         level_image(mixture.T, plane, ax=blank)
+
+
+@pytest.mark.parametrize("scale", ["linear", "log", "mel"])
+def test_no_more_is_drawn_of_a_large_image_than_can_be_seen(blank, scale):
+    plane = Plane(0.01 * np.arange(3000), 10.0 * np.arange(2049), scale)
+    level = np.abs(np.sin(np.arange(2049)))[:, None] * np.ones(3000)
+    plane.draw(level, blank)
+    image, corners = drawn(blank), blank.collections[0].get_coordinates()
+    assert image.shape[0] <= 256
+    assert image.shape[1] <= 400
+    heights = blank.transData.transform(corners[:, 0])[:, 1]
+    heights = heights[heights > 0]
+    assert np.diff(heights).max() < 0.06 * np.ptp(
+        heights
+    )  # the lowest bins of a logarithmic axis are wide
+    assert corners[-1, -1, 0] == pytest.approx(29.99, abs=0.06)

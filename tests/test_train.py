@@ -623,7 +623,7 @@ def test_without_sums_there_is_no_score_of_them(rng):
 def test_a_stem_that_is_never_known_alone_cannot_be_validated():
     a, b, c = [4.0, 0, 0, 0], [0, 2.0, 0, 0], [0, 0, 1.0, 0]
     both = Excerpts([[a, b, c], [c, b, a]], {1: TOGETHER})
-    assert count_active(both, THREE) == {"vocals": 2, "drums": 1, "bass": 1}
+    assert count_active(both, THREE) == {"vocals": 2, "drums": 1, "bass": 1, "sums": 1}
     with pytest.raises(
         ConfigError, match=r"\['drums', 'bass'\] are silent, or known only together"
     ):
@@ -747,6 +747,14 @@ def test_a_joint_network_learns_from_songs_known_in_part_whatever_makes_the_exam
     losses = [[line["loss"] for line in records(run) if "loss" in line] for run in runs.values()]
     assert np.isfinite(losses).all()
     assert losses[0] != losses[2]
+
+
+def test_a_score_of_sums_is_not_watched_where_no_sum_is_validated(songs, tmp_path):
+    seldom = {**INSTRUMENTAL, "valid_share": 0.001}
+    watched = joint([*APART, seldom], monitor="sums/si_sdr_db")
+    with pytest.raises(ConfigError, match="in none of 4 validation examples play stems that are"):
+        train.run(watched, tmp_path / "run", data_root=songs)
+    assert not (tmp_path / "run" / "last.safetensors").exists()
 
 
 @pytest.fixture(scope="module")

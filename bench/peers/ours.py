@@ -18,7 +18,7 @@ class Unmask:
         self._model = model = unmask.load_model(name)
         self._streamer = unmask.Streamer
         self.sample_rate = int(rate or model.sample_rate)
-        self.hop = model.stft.scaled(self.sample_rate / model.sample_rate).hop
+        self.hop = model.stft_at(self.sample_rate).hop
         self.licence = model.metadata.get("licence", "")
         self.version = f"{model.name} {model.version}"
         self.counts = {key: model.metadata.get(key) for key in ("parameters", "macs_per_second")}

@@ -273,6 +273,8 @@ def _metadata(runs: Sequence[_Trained], net: Estimator | Parallel) -> dict[str, 
         "sample_rate": recipe.data.sample_rate,
         "frontend": {"kind": front.host.kind, **asdict(front.host)},
         "channels": net.n_channels,
+        "level": dict(front.level) or None,
+        "slow_terms": front.slow_terms,
         "mask": {"family": head.mask, "options": dict(head.options)},
         "stems": [stem for run in runs for stem in run.recipe.data.stems],
         "parameters": count_parameters(net),
@@ -288,8 +290,6 @@ def _clock(net: Network) -> dict[str, Any]:
         "lookahead_frames": net.lookahead_frames,
         "context_frames": net.context_frames,
         "unit_frames": net.unit_frames,
-        "level": dict(front.level) or None,
-        "slow_terms": front.slow_terms,
         "state": [
             {"name": f"state_{k}", "shape": list(tensor.shape[1:])}
             for k, tensor in enumerate(net.initial_state(1))

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from unmask import audio
 from unmask._arrays import Array, namespace
@@ -66,6 +67,7 @@ class Sources:
                 self.n_samples, self.sample_rate, start_s, duration_s, subject=subject
             )
         self.n_samples = self._span.stop - self._span.start
+        self._indexed: list[Any] | None = None
 
     @staticmethod
     def _shape(stem: Array | Path) -> tuple[int, int, int]:
@@ -95,6 +97,18 @@ class Sources:
         parts = zip(*(self._parts(stem) for stem in self._stems.values()), strict=True)
         for block in parts:
             yield namespace(*block).stack(block)
+
+    def samples(self, span: slice) -> Array:
+        """Return a piece of all of them (source, channel, sample), no longer than they are."""
+        if self._indexed is None:
+            self._indexed = [
+                audio.OnDisk(stem) if isinstance(stem, Path) else stem
+                for stem in self._stems.values()
+            ]
+        first, last, _ = span.indices(self.n_samples)
+        shift = self._span.start
+        parts = [signal[:, shift + first : shift + last] for signal in self._indexed]
+        return namespace(*parts).stack(parts)
 
     def _parts(self, stem: Array | Path) -> Iterator[Array]:
         start, stop = self._span.start, self._span.stop

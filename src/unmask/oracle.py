@@ -18,17 +18,18 @@ from unmask.masks.disjoint import energies, of_energies
 from unmask.mixtures import Sources, own_frames
 
 __all__ = [
-    "RESIDUAL_FLOOR_DB",
     "Bound",
     "Masked",
     "Oracle",
     "bounds",
+    "ideal_piece",
+    "is_audible",
     "masked",
     "song_disjointness",
 ]
 
-#: What stems leave of the mixture counts as one more source if it is above this, in dB below it.
-RESIDUAL_FLOOR_DB = -90.0
+# What stems leave of the mixture counts as one more source if it is above this, in dB below it.
+_RESIDUAL_FLOOR_DB = -90.0
 
 
 @dataclass(frozen=True)
@@ -102,8 +103,7 @@ class Oracle:
         xp = namespace(mixture)
         sources = xp.stack(list(self.stems.values()))
         rest = mixture - xp.sum(sources, axis=0)
-        loudest, floor = xp.max(xp.abs(mixture)), 10 ** (RESIDUAL_FLOOR_DB / 20)
-        if bool(xp.max(xp.abs(rest)) > floor * loudest):
+        if is_audible(float(xp.max(xp.abs(rest))), float(xp.max(xp.abs(mixture)))):
             sources = xp.concat([sources, rest[None, ...]])
         return sources
 
@@ -114,14 +114,33 @@ class Oracle:
         if isinstance(family, str):
             family = masks.get(family, sample_rate=self.sample_rate)
         for outer, inner in stft.pieces(mixture.shape[-1], context=max(family.context)):
-            spectrum = stft.analyze(mixture[..., outer])
-            ideal = family.ideal(stft.analyze(sources[..., outer]), spectrum)
-            masked = family.apply(ideal[:n_stems, ...], spectrum)
-            yield stft.synthesize(masked, outer.stop - outer.start)[..., inner]
+            piece = sources[..., outer], mixture[..., outer]
+            yield ideal_piece(family, stft, *piece)[:n_stems, ..., inner]
 
     def _wiener(self, sources: Array, mixture: Array) -> Array:
         spectra = masks.multichannel_wiener(self.stft.analyze(sources), self.stft.analyze(mixture))
         return self.stft.synthesize(spectra, mixture.shape[-1])
+
+
+def is_audible(rest: float, mixture: float) -> bool:
+    """Tell by their peaks whether what stems leave of a mixture counts as one more source."""
+    return rest > 10 ** (_RESIDUAL_FLOOR_DB / 20) * mixture
+
+
+def ideal_piece(family: masks.Family, stft: STFT, sources: Array, mixture: Array) -> Array:
+    """Return the sources (source, channel, sample) that ideal masks make of a piece of a mixture.
+
+    Parameters
+    ----------
+    family : masks.Family
+    stft : STFT
+    sources : array [shape=(source, channel, sample)]
+        All of them; the edges of a piece are spoilt, see :meth:`STFT.pieces`.
+    mixture : array [shape=(channel, sample)]
+    """
+    spectrum = stft.analyze(mixture)
+    ideal = family.ideal(stft.analyze(sources), spectrum)
+    return stft.synthesize(family.apply(ideal, spectrum), mixture.shape[-1])
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from unmask.folding import Folding, Rows, add_up, check, match
 from unmask.layout import Job
 from unmask.metrics import RunningScores
 from unmask.mixtures import Sources
-from unmask.oracle import RESIDUAL_FLOOR_DB
+from unmask.oracle import ideal_piece, is_audible
 from unmask.stems import find_stems
 
 #: What is scored, each of the whole recording, all channels together.
@@ -141,15 +141,13 @@ class _Sums:
         stft, family = model.stft_at(rate), model.family_at(rate)
         sums = [RunningScores() for _ in range(3)]
         spans = stft.pieces(self.sources.n_samples, context=max(family.context))
+        places = [list(self.folding.targets).index(name) for name in self.rows]
         with_rest = self._has_rest()
         for _, inner, waves in self.sources.pieces(spans):
             mixture, estimates, truth, known = self._split(waves, with_rest)
-            spectrum = stft.analyze(mixture)
-            ideal = family.ideal(stft.analyze(known), spectrum)[: len(truth)]
-            best = stft.synthesize(family.apply(ideal, spectrum), mixture.shape[-1])
-            places = [list(self.folding.targets).index(name) for name in self.rows]
-            pair = np.broadcast_to(mixture, estimates.shape), estimates, best[places]
-            for total, wave in zip(sums, pair, strict=True):
+            best = ideal_piece(family, stft, known, mixture)[places]
+            scored = np.broadcast_to(mixture, estimates.shape), estimates, best
+            for total, wave in zip(sums, scored, strict=True):
                 total.add(wave[..., inner], truth[places][..., inner])
         return {
             name: {
@@ -179,7 +177,7 @@ class _Sums:
             left = block[0] - block[1 : 1 + n_true].sum(axis=0)
             rest = max(rest, float(np.abs(left).max(initial=0)))
             loudest = max(loudest, float(np.abs(block[0]).max(initial=0)))
-        return rest > 10 ** (RESIDUAL_FLOOR_DB / 20) * loudest
+        return is_audible(rest, loudest)
 
 
 def __dir__() -> list[str]:

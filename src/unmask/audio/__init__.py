@@ -17,6 +17,7 @@ Arrays are (channel, sample). Full scale is 1. Nothing is resampled, mixed, or s
 """
 
 from unmask.audio.formats import MEDIA_SUFFIXES, SUFFIXES, WRITABLE, AudioInfo, find
+from unmask.audio.on_disk import OnDisk, SumOnDisk
 from unmask.audio.reading import info, read, read_blocks
 from unmask.audio.resampling import resample
 from unmask.audio.rounding import round_together
@@ -28,6 +29,8 @@ __all__ = [
     "SUFFIXES",
     "WRITABLE",
     "AudioInfo",
+    "OnDisk",
+    "SumOnDisk",
     "WriteReport",
     "Writer",
     "check_video",

@@ -157,7 +157,7 @@ def _run(material: Any, grid: "Grid", out: Path, *, jobs: int, quiet: bool) -> "
             n_new += done.n_new
             advance(next(iter(done.scores)).family)
     if n_old := len(order) - n_new:
-        click.echo(f"{n_old} of {len(order)} combinations were computed before", err=True)
+        show.note(f"{n_old} of {len(order)} combinations were computed before")
     return {cell: found[cell] for cell in order}
 
 
@@ -187,9 +187,9 @@ def _print(cells: "Cells", note: str) -> None:
             show.table(rows, heads | names, title=f"one bin in {factor} kept, mean SDR in dB")
         rows = list(verdicts(found))
         for row in rows:
-            show.say(f"{row['here']:>13}  {row['statement']}")
+            show.paragraph(row["statement"], before=f"{row['here']:>13}  ")
             if row["in this recording"]:
-                show.say(f"{'':>13}  {row['in this recording']}")
+                show.paragraph(row["in this recording"], before=15 * " ")
 
 
 def _write(cells: "Cells", out: Path, *, title: str, note: str) -> None:

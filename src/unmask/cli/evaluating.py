@@ -83,7 +83,8 @@ def _check_installed(metrics: Sequence[str]) -> None:
     "--files",
     type=click.Choice(["auto", "stems", "tracks"]),
     default="auto",
-    help="What files directly in a folder are: stems of one track, or a track each.",
+    help="What files are: stems of the track that their folder is, or a track each.  [default: by "
+    "their names]",
 )
 @click.option("--stem", default="speech", help="Name of the stem where a file is a track.")
 @click.option("--allow-missing", is_flag=True, help="Leave out tracks that only one side has.")
@@ -145,16 +146,18 @@ def evaluate(
         pairs.tracks, out=out, settings=settings, jobs=jobs or n_processors(), museval=museval
     )
     found = {}
-    with show.steps(len(pairs.tracks), quiet=quiet) as advance:
-        advance("")
-        for result in results:
-            found[result.track] = result
-            advance(result.track)
-    table = {key: value for name in sorted(found) for key, value in found[name].table.items()}
+    with evaluation.rows_file(out, n_tracks=len(pairs.tracks)) as write_rows:
+        with show.steps(len(pairs.tracks), quiet=quiet) as advance:
+            advance("")
+            for result in results:
+                found[result.track] = result
+                advance(result.track)
+        table = {key: value for name in sorted(found) for key, value in found[name].table.items()}
+        write_rows(table)
     _report(table, aggregate, plot, json_file)
     folding.say(pairs.folded)
     _say_about([found[name] for name in sorted(found)], pairs.skipped)
-    show.say(f"scores of each track and frame: {evaluation.write_rows(table, out)[0].parent}")
+    show.say(f"scores of each track and frame: {out}")
 
 
 def _say_about(results: "Sequence[Result]", skipped: Sequence[str]) -> None:

@@ -140,11 +140,15 @@ def table(
         say(line)
 
 
-def paragraph(text: str) -> None:
-    """Print a sentence on standard output; in a terminal its lines are broken between words."""
+def paragraph(text: str, *, before: str = "") -> None:
+    """Print a sentence on standard output; in a terminal its lines are broken between words.
+
+    What stands `before` it, the lines that follow are indented by.
+    """
     room = _room(sys.stderr if _is_json_alone() else sys.stdout)
-    for line in [text] if room is None else broken(printable(text), room):
-        say(line)
+    for line in [text] if room is None else broken(printable(text), room - len(before)):
+        say(before + line)
+        before = " " * len(before)
 
 
 def _room(stream: TextIO) -> int | None:

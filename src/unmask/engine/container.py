@@ -7,6 +7,7 @@ from this reader and show to another is refused too.
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from math import prod
 from pathlib import Path
 
 from unmask.errors import ModelError
@@ -16,6 +17,8 @@ MOST_BYTES = 2**31 - 1
 # Largest metadata in bytes, most entries of a file: a network of 500 layers has 10 000.
 _MOST_METADATA = 2**20
 _MOST_ENTRIES = 2**20
+# Most values of a constant that is made of its shape (256 MB), most bytes of a shape.
+_MOST_VALUES, _MOST_SHAPE = 2**26, 256
 
 _Value = memoryview | int
 # What is wrong with an entry: a text, a check of its value, or the rules of the entries inside it.
@@ -42,6 +45,8 @@ _NODE: _Rules = {5: _ATTRIBUTE, 7: _foreign}
 _GRAPH: _Rules = {1: _NODE, 5: _TENSOR, 15: _SPARSE}
 _MODEL: _Rules = {7: _GRAPH, 20: "holds training steps", 25: "holds functions of its own"}
 _MODEL_GRAPH, _MODEL_METADATA, _KEY, _VALUE = 7, 14, 1, 2
+_NODES, _TENSORS, _INPUT, _OUTPUT, _OPERATOR, _ATTRIBUTES = 1, 5, 1, 2, 4, 5
+_DATA_TYPE, _INT64, _INTEGERS, _TENSOR_NAME, _RAW = 2, 7, 7, 8, 9
 
 
 def metadata_of(content: bytes, path: Path) -> str:
@@ -56,6 +61,7 @@ def metadata_of(content: bytes, path: Path) -> str:
         # The encoding of ONNX Runtime's own, which it would take as well.
         if content[4:8] == b"ORTM" or not _is_sound(content, path):
             raise _BrokenError
+        _check_constants(content, path)
         text = _entry(content, path)
     except _BrokenError:
         raise ModelError(
@@ -91,6 +97,56 @@ def _is_sound(content: bytes, path: Path) -> bool:
             elif wrong := rule if isinstance(rule, str) else rule(value):
                 raise ModelError(f"{path}: {wrong}, which no model needs; export it again")
     return has_graph
+
+
+def _check_constants(content: bytes, path: Path) -> None:
+    """Refuse a constant that is small in the file and large once it is made of its shape."""
+    sizes: dict[bytes, int] = {}
+    wanted: list[bytes] = []
+    for number, graph in _entries(memoryview(content)):
+        if number != _MODEL_GRAPH or isinstance(graph, int):
+            continue
+        for kind, part in _entries(graph):
+            if kind == _TENSORS and not isinstance(part, int):
+                name, size = _size_by(part)
+                sizes[name] = size
+            elif kind == _NODES and not isinstance(part, int):
+                entries = [(k, bytes(v)) for k, v in _entries(part) if not isinstance(v, int)]
+                named = {k: v for k, v in reversed(entries)}  # the first input, the first output
+                if named.get(_OPERATOR) == b"ConstantOfShape":
+                    wanted.append(named.get(_INPUT, b""))
+                elif named.get(_OPERATOR) == b"Constant" and _ATTRIBUTES in named:
+                    tensor = dict(_entries(memoryview(named[_ATTRIBUTES]))).get(_TENSORS)
+                    if isinstance(tensor, memoryview):
+                        sizes[named.get(_OUTPUT, b"")] = _size_by(tensor)[1]
+    if (largest := max((sizes.get(name, 0) for name in wanted), default=0)) > _MOST_VALUES:
+        raise ModelError(
+            f"{path}: makes a constant of {largest:.2g} values, expected at most {_MOST_VALUES}; "
+            "export it again"
+        )
+
+
+def _size_by(tensor: memoryview) -> tuple[bytes, int]:
+    """Return the name of a tensor, and the size of what has its few integers as shape."""
+    name, values, is_int64 = b"", list[int](), False
+    for number, value in _entries(tensor):
+        if number == _DATA_TYPE:
+            is_int64 = value == _INT64
+        elif number == _INTEGERS and isinstance(value, int):
+            values.append(value)
+        elif isinstance(value, int):
+            continue
+        elif number == _TENSOR_NAME:
+            name = bytes(value)
+        elif number == _INTEGERS and len(value) < _MOST_SHAPE:
+            at = 0
+            while at < len(value):
+                one, at = _varint(value, at)
+                values.append(one)
+        elif number == _RAW and len(value) < _MOST_SHAPE:
+            raw = bytes(value)
+            values += [int.from_bytes(raw[k : k + 8], "little") for k in range(0, len(raw), 8)]
+    return name, prod(values) if is_int64 and len(values) < _MOST_SHAPE else 0
 
 
 def _entry(content: bytes, path: Path) -> str | None:

@@ -4,7 +4,6 @@ import hashlib
 import os
 from collections.abc import Sequence
 from functools import lru_cache
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +11,17 @@ import numpy as np
 
 from unmask import masks
 from unmask._arrays import Array
-from unmask.engine.container import MOST_BYTES, metadata_of
+from unmask.engine.container import metadata_of
 from unmask.engine.level import Level
+from unmask.engine.loading import bundled, check_network, check_variables, find, read
 from unmask.engine.metadata import parse
 from unmask.engine.session import open_session, run
 from unmask.engine.settings import Settings
 from unmask.engine.stream import Streamer, check_signal, frontend_at
 from unmask.errors import ConfigError, ModelError, one_line
 from unmask.frontends import FRONTENDS, STFT, Frames
+
+__all__ = ["Model", "bundled", "load_model"]
 
 
 class Model:
@@ -64,18 +66,17 @@ class Model:
         All that the file says, also what is not used here: licence, training data, scores.
     sha256 : str
         Hash of the file.
+
+    Raises
+    ------
+    ConfigError
+        If it hears recordings at one level and its masks depend on the level.
     """
 
     def __init__(
         self, session: Any, metadata: dict[str, Any], sha256: str, source: tuple[Any, ...]
     ) -> None:
-        """Take over a session with checked metadata; `source` is what makes it again.
-
-        Raises
-        ------
-        ConfigError
-            If its masks depend on the level.
-        """
+        """Take over a session with checked metadata; `source` is what makes it again."""
         self._session = session
         self._source = source
         self.metadata = metadata
@@ -269,12 +270,6 @@ class Model:
         return output, after
 
 
-def bundled() -> dict[str, Path]:
-    """Return the models that come with the package: name -> file."""
-    folder = Path(str(files("unmask"))) / "models"
-    return {path.stem: path for path in sorted(folder.glob("*.onnx"))}
-
-
 def load_model(
     name_or_path: str | os.PathLike[str],
     *,
@@ -301,8 +296,8 @@ def load_model(
     ConfigError
         If `threads` or `providers` cannot be had on this machine.
     """
-    path = _find(name_or_path)
-    return _of(_read(path), path, threads, tuple(providers or ()))
+    path = find(name_or_path)
+    return _of(read(path), path, threads, tuple(providers or ()))
 
 
 @lru_cache(maxsize=1)
@@ -320,67 +315,6 @@ def _of(content: bytes, path: Path, threads: int, providers: tuple[str, ...]) ->
         model = Model(session, metadata, hashlib.sha256(content).hexdigest(), source)
     except (ConfigError, TypeError) as error:  # front-end or mask family
         raise ModelError(f"{path}: metadata: {one_line(error)}") from error
-    _check_variables(model, path)
-    _check_network(model, path)
+    check_variables(model, path)
+    check_network(model, path)
     return model
-
-
-def _find(name_or_path: str | os.PathLike[str]) -> Path:
-    path = Path(name_or_path)
-    is_name = isinstance(name_or_path, str) and path.name == name_or_path
-    if is_name and path.suffix != ".onnx":
-        known = bundled()
-        if name_or_path in known:
-            return known[str(name_or_path)]
-        raise ModelError(
-            f"no model named {name_or_path!r}; there are {', '.join(known) or 'none bundled'}, "
-            "or give the path of an .onnx file"
-        )
-    if path.is_dir():
-        raise ModelError(
-            f"{path}: is a folder, expected an .onnx file; "
-            "a training run becomes one with `unmask export`"
-        )
-    if not path.is_file():
-        raise ModelError(f"{path}: no such file; check the path, or see `unmask models list`")
-    return path
-
-
-def _read(path: Path) -> bytes:
-    try:
-        if path.stat().st_size <= MOST_BYTES:
-            return path.read_bytes()
-    except OSError as error:
-        raise ModelError(f"{path}: cannot be read: {error.strerror}; check its rights") from error
-    raise ModelError(f"{path}: is larger than 2 GiB, which no ONNX file is; check the path")
-
-
-def _check_variables(model: Model, path: Path) -> None:
-    """Refuse a network whose variables are not those of the metadata, or of another type."""
-    session = model._session
-    for declared, names in (
-        (session.get_inputs(), model._inputs),
-        (session.get_outputs(), model._outputs),
-    ):
-        types = {variable.name: variable.type for variable in declared}
-        wrong = [name for name in names if types.get(name) != "tensor(float)"]
-        if wrong:
-            raise ModelError(
-                f"{path}: {wrong[0]} is {types.get(wrong[0], 'not there')}, "
-                "expected tensor(float) by the metadata; export it again"
-            )
-
-
-def _check_network(model: Model, path: Path) -> None:
-    """Refuse a network whose inputs or outputs are not what the metadata says: run it once."""
-    n_signals, n_frames = 2, model.unit * -(-3 // model.unit)
-    state = model.start(n_signals) if not model.context else []
-    try:
-        model._run(np.zeros((n_signals, *model._sizes, n_frames), np.float32), state)
-    except ModelError as error:
-        raise ModelError(f"{path}: inputs or outputs do not fit the metadata: {error}") from error
-    if model.lookahead < model.family.context[1]:
-        raise ModelError(
-            f"{path}: mask family {model.family.name} looks {model.family.context[1]} frames "
-            f"ahead, lookahead_frames is {model.lookahead}; export it again"
-        )

@@ -2,7 +2,7 @@
 
 import os
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -12,8 +12,7 @@ from unmask.errors import AudioFileError, ConfigError, SampleRateError, ShapeErr
 from unmask.folding import check, match
 from unmask.stems import MIXTURES, STEM_NAMES, canonical, find_stems
 
-#: Files of these names that lie directly in the folder that was given are stems of one track.
-#: What the sound files directly in a folder are: stems of one track, or a track each.
+#: What sound files are: stems of the track whose folder they lie in, or a track each.
 Files = Literal["auto", "stems", "tracks"]
 
 _Stems = Mapping[str, Path]
@@ -46,7 +45,7 @@ class Pairing:
     """How files are found and paired."""
 
     files: Files = "auto"
-    """What files directly in a folder are; by default stems if all have names of stems."""
+    """What files are: stems of their folder's track, or each a track; by default by their names."""
     stem: str = "speech"
     """Name of the stem where every file is a track."""
     stems: tuple[str, ...] | None = None
@@ -61,12 +60,13 @@ def pair(estimates: str | Path, targets: str | Path, *, how: Pairing | None = No
     """Find the tracks below two folders and pair them.
 
     Read are ``track/stem.wav`` at any depth (MUSDB18-HQ, and ``{model}/{track}/{stem}.wav`` as
-    ``unmask separate`` writes it), one track's folder of stems, and flat folders of speech with a
-    file per track; the two sides may differ in this. A track is called by its folder (a folder
-    ``song/mixture`` is the track ``song``); where two folders of a side have one name, all tracks
-    are called by their path below the folder that was given. Two folders of stems are one track,
-    whatever they are called. Stems go by `unmask.stems.canonical`; mixtures are left out. Stems
-    that only one side has are added to those that both have, as :mod:`unmask.folding` says.
+    ``unmask separate`` writes it), one track's folder of stems, and speech with a file per track,
+    flat or in folders by speaker; the two sides may differ in this. A track is called by its folder
+    (a folder ``song/mixture`` is the track ``song``); where two folders of a side have one name,
+    all tracks are called by their path below the folder that was given. Two folders of stems are
+    one track, whatever they are called. Stems go by `unmask.stems.canonical`; mixtures are left
+    out. Stems that only one side has are added to those that both have, as :mod:`unmask.folding`
+    says.
 
     Raises
     ------
@@ -124,7 +124,7 @@ def check_agree(track: Track) -> None:
             raise ShapeError(
                 f"{found.path}: {found.n_channels} channels of {found.n_samples} samples, "
                 f"{first.path} has {first.n_channels} of {first.n_samples}; all files of a track "
-                "must be aligned and equally long"
+                "must be aligned and equally long; if each is a track, say --files tracks"
             )
 
 
@@ -134,13 +134,13 @@ def _find(root: Path, how: Pairing) -> dict[Path, _Stems]:
         raise AudioFileError(f"{root}: not a folder; give the folder that holds the tracks")
     found = [path for path in audio.find(root) if canonical(path.stem) not in MIXTURES]
     direct = [path for path in found if path.parent == root]
-    if direct and len(direct) < len(found):
+    if how.files != "tracks" and direct and len(direct) < len(found):
         raise ConfigError(
             f"{root}: holds {direct[0].name} and folders with sound; expected files or folders, "
-            "not both; move one of them"
+            "not both; move one of them, or say that each file is a track (--files tracks)"
         )
-    if direct and _are_tracks(direct, how):
-        return _flat(root, direct, _one_form(canonical(how.stem)))
+    if _are_tracks(root, found, how):
+        return _one_a_file(found, _one_form(canonical(how.stem)))
     folders = sorted({path.parent for path in found})
     return {folder: _stems(folder) for folder in folders}
 
@@ -149,19 +149,28 @@ def _stems(folder: Path) -> _Stems:
     return {_one_form(name): path for name, path in find_stems(folder).items()}
 
 
-def _are_tracks(files: Iterable[Path], how: Pairing) -> bool:
-    if how.files == "auto":
-        known = STEM_NAMES | set(map(canonical, how.fold))
-        return not {canonical(path.stem) for path in files} <= known
-    return how.files == "tracks"
+def _are_tracks(root: Path, files: Sequence[Path], how: Pairing) -> bool:
+    """Tell whether every file is a track of its own, as it is in corpora of speech.
+
+    Unless told: if files in the folder itself do not all have names of stems; or if none of many
+    folders does, nor has a name twice, as stems would.
+    """
+    if how.files != "auto":
+        return how.files == "tracks"
+    names = [canonical(path.stem) for path in files]
+    known = STEM_NAMES | set(map(canonical, how.fold))
+    if any(path.parent == root for path in files):
+        return not set(names) <= known
+    n_folders = len({path.parent for path in files})
+    return n_folders > 1 and len(set(names)) == len(names) and known.isdisjoint(names)
 
 
-def _flat(root: Path, files: Iterable[Path], stem: str) -> dict[Path, _Stems]:
+def _one_a_file(files: Iterable[Path], stem: str) -> dict[Path, _Stems]:
     tracks: dict[Path, _Stems] = {}
     for path in files:
-        if (name := root / path.stem) in tracks:
+        if (name := path.parent / path.stem) in tracks:
             twice = tracks[name][stem].name
-            raise ConfigError(f"{root}: {twice} and {path.name} have one name; keep one")
+            raise ConfigError(f"{path.parent}: {twice} and {path.name} have one name; keep one")
         tracks[name] = {stem: path}
     return tracks
 

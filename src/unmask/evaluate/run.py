@@ -63,7 +63,7 @@ def evaluate(
     for track in tracks:
         check_agree(track)
     one = partial(_evaluate, out=make_folder(out), settings=settings, museval=museval)
-    yield from map_tasks(one, tracks, jobs=jobs)
+    return map_tasks(one, tracks, jobs=jobs)
 
 
 def _evaluate(track: Track, *, out: Path, settings: Settings, museval: bool) -> Result:

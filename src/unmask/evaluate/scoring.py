@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,6 +19,7 @@ from unmask.errors import (
     one_line,
 )
 from unmask.evaluate.pairing import Track
+from unmask.metrics.bsseval import of_signals
 
 _Waves = NDArray[Any]
 
@@ -48,9 +50,49 @@ class Settings:
             raise ConfigError(f"metrics: none, expected some of {', '.join(METRICS)}")
 
 
-#: Takes estimates and targets (source, channel, sample), the sample rate in Hz and the settings,
-#: returns for each column of the metric an array (source,), or (source, frame).
-Score = Callable[[_Waves, _Waves, int, Settings], Sequence[_Waves]]
+@dataclass(frozen=True)
+class Sound:
+    """The estimates and targets of a track: files, of which no more than is needed is read."""
+
+    estimates: Sequence[audio.SumOnDisk]
+    targets: Sequence[audio.SumOnDisk]
+
+    @classmethod
+    def of(cls, estimates: Iterable[Sequence[Path]], targets: Iterable[Sequence[Path]]) -> "Sound":
+        """Return what is in files, of which every source is the sum of one or more."""
+        return cls([audio.SumOnDisk(x) for x in estimates], [audio.SumOnDisk(x) for x in targets])
+
+    @property
+    def sample_rate(self) -> int:
+        """In Hz."""
+        return self.targets[0].sample_rate
+
+    @cached_property
+    def running(self) -> metrics.RunningScores:
+        """Ratios of energies of all sources, of one pass over the files."""
+        sums = metrics.RunningScores()
+        files = [signal.blocks() for signal in (*self.estimates, *self.targets)]
+        for blocks in zip(*files, strict=True):
+            both = np.stack(blocks)
+            sums.add(*np.split(both, 2))
+        return sums
+
+    def pairs(self) -> Iterator[tuple[_Waves, _Waves]]:
+        """Yield the estimate and the target (channel, sample) of every source, as a whole."""
+        for estimate, target in zip(self.estimates, self.targets, strict=True):
+            yield estimate.whole(), target.whole()
+
+    def whole(self) -> tuple[_Waves, _Waves]:
+        """Return estimates and targets (source, channel, sample)."""
+        return (
+            np.stack([signal.whole() for signal in self.estimates]),
+            np.stack([signal.whole() for signal in self.targets]),
+        )
+
+
+#: Takes the sound of a track and the settings, returns for each column of the metric an array
+#: (source,), or (source, frame).
+Score = Callable[[Sound, Settings], Sequence[_Waves]]
 
 
 @dataclass(frozen=True)
@@ -63,13 +105,11 @@ class Metric:
     unit: str = "dB"
 
 
-def _bsseval(
-    estimates: _Waves, targets: _Waves, sample_rate: int, settings: Settings
-) -> Sequence[_Waves]:
-    scores = metrics.bss_eval(
-        estimates,
-        targets,
-        sample_rate=sample_rate,
+def _bsseval(sound: Sound, settings: Settings) -> Sequence[_Waves]:
+    scores = of_signals(
+        sound.estimates,
+        sound.targets,
+        sample_rate=sound.sample_rate,
         window_s=settings.window_s,
         hop_s=settings.hop_s,
         regularisation=settings.regularisation,
@@ -80,34 +120,30 @@ def _bsseval(
 def _each(score: Callable[[_Waves, _Waves, int], Any]) -> Score:
     """Score source by source, which takes less memory than all at once; mean over channels."""
 
-    def scores(
-        estimates: _Waves, targets: _Waves, sample_rate: int, _: Settings
-    ) -> Sequence[_Waves]:
-        pairs = zip(estimates, targets, strict=True)
-        found = (score(*pair, sample_rate) for pair in pairs)
+    def scores(sound: Sound, _: Settings) -> Sequence[_Waves]:
+        found = (score(*pair, sound.sample_rate) for pair in sound.pairs())
         columns = zip(*(one if isinstance(one, tuple) else (one,) for one in found), strict=True)
         return [np.array([np.mean(one) for one in column]) for column in columns]
 
     return scores
 
 
-def _log_wmse(
-    estimates: _Waves, targets: _Waves, sample_rate: int, _: Settings
-) -> Sequence[_Waves]:
+def _log_wmse(sound: Sound, _: Settings) -> Sequence[_Waves]:
     """Of all sources against the level of their sum."""
-    if len(targets) < 2:
+    if len(sound.targets) < 2:
         raise ConfigError("needs the mixture, hence all its sources, got 1; choose another metric")
+    estimates, targets = sound.whole()
     mixture = np.broadcast_to(targets.sum(axis=0), targets.shape)
-    return (metrics.log_wmse(estimates, targets, mixture=mixture, sample_rate=sample_rate),)
+    return (metrics.log_wmse(estimates, targets, mixture=mixture, sample_rate=sound.sample_rate),)
 
 
 #: name -> metric. A new metric is one entry here.
 METRICS: Mapping[str, Metric] = {
     "bsseval": Metric(("SDR", "ISR", "SIR", "SAR"), _bsseval),
-    "sdr": Metric(("uSDR",), _each(lambda e, t, _: metrics.sdr(e, t))),
-    "si_sdr": Metric(("SI-SDR",), _each(lambda e, t, _: metrics.si_sdr(e, t))),
-    "si_sir": Metric(("SI-SIR",), lambda e, t, *_: (metrics.si_sir(e, t),)),
-    "si_sar": Metric(("SI-SAR",), lambda e, t, *_: (metrics.si_sar(e, t),)),
+    "sdr": Metric(("uSDR",), lambda sound, _: (sound.running.sdr,)),
+    "si_sdr": Metric(("SI-SDR",), lambda sound, _: (sound.running.si_sdr,)),
+    "si_sir": Metric(("SI-SIR",), lambda sound, _: (metrics.si_sir(*sound.whole()),)),
+    "si_sar": Metric(("SI-SAR",), lambda sound, _: (metrics.si_sar(*sound.whole()),)),
     "log_wmse": Metric(("log-WMSE",), _log_wmse, unit=""),
     "stft_distance": Metric(
         ("STFT distance",), _each(lambda e, t, _: metrics.stft_distance(e, t)), unit=""
@@ -160,7 +196,10 @@ class Scores(NamedTuple):
 
 
 def score(track: Track, settings: Settings) -> Scores:
-    """Score the estimates of a track, which is read as a whole, against its targets.
+    """Score the estimates of a track against its targets.
+
+    BSSEval, SDR and SI-SDR are worked out in blocks, however long the track is; the other metrics
+    read two stems as a whole (SI-SIR, SI-SAR and log-WMSE all of them).
 
     Interferers are all targets, with or without an estimate. As in museval, accompaniment is the
     sum of other stems, hence it and the vocals are scored as a recording of two sources.
@@ -194,14 +233,13 @@ def _scenarios(track: Track) -> Iterator[tuple[list[str], list[str]]]:
 def _scored(
     track: Track, stems: list[str], scored: list[str], settings: Settings
 ) -> Iterator[tuple[str, str, _Waves]]:
-    targets, sample_rate = _read([track.targets[stem] for stem in stems])
     # No score of a source depends on another's estimate: where there is none, the target stands in.
     guesses = {**track.targets, **track.estimates}
-    estimates, _ = _read([guesses[stem] for stem in stems])
+    sound = Sound.of([guesses[stem] for stem in stems], [track.targets[stem] for stem in stems])
     for name in settings.metrics:
         metric = METRICS[name]
         try:
-            columns = metric.score(estimates, targets, sample_rate, settings)
+            columns = metric.score(sound, settings)
         except (ConfigError, SampleRateError, MissingExtraError) as error:
             error.add_note(f"track {track.name}, metric {name}")
             raise
@@ -216,23 +254,6 @@ def _scored(
         for column, found in zip(metric.columns, columns, strict=True):
             for stem in scored:
                 yield column, stem, np.asarray(found[stems.index(stem)], dtype=np.float64)
-
-
-def _read(stems: list[tuple[Path, ...]]) -> tuple[_Waves, int]:
-    """Return sums of files as one array (source, channel, sample), without a second copy."""
-    first, sample_rate = _read_sum(stems[0])
-    waves = np.empty((len(stems), *first.shape), first.dtype)
-    waves[0] = first
-    for k, files in enumerate(stems[1:], start=1):
-        waves[k], _ = _read_sum(files)
-    return waves, sample_rate
-
-
-def _read_sum(files: tuple[Path, ...]) -> tuple[_Waves, int]:
-    total, sample_rate = audio.read(files[0])
-    for path in files[1:]:
-        total += audio.read(path)[0]
-    return total, sample_rate
 
 
 def unit(column: str) -> str:

@@ -3,7 +3,8 @@
 import csv
 import importlib
 import importlib.util
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from unmask.errors import ConfigError
 from unmask.evaluate.scoring import unit
-from unmask.files import replacing
+from unmask.files import replacing, staged, writing
 from unmask.metrics.summary import Statistic, Summary, summary
 
 _Reals = NDArray[np.float64]
@@ -191,25 +192,49 @@ def rows(table: Table) -> Iterator[tuple[str, str, str, float, float, str]]:
             yield key.track, key.target, key.metric, score, time, key.method
 
 
-def write_rows(table: Table, folder: str | Path) -> list[Path]:
-    """Write all rows as ``scores.csv`` and, if pyarrow is installed, ``scores.parquet``.
+# Of a disk, so that it is not full when all tracks are scored; a row takes about a hundredth.
+_BYTES_A_TRACK = 4096
 
-    NaN is an empty cell in CSV and null in Parquet; the time of a metric of whole tracks too.
+
+@contextmanager
+def rows_file(folder: str | Path, *, n_tracks: int) -> Iterator[Callable[[Table], None]]:
+    """Take room for the rows of tracks that are yet to be scored; give what writes them.
+
+    Rows become ``scores.csv`` and, if pyarrow is installed, ``scores.parquet``. NaN is an empty
+    cell in CSV and null in Parquet; the time of a metric of whole tracks too.
+
+    Raises
+    ------
+    FileError
+        If they cannot be written, for want of room above all.
     """
     path = Path(folder) / "scores.csv"
-    with replacing(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(COLUMNS)
-        writer.writerows(["" if cell != cell else cell for cell in row] for row in rows(table))
-    return [path, *_write_parquet(list(rows(table)), path.with_suffix(".parquet"))]
+    with staged(path) as partial:
+        with writing(path):
+            partial.write_bytes(bytes(n_tracks * _BYTES_A_TRACK))
+
+        def write(table: Table) -> None:
+            with writing(path), partial.open("w", encoding="utf-8", newline="") as file:
+                writer = csv.writer(file)
+                writer.writerow(COLUMNS)
+                for row in rows(table):
+                    writer.writerow(["" if cell != cell else cell for cell in row])
+            _write_parquet(list(rows(table)), path.with_suffix(".parquet"))
+
+        yield write
 
 
-def _write_parquet(found: Iterable[tuple[object, ...]], path: Path) -> list[Path]:
+def write_rows(table: Table, folder: str | Path) -> None:
+    """Write all rows; see `rows_file`."""
+    with rows_file(folder, n_tracks=0) as write:
+        write(table)
+
+
+def _write_parquet(found: Iterable[tuple[object, ...]], path: Path) -> None:
     if importlib.util.find_spec("pyarrow") is None:
-        return []
+        return
     arrow, parquet = (importlib.import_module(name) for name in ("pyarrow", "pyarrow.parquet"))
     columns = zip(*found, strict=True)
     arrays = [arrow.array(column, from_pandas=True) for column in columns]
     with replacing(path) as partial:
         parquet.write_table(arrow.table(arrays, names=list(COLUMNS)), partial)
-    return [path]

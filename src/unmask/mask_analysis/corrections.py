@@ -7,15 +7,16 @@ in which the rest is louder than the source.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
 from unmask._arrays import Array, safe_divide
 from unmask.errors import ConfigError
 from unmask.mask_analysis.applied import AppliedMasks
-from unmask.mask_analysis.onsets import onsets
+from unmask.mask_analysis.correlation import Correlation
+from unmask.mask_analysis.onsets import Flux
 from unmask.octaves import octave_bands
 
 #: Edges of the histogram of corrections in degrees.
@@ -83,7 +84,7 @@ def correction_deg(mask: Array) -> Array:
 
 
 def corrections(
-    applied: AppliedMasks,
+    applied: "Masks",
     *,
     floor_db: float = -60.0,
     overlap_db: float = 10.0,
@@ -93,8 +94,9 @@ def corrections(
 
     Parameters
     ----------
-    applied : AppliedMasks
-        From :func:`ideal_masks` or :func:`model_masks`.
+    applied : AppliedMasks or Passage
+        From :func:`ideal_masks` or :func:`model_masks`; or in pieces, gone through twice, from
+        :func:`ideal_passage` or :func:`model_passage`, with the same numbers.
     floor_db : float < 0
         A bin counts if its masked spectrum is above this, relative to the source's loudest bin, and
         above -90 dB relative to the mixture's: phases of what cannot be heard say nothing.
@@ -120,13 +122,81 @@ def corrections(
             f"floor_db {floor_db}, overlap_db {overlap_db}, onset_s {onset_s}: "
             "expected below 0, above 0 and above 0"
         )
-    began = {name: onsets(x, frame_s=applied.frame_s) for name, x in applied.targets.items()}
+    peaks = _Peaks.of(applied)
+    began = _onsets(applied, peaks)
     reach = max(1, round(onset_s / applied.frame_s))
-    return [
-        _of_source(applied, name, floor_db, int(began[name].sum()), labels)
-        for name in applied.masks
-        for labels in [_labels(applied, name, overlap_db, reach, began)]
-    ]
+    around = _Around(
+        own={name: _around(frames, reach) for name, frames in began.items()},
+        others={name: _around(_elsewhere(name, began), reach) for name in began},
+    )
+    sums = {
+        name: _Sums(max(peak * 10 ** (floor_db / 10), peaks.mixture * 10 ** (_SILENCE_DB / 10)))
+        for name, peak in peaks.masked.items()
+    }
+    first = 0
+    for piece in applied.pieces():
+        frames = slice(first, first + piece.mixture.shape[-1])
+        for name, total in sums.items():
+            total.add(piece, name, _labels(piece, name, overlap_db, around, frames))
+        first = frames.stop
+    return [total.corrections(name, int(began[name].sum())) for name, total in sums.items()]
+
+
+class Masks(Protocol):
+    """What is measured, in pieces that follow one another."""
+
+    @property
+    def frame_s(self) -> float:
+        """Step between frames in seconds."""
+
+    def pieces(self) -> Iterator[AppliedMasks]:
+        """Yield the pieces; they may be asked for again."""
+
+    def spectra(self) -> Iterator[Mapping[str, Array]]:
+        """Yield the spectra of the targets (channel, freq, frame) in pieces."""
+
+
+@dataclass
+class _Peaks:
+    """The loudest bins of a whole stretch."""
+
+    mixture: float = 0.0
+    """Energy."""
+    masked: dict[str, float] = field(default_factory=dict)
+    """Source -> energy of the masked spectrum."""
+    targets: dict[str, float] = field(default_factory=dict)
+    """Source -> magnitude."""
+
+    @classmethod
+    def of(cls, applied: Masks) -> "_Peaks":
+        peaks = cls()
+        for piece in applied.pieces():
+            peaks.mixture = max(peaks.mixture, float(np.abs(piece.mixture).max()) ** 2)
+            for name, mask in piece.masks.items():
+                loudest = float(_energy(mask, piece.mixture).max())
+                peaks.masked[name] = max(peaks.masked.get(name, 0.0), loudest)
+            for name, target in piece.targets.items():
+                loudest = float(np.abs(target).max())
+                peaks.targets[name] = max(peaks.targets.get(name, 0.0), loudest)
+        return peaks
+
+
+def _energy(mask: Array, mixture: Array) -> Array:
+    return np.abs(mask * mixture).astype(np.float64) ** 2
+
+
+def _onsets(applied: Masks, peaks: _Peaks) -> dict[str, Array]:
+    """Return the frames of the whole stretch in which each target begins something."""
+    fluxes = {name: Flux(loudest) for name, loudest in peaks.targets.items()}
+    for targets in applied.spectra():
+        for name, spectrum in targets.items():
+            fluxes[name].add(spectrum)
+    return {name: flux.onsets(frame_s=applied.frame_s) for name, flux in fluxes.items()}
+
+
+def _elsewhere(source: str, began: Mapping[str, Array]) -> Array:
+    others = [frames for name, frames in began.items() if name != source]
+    return np.any([np.zeros_like(began[source]), *others], axis=0)
 
 
 #: kind -> (names, which of them every bin is: an index that broadcasts to (channel, freq, frame),
@@ -134,64 +204,73 @@ def corrections(
 _Labels = Mapping[str, tuple[list[str], Array]]
 
 
-def _of_source(
-    applied: AppliedMasks, source: str, floor_db: float, n_onsets: int, labels: _Labels
-) -> Corrections:
-    mask = applied.masks[source]
-    degrees = correction_deg(mask)
-    energy = np.abs(mask * applied.mixture).astype(np.float64) ** 2
-    loudest = float(np.abs(applied.mixture).max()) ** 2
-    floor = max(energy.max() * 10 ** (floor_db / 10), loudest * 10 ** (_SILENCE_DB / 10))
-    counts = energy > floor
-    degrees_here, energy_here = degrees[counts], energy[counts]
-    here = {
-        kind: (names, np.broadcast_to(index, counts.shape)[counts])
-        for kind, (names, index) in labels.items()
-    }
-    lag = applied.stft.n_fft // applied.stft.hop
-    return Corrections(
-        source=source,
-        above_floor=float(counts.mean()),
-        n_onsets=n_onsets,
-        along_time=_correlation(degrees, counts, 2, lag),
-        along_frequency=_correlation(degrees, counts, 1, _LOBE),
-        histogram_bins=_histogram(degrees_here, np.ones_like(energy_here)),
-        histogram_energy=_histogram(degrees_here, energy_here),
-        places=tuple(_places(degrees_here, energy_here, here)),
-    )
+class _Sums:
+    """The sums over pieces of which the numbers of one source are made."""
 
+    def __init__(self, floor: float) -> None:
+        self.floor = floor
+        self.n_bins = 0
+        self.histograms: list[Array] = [np.zeros(1), np.zeros(1)]
+        self.places: dict[str, tuple[list[str], Array]] = {}
+        self.along_time, self.along_frequency = Correlation(), Correlation()
+        self.past: tuple[Array, Array] | None = None
 
-def _histogram(degrees: Array, weights: Array) -> tuple[float, ...]:
-    found, _ = np.histogram(degrees, HISTOGRAM_EDGES_DEG, weights=weights)
-    return tuple(safe_divide(found, found.sum(), fill=np.nan).tolist())
+    def add(self, piece: AppliedMasks, source: str, labels: _Labels) -> None:
+        """Add the bins of a piece."""
+        mask = piece.masks[source]
+        degrees, energy = correction_deg(mask), _energy(mask, piece.mixture)
+        counts = energy > self.floor
+        self._correlate(degrees, counts, piece.stft.n_fft // piece.stft.hop)
+        self.n_bins += counts.size
+        turned, loud = degrees[counts], energy[counts]
+        self.histograms = [
+            total + np.histogram(turned, HISTOGRAM_EDGES_DEG, weights=weights)[0]
+            for total, weights in zip(self.histograms, (np.ones_like(loud), loud), strict=True)
+        ]
+        rotated = turned > _ROTATED_DEG
+        columns = (np.ones_like(loud), loud, loud * turned, rotated, loud * rotated)
+        for kind, (names, index) in labels.items():
+            here = np.broadcast_to(index, counts.shape)[counts] + 1
+            found = np.transpose([np.bincount(here, x, len(names) + 1)[1:] for x in columns])
+            self.places[kind] = names, found + (self.places[kind][1] if kind in self.places else 0)
 
-
-def _correlation(degrees: Array, counts: Array, axis: int, lag: int) -> float:
-    """Return the correlation of corrections with those `lag` further, over pairs that count."""
-    n = degrees.shape[axis] - lag
-    if n < 1:
-        return float("nan")
-    one, other = (np.take(degrees, range(k, k + n), axis=axis) for k in (0, lag))
-    both = np.logical_and(*(np.take(counts, range(k, k + n), axis=axis) for k in (0, lag)))
-    one, other = one[both].astype(np.float64), other[both].astype(np.float64)
-    if not both.any() or np.ptp(one) == 0 or np.ptp(other) == 0:
-        return float("nan")
-    return float(np.corrcoef(one, other)[0, 1])
-
-
-def _places(degrees: Array, energy: Array, labels: _Labels) -> Iterator[Place]:
-    """Yield the sums over every group of bins; all arguments are of the bins that count."""
-    rotated = degrees > _ROTATED_DEG
-    columns = (np.ones_like(energy), energy, energy * degrees, rotated, energy * rotated)
-    sums = {
-        kind: np.transpose(
-            [np.bincount(index + 1, column, len(names) + 1)[1:] for column in columns]
+    def _correlate(self, degrees: Array, counts: Array, lag: int) -> None:
+        """Pair bins with those `lag` frames later, and with those a main lobe higher."""
+        self.along_frequency.add(
+            degrees[:, :-_LOBE], degrees[:, _LOBE:], counts[:, :-_LOBE] & counts[:, _LOBE:]
         )
-        for kind, (names, index) in labels.items()
-    }
-    total = sums["whole"][0]
-    for kind, (names, _) in labels.items():
-        for name, row in zip(names, sums[kind], strict=True):
+        if self.past is not None:
+            past = zip(self.past, (degrees, counts), strict=True)
+            degrees, counts = (np.concatenate(both, axis=-1) for both in past)
+        n = degrees.shape[-1] - lag
+        if n > 0:
+            self.along_time.add(
+                degrees[..., :n], degrees[..., lag:], counts[..., :n] & counts[..., lag:]
+            )
+        self.past = degrees[..., -lag:], counts[..., -lag:]
+
+    def corrections(self, source: str, n_onsets: int) -> Corrections:
+        """Return the numbers."""
+        bins, energy = (
+            tuple(safe_divide(x, x.sum(), fill=np.nan).tolist()) for x in self.histograms
+        )
+        return Corrections(
+            source=source,
+            above_floor=float(self.places["whole"][1][0, 0] / self.n_bins),
+            n_onsets=n_onsets,
+            along_time=self.along_time.value,
+            along_frequency=self.along_frequency.value,
+            histogram_bins=bins,
+            histogram_energy=energy,
+            places=tuple(_places(self.places)),
+        )
+
+
+def _places(sums: _Labels) -> Iterator[Place]:
+    """Yield the shares of every group of bins."""
+    total = sums["whole"][1][0]
+    for kind, (names, rows) in sums.items():
+        for name, row in zip(names, rows, strict=True):
             n, loud, turned, n_rotated, loud_rotated = row
             yield Place(
                 kind=kind,
@@ -209,24 +288,30 @@ def _share(part: float, whole: float) -> float:
     return float(part / whole) if whole > 0 else float("nan")
 
 
+class _Around(NamedTuple):
+    """Source -> where the frames of the whole stretch lie from onsets, as `_around` says."""
+
+    own: dict[str, Array]
+    others: dict[str, Array]
+
+
 def _labels(
-    applied: AppliedMasks, source: str, overlap_db: float, reach: int, began: Mapping[str, Array]
+    piece: AppliedMasks, source: str, overlap_db: float, around: _Around, frames: slice
 ) -> _Labels:
-    """Return what kind of bin every bin is for one source."""
-    target = applied.targets[source]
-    others = {name: x for name, x in applied.targets.items() if name != source}
-    elsewhere = np.any([np.zeros_like(began[source]), *(began[name] for name in others)], axis=0)
-    rest = _rest(target, applied.mixture, overlap_db)
+    """Return what kind of bin every bin of a piece, the `frames` of a stretch, is for a source."""
+    target = piece.targets[source]
+    others = {name: x for name, x in piece.targets.items() if name != source}
+    rest = _rest(target, piece.mixture, overlap_db)
     labels = {
         "whole": (["all"], np.zeros(1, int)),
-        "own onset": (_ONSET, _around(began[source], reach)),
-        "others' onset": (_ONSET, _around(elsewhere, reach)),
+        "own onset": (_ONSET, around.own[source][frames]),
+        "others' onset": (_ONSET, around.others[source][frames]),
         "rest": (["alone", "shared", "covered"], rest),
     }
     if len(others) > 1:
         loudest = np.argmax([np.abs(x) for x in others.values()], axis=0)
         labels["loudest other"] = (list(others), np.where(rest > 0, loudest, -1))
-    return labels | {"band": _octaves(applied.frequencies_hz, applied.sample_rate)}
+    return labels | {"band": _octaves(piece.frequencies_hz, piece.sample_rate)}
 
 
 _ONSET = ["before", "at", "after", "elsewhere"]

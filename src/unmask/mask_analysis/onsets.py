@@ -40,15 +40,45 @@ def onsets(spectrum: Array, *, frame_s: float) -> Array:
     array([20])
     """
     check_axes("channel, freq, frame", spectrum=spectrum)
-    mag = np.abs(spectrum)
-    if not mag.max(initial=0.0):
-        return np.zeros(mag.shape[-1], bool)
-    level = np.log1p(mag / (mag.max() * 10 ** (_FLOOR_DB / 20)))
-    flux = np.maximum(np.diff(level, axis=-1, prepend=0.0), 0.0).sum(axis=(0, 1))
-    near, far = (max(1, round(reach / frame_s)) for reach in (_NEAR_S, _FAR_S))
-    is_largest = flux == _windows(flux, near).max(axis=-1)
-    threshold = np.nanmean(_windows(flux, far, fill=np.nan), axis=-1) + _HEIGHT * flux.max()
-    return is_largest & (flux > threshold)
+    flux = Flux(float(np.abs(spectrum).max(initial=0.0)))
+    flux.add(spectrum)
+    return flux.onsets(frame_s=frame_s)
+
+
+class Flux:
+    """Spectral flux of a spectrum that comes in pieces, and the onsets in it.
+
+    Parameters
+    ----------
+    loudest : float
+        Magnitude of the loudest bin of the whole spectrum.
+    """
+
+    def __init__(self, loudest: float) -> None:
+        self._loudest = loudest
+        self._flux: list[Any] = []
+        self._level: Any = 0.0
+
+    def add(self, spectrum: Array) -> None:
+        """Add the next frames (channel, freq, frame)."""
+        if not self._loudest:
+            self._flux.append(np.zeros(spectrum.shape[-1]))
+            return
+        level = np.log1p(np.abs(spectrum) / (self._loudest * 10 ** (_FLOOR_DB / 20)))
+        before = np.broadcast_to(self._level, (*level.shape[:-1], 1))
+        rise = np.diff(level, axis=-1, prepend=before)
+        self._flux.append(np.maximum(rise, 0.0).sum(axis=(0, 1)))
+        self._level = level[..., -1:]
+
+    def onsets(self, *, frame_s: float) -> Array:
+        """Return the frames in which something begins, of all that was added."""
+        flux = np.concatenate(self._flux)
+        if not self._loudest:
+            return np.zeros(len(flux), bool)
+        near, far = (max(1, round(reach / frame_s)) for reach in (_NEAR_S, _FAR_S))
+        is_largest = flux == _windows(flux, near).max(axis=-1)
+        threshold = np.nanmean(_windows(flux, far, fill=np.nan), axis=-1) + _HEIGHT * flux.max()
+        return is_largest & (flux > threshold)
 
 
 def _windows(x: Any, reach: int, *, fill: float = 0.0) -> Any:

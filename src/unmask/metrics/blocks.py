@@ -1,19 +1,35 @@
 """Correlation and filtering of long signals by blocks, so that memory does not grow with length.
 
-Signals are NumPy arrays (channel, sample) of any real type, as many as there are sources; blocks of
-them are float64.
+Signals are NumPy arrays (channel, sample) of any real type, or what gives such arrays for slices of
+samples, as many as there are sources; blocks of them are float64.
 """
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 Real = NDArray[np.float64]
 Complex = NDArray[np.complex128]
-Signals = Sequence[NDArray[Any]]
+
+
+class Signal(Protocol):
+    """An array (channel, sample), or a file that is indexed like one."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(channel, sample)."""
+
+    def __len__(self) -> int:
+        """Return the number of channels."""
+
+    def __getitem__(self, place: tuple[slice, slice], /) -> NDArray[Any]:
+        """Return the samples of a slice."""
+
+
+Signals = Sequence[Signal]
 
 #: blocks worked on together: a window of 1 s at 44.1 kHz, a few MB
 _BATCH = 16

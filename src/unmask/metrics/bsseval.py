@@ -20,14 +20,14 @@ campaign", LVA/ICA 2018 (version 4).
 import math
 import warnings
 from functools import partial
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from unmask._arrays import Array, device, namespace, to_numpy
 from unmask.errors import ConfigError, SampleRateError, ShapeError
-from unmask.metrics.blocks import Real, Signals, keep_memory
+from unmask.metrics.blocks import Real, Signal, Signals, keep_memory
 from unmask.metrics.distortion import Filters, energies, fit_filters
 from unmask.metrics.energy import check_pair
 from unmask.metrics.permutation import best_permutation
@@ -136,10 +136,46 @@ def bss_eval(
     array([[20.1, 19.9],
            [19.9, 20.1]])
     """
-    _check(estimates, targets, filter_length, version, regularisation)
-    guesses, truths = to_numpy(estimates), to_numpy(targets)
+    _check(estimates, targets)
+    scores = of_signals(
+        list(to_numpy(estimates)),
+        list(to_numpy(targets)),
+        sample_rate=sample_rate,
+        window_s=window_s,
+        hop_s=hop_s,
+        filter_length=filter_length,
+        version=version,
+        permutation=permutation,
+        regularisation=regularisation,
+    )
+    xp, place = namespace(targets), device(targets)
+    return BSSEval(*(xp.asarray(x, device=place) for x in scores))
+
+
+def of_signals(
+    guesses: Signals,
+    truths: Signals,
+    *,
+    sample_rate: float,
+    window_s: float = 1.0,
+    hop_s: float = 1.0,
+    filter_length: int = 512,
+    version: Version = "v4",
+    permutation: bool = False,
+    regularisation: float = 0.0,
+) -> BSSEval:
+    """Return `bss_eval` of sources that are arrays, or files of which pieces are read.
+
+    Parameters
+    ----------
+    guesses, truths : sequences of Signal [shape=(channel, sample)]
+        As many estimates as targets, all of one shape. They are gone through three times.
+    sample_rate, window_s, hop_s, filter_length, version, permutation, regularisation
+        Of `bss_eval`.
+    """
+    _check_settings(filter_length, version, regularisation)
     keep_memory()
-    frames = _frames(truths.shape[-1], *_lengths(window_s, hop_s, sample_rate))
+    frames = _frames(truths[0].shape[-1], *_lengths(window_s, hop_s, sample_rate))
     present = [j for j, truth in enumerate(truths) if _sounds(truth)]
     rivals = range(len(guesses)) if permutation else present
     fit = partial(
@@ -156,21 +192,22 @@ def bss_eval(
     order = np.tile(np.arange(len(truths))[:, None], (1, len(frames)))
     if permutation:
         order = _order(scores[2], per_frame=version != "v4")
-    scores = np.take_along_axis(scores, order[None, None] * permutation, axis=1)[:, 0]
-    xp, place = namespace(targets), device(targets)
-    return BSSEval(*(xp.asarray(x, device=place) for x in (*scores, order, condition)))
+    best = np.take_along_axis(scores, order[None, None] * permutation, axis=1)[:, 0]
+    sdr, isr, sir, sar = best
+    return BSSEval(sdr, isr, sir, sar, order, condition)
 
 
-def _check(
-    estimates: Array, targets: Array, filter_length: int, version: str, regularisation: float
-) -> None:
-    """Refuse what cannot be scored."""
+def _check(estimates: Array, targets: Array) -> None:
+    """Refuse arrays that are no signals of several sources."""
     check_pair(estimates=estimates, targets=targets)
     if targets.ndim != 3 or 0 in targets.shape:
         raise ShapeError(
             f"targets has shape {tuple(targets.shape)}, expected (source, channel, sample), "
             "none of them 0"
         )
+
+
+def _check_settings(filter_length: int, version: str, regularisation: float) -> None:
     if version not in get_args(Version):
         raise ConfigError(f"no BSSEval version {version!r}; there are {get_args(Version)}")
     if filter_length < 1:
@@ -204,7 +241,7 @@ def _frames(n_samples: int, window: float, hop: float) -> list[slice]:
     return [slice(start, start + int(window)) for start in starts]
 
 
-def _sounds(signal: NDArray[Any]) -> bool:
+def _sounds(signal: Signal) -> bool:
     """Whether any sample of any channel differs from zero; looks no further than the first."""
     return any(signal[:, i : i + 4096].any() for i in range(0, signal.shape[-1], 4096))
 
@@ -243,7 +280,7 @@ def _warn(condition: Real, version: str) -> None:
             f"{worst:.0e}, expected at most {_TRUSTED_CONDITION:.0e}, because bands of the targets "
             "are empty (as after a lossy codec); try regularisation=1e-7",
             ConditionWarning,
-            stacklevel=3,
+            stacklevel=4,
         )
 
 

@@ -20,6 +20,8 @@ _LEVEL_RANGE_DB = 80.0
 _LOWEST_LOG_HZ = 40.0
 # A correction is invisible in bins this far below the loudest, and fully drawn this much higher.
 _PHASE_FLOOR_DB, _PHASE_RAMP_DB = -60.0, 20.0
+# More than a panel has pixels would take memory (50 bytes a cell) and show nothing.
+_MOST_COLUMNS, _MOST_ROWS = 400, 256
 _TICKS_KHZ = {
     "log": (0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0),
     "mel": (0.0, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0),
@@ -66,15 +68,21 @@ class Plane:
         ShapeError
             If the image is not of this plane.
         """
-        khz = np.asarray(self.frequencies_hz) / 1000
-        if image.shape[:2] != (len(khz), len(self.times_s)):
+        times, khz = np.asarray(self.times_s), np.asarray(self.frequencies_hz) / 1000
+        if image.shape[:2] != (len(khz), len(times)):
             raise ShapeError(
-                f"image{image.shape}: expected (freq, frame) = ({len(khz)}, {len(self.times_s)})"
+                f"image{image.shape}: expected (freq, frame) = ({len(khz)}, {len(times)})"
             )
-        drawn = ax.pcolormesh(
-            self.times_s, khz, image, shading="nearest", rasterized=True, **options
-        )
         top = min(khz[-1], (self.highest_hz or np.inf) / 1000)
+        rows, columns = _seen(self._heights(khz), _MOST_ROWS), _seen(times, _MOST_COLUMNS)
+        drawn = ax.pcolormesh(
+            times[columns],
+            khz[rows],
+            image[rows][:, columns],
+            shading="nearest",
+            rasterized=True,
+            **options,
+        )
         if self.scale == "log":
             ax.set_yscale("log")
         if self.scale == "mel":
@@ -87,6 +95,22 @@ class Plane:
         ax.set_xlabel("time (s)")
         ax.set_ylabel("frequency (kHz)")
         return drawn
+
+    def _heights(self, khz: Any) -> Any:
+        """Return where frequencies stand on the axis, in any unit."""
+        if self.scale == "mel":
+            return _mel(khz)
+        return khz if self.scale == "linear" else np.log(np.maximum(khz, _LOWEST_LOG_HZ / 2000))
+
+
+def _seen(places: Any, most: int) -> Any:
+    """Return which of many sorted places to draw, so that they are evenly far apart: indices."""
+    if len(places) <= most:
+        return np.arange(len(places))
+    evenly = np.linspace(places[0], places[-1], most)
+    upper = np.clip(np.searchsorted(places, evenly), 1, len(places) - 1)
+    nearer = upper - (evenly - places[upper - 1] < places[upper] - evenly)
+    return np.unique(nearer)
 
 
 def _mel(khz: Any) -> Any:

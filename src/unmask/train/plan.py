@@ -19,7 +19,7 @@ from unmask.files import json_text, write_text
 from unmask.nets.counting import count_parameters, macs_per_frame
 from unmask.recipe import Recipe, from_dict
 from unmask.train.devices import open_devices
-from unmask.train.validation import count_active
+from unmask.train.validation import SUMS, count_active
 
 LAST, BEST, ABOUT = "last.safetensors", "best.safetensors", "run.json"
 
@@ -103,6 +103,12 @@ class Plan:
                 f"data: {len(valid_set)} validation examples for {self.devices} devices, expected "
                 "one for each or more"
             )
+        active = count_active(valid_set, recipe.data.stems)
+        if recipe.train.monitor.startswith(f"{SUMS}/") and SUMS not in active:
+            raise ConfigError(
+                f"train: monitor {recipe.train.monitor!r}, but in none of {len(valid_set)} "
+                "validation examples play stems that are known only together; watch another score"
+            )
         net: Any = recipe.system().net
         frames_per_second = recipe.data.sample_rate / recipe.frontend.host.hop
         about = {
@@ -111,7 +117,7 @@ class Plan:
             "macs_per_second": round(macs_per_frame(net) * frames_per_second),
             "examples": recipe.train.steps * recipe.train.batch,
             "valid_examples": len(valid_set),
-            "valid_active": count_active(valid_set, recipe.data.stems),
+            "valid_active": active,
             "data": dict(facts),
             "data_sha256": _digest(facts),
             "versions": _versions(),

@@ -38,15 +38,18 @@ def is_active(targets: Tensor, mixture: Tensor) -> Tensor:
 def count_active(valid_set: Examples, stems: Sequence[str]) -> dict[str, int]:
     """Return in how many examples of `valid_set` every stem plays and is known on its own.
 
+    Under :data:`SUMS` stands how many stems that are known only together play, if there are any.
+
     Raises
     ------
     ConfigError
         If one never does: its score would be the mean of nothing.
     """
-    counts = torch.zeros(len(stems), dtype=torch.int64)
+    counts, n_together = torch.zeros(len(stems), dtype=torch.int64), 0
     for batch in _load(valid_set):
-        is_apart = batch["sums"].sum(-1) == 1
-        counts += (is_apart & is_active(batch["targets"], batch["mixture"]))[0]
+        n_stems, plays = batch["sums"].sum(-1), is_active(batch["targets"], batch["mixture"])
+        counts += ((n_stems == 1) & plays)[0]
+        n_together += int(((n_stems > 1) & plays).sum())
     active = dict(zip(stems, counts.tolist(), strict=True))
     if silent := [stem for stem, count in active.items() if not count]:
         raise ConfigError(
@@ -54,7 +57,7 @@ def count_active(valid_set: Examples, stems: Sequence[str]) -> dict[str, int]:
             f"{len(valid_set)} validation examples; validate with recordings in which they play "
             "and have a file of their own"
         )
-    return active
+    return active | ({SUMS: n_together} if n_together else {})
 
 
 def validate(

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import io
+from bisect import bisect_left
 from pathlib import Path
 
 from unmask.audio.lengths.parts import Part
+
+_LONGEST = 64
 
 
 class View(io.RawIOBase):
@@ -14,6 +17,7 @@ class View(io.RawIOBase):
     def __init__(self, path: Path, part: Part) -> None:
         self._file = path.open("rb")
         self._part = part
+        self._patches = sorted(part.patches)
         self._size = len(part.head) + part.stop - part.start
         self._place = 0
 
@@ -42,7 +46,11 @@ class View(io.RawIOBase):
         data = bytearray(head[start : start + n_bytes])
         self._file.seek(self._part.start + max(0, start - len(head)))
         data += self._file.read(n_bytes - len(data))
-        for place, patch in self._part.patches:
+        # Patches are short: those that may reach into what is read.
+        begin = self._part.start + start - len(head)
+        first = bisect_left(self._patches, (begin - _LONGEST,))
+        last = bisect_left(self._patches, (begin + n_bytes,))
+        for place, patch in self._patches[first:last]:
             at = place - self._part.start + len(head) - start
             low, high = max(0, at, len(head) - start), min(len(data), at + len(patch))
             if low < high:

@@ -12,11 +12,11 @@ from unmask.cli.plotting import choices
 from unmask.errors import ConfigError
 
 if TYPE_CHECKING:
-    from unmask._arrays import Array
     from unmask.engine.model import Model
     from unmask.frontends import STFT
-    from unmask.mask_analysis import AppliedMasks, Corrections
+    from unmask.mask_analysis import Corrections, Passage, Thinned
     from unmask.masks import Family
+    from unmask.mixtures import Sources
     from unmask.plots import FrequencyScale
 
 
@@ -69,33 +69,35 @@ def plot_masks(
       unmask plot masks complex_tanh song/ -o masks.png --start 30 --duration 6
       unmask plot masks MODEL.onnx song/ -o masks.pdf --stems vocals,drums --json masks.json
     """
-    from unmask.mask_analysis import corrections
-    from unmask.stems import canonical, read_stems
+    from unmask.mask_analysis import Thinned, corrections
+    from unmask.mixtures import Sources
+    from unmask.stems import canonical, find_stems
 
     model = choices.find_model(masks, threads)
     front = _front_end(model, n_fft, hop, window)
     if oracle and model is None:
         raise ConfigError(f"--oracle: {masks} is an oracle already; give a model")
-    truth, sample_rate = read_stems(folder)
-    n_channels = next(iter(truth.values())).shape[0]
+    truth = Sources(find_stems(folder))
+    n_channels = truth.n_channels
     if channel > n_channels:
         raise ConfigError(f"--channel: {channel}, the stems have {n_channels}")
-    source = model or choices.find_family(masks, sample_rate)
-    found = _masks(source, truth, sample_rate, front, (start, duration), fold, oracle)
+    source = model or choices.find_family(masks, truth.sample_rate)
+    passages = _masks(source, truth, front, (start, duration), fold, oracle)
     if stems:
-        found = [applied.of(map(canonical, stems)) for applied in found]
-    measured = [corrections(applied, floor_db=floor) for applied in found]
-    for applied, rows in zip(found, measured, strict=True):
-        _print(applied, rows)
-    span = f"{found[0].times_s[0]:.2f} to {found[0].times_s[-1]:.2f} s"
+        passages = [passage.of([canonical(stem) for stem in stems]) for passage in passages]
+    found = [Thinned(passage, channel=channel - 1) for passage in passages]
+    measured = [corrections(thinned, floor_db=floor) for thinned in found]
+    for passage, rows in zip(passages, measured, strict=True):
+        _print(passage, rows)
+    span = f"{passages[0].times_s[0]:.2f} to {passages[0].times_s[-1]:.2f} s"
     title = f"{folder.resolve().name}, {span}" + (
         f", channel {channel} of {n_channels}" if n_channels > 1 else ""
     )
-    _draw(out, found, measured, channel - 1, title, scale=scale, highest_hz=highest)
-    said = _describe(found, measured)
+    _draw(out, found, measured, title, scale=scale, highest_hz=highest)
+    said = _describe(passages, measured)
     show.write_json(
         json_file,
-        {"folder": str(folder), "sample_rate": sample_rate, "floor_db": floor, **said},
+        {"folder": str(folder), "sample_rate": truth.sample_rate, "floor_db": floor, **said},
     )
     show.say(str(out))
 
@@ -113,29 +115,30 @@ def _front_end(
 
 def _masks(
     source: "Model | Family",
-    stems: "Mapping[str, Array]",
-    sample_rate: int,
+    stems: "Sources",
     stft: "STFT | None",
     span_s: tuple[float, float],
     fold: "Mapping[str, str]",
     oracle: bool,
-) -> "list[AppliedMasks]":
-    from unmask.folding import add_up, check, match, match_model
-    from unmask.mask_analysis import ideal_masks, model_masks
+) -> "list[Passage]":
+    from unmask.folding import match_model
+    from unmask.mask_analysis import ideal_passage, model_passage
     from unmask.masks import Family
 
-    span = {"start_s": span_s[0], "duration_s": span_s[1]}
+    start_s, duration_s = span_s
     if isinstance(source, Family):
-        check(fold, stems)
-        folded = add_up(match((), stems, asked=fold).targets, stems)
-        return [ideal_masks(folded, sample_rate, source, stft=stft, **span)]
-    folding.say(match_model(source, stems, asked=fold).remarks())
-    found = model_masks(source, stems, sample_rate, **span, fold=fold)
+        return [
+            ideal_passage(
+                stems, source, stft=stft, start_s=start_s, duration_s=duration_s, fold=fold
+            )
+        ]
+    folding.say(match_model(source, stems.names, asked=fold).remarks())
+    found = model_passage(source, stems, start_s=start_s, duration_s=duration_s, fold=fold)
     return [found, found.ideal(source.family)] if oracle else [found]
 
 
 def _describe(
-    found: "Sequence[AppliedMasks]", measured: "Sequence[Sequence[Corrections]]"
+    found: "Sequence[Passage]", measured: "Sequence[Sequence[Corrections]]"
 ) -> dict[str, Any]:
     return {
         "start_s": float(found[0].times_s[0]),
@@ -148,7 +151,7 @@ def _describe(
     }
 
 
-def _print(applied: "AppliedMasks", rows: "Sequence[Corrections]") -> None:
+def _print(applied: "Passage", rows: "Sequence[Corrections]") -> None:
     title = (
         f"{applied.name}, {applied.stft}: share of the masked energy that lies there; its mean "
         "phase correction; share of bins turned by more than 90 degrees"
@@ -177,32 +180,32 @@ def _print(applied: "AppliedMasks", rows: "Sequence[Corrections]") -> None:
 
 def _draw(
     file: Path,
-    found: "Sequence[AppliedMasks]",
+    found: "Sequence[Thinned]",
     measured: "Sequence[Sequence[Corrections]]",
-    channel: int,
     title: str,
     **axis: Any,
 ) -> None:
     from unmask.mask_analysis import HISTOGRAM_EDGES_DEG
     from unmask.plots import MaskImages, Plane, mask_figure, write_figure
 
-    first = found[0]
+    every = [thinned.drawn() for thinned in found]
+    first = every[0]
     images = [
         MaskImages(
             name=applied.name,
-            masks={name: mask[channel] for name, mask in applied.masks.items()},
+            masks={name: mask[0] for name, mask in applied.masks.items()},
             histograms={
                 row.source: {"energy": row.histogram_energy, "bins": row.histogram_bins}
                 for row in rows
             },
         )
-        for applied, rows in zip(found, measured, strict=True)
+        for applied, rows in zip(every, measured, strict=True)
     ]
     figure = mask_figure(
-        {name: first.targets[name][channel] for name in first.masks},
-        first.mixture[channel],
+        {name: first.targets[name][0] for name in first.masks},
+        first.mixture[0],
         images,
-        Plane(first.times_s, first.frequencies_hz, **axis),
+        Plane(found[0].times_s, first.frequencies_hz, **axis),
         edges_deg=HISTOGRAM_EDGES_DEG,
         title=title,
     )
