@@ -277,6 +277,17 @@ def test_answers_that_each_listener_repeats_make_intervals_of_listeners():
     assert (five.low, five.high) == pytest.approx((once.low, once.high))
 
 
+def test_the_error_of_a_strength_is_that_between_listeners():
+    """The sum of residuals of each of five listeners, and Student's distribution of four."""
+    won = np.array([3, 5, 2, 6, 4]) / 6
+    share, n = won.mean(), 30
+    outcomes = [float(k < round(6 * mine)) for mine in won for k in range(6)]
+    first, _ = strengths([("x", "y")] * n, outcomes, [str(k // 6) for k in range(n)]).systems
+    between = np.sum((6 * (won - share)) ** 2) * 5 / 4
+    error = math.sqrt(between) / (n * share * (1 - share))  # of the log odds of the two
+    assert first.high - first.low == pytest.approx(stats.t.ppf(0.975, 4) * error)
+
+
 @pytest.mark.parametrize(
     ("pairs", "outcomes", "problem"),
     [

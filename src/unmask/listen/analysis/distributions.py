@@ -108,7 +108,7 @@ def minimum(
         points, values = [points[k] for k in order], [values[k] for k in order]
         if (
             max(np.abs(x - points[0]).max() for x in points) < 1e-4
-            and values[-1] - values[0] < 1e-8
+            and values[-1] - values[0] < 1e-6
         ):
             return np.clip(points[0], *bounds), True
         centre = np.mean(points[:-1], axis=0)
