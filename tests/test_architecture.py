@@ -49,7 +49,6 @@ ONLY_IN = {
     "uvicorn": {"listen"},
     "sqlalchemy": {"listen"},
     "psycopg": {"listen"},
-    "statsmodels": {"listen"},
     "scipy": set(),  # 140 MB, and a quarter of a second to load
 }
 #: Rooms outside the training wing that may enter it: commands, each when it is called.

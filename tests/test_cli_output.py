@@ -1,5 +1,6 @@
 """What all commands print: whole names in tables of any width, JSON alone, pipes that close."""
 
+import itertools
 import json
 import math
 import os
@@ -32,6 +33,7 @@ COMMANDS = {
     "evaluate": ["mine", "song", "-o", "scored/mine", "--stems", "speech", "-j", "1"],
     "gap": ["-m", "m.onnx", "song"],
     "info": [],
+    "listen analyse": ["judgements.csv", "--resamples", "99", "--by", "stem"],
     "loudness": ["song/speech.wav", "song/noise.wav", "-o", "loud"],
     "masks": [],
     "models info": ["m.onnx"],
@@ -83,6 +85,12 @@ def place(tmp_path_factory):
     for system in ("first", "a_system_of_a_long_name"):
         settings = evaluate.Settings(metrics=("sdr", "si_sdr", "si_sir", "bleed"))
         list(evaluate.evaluate(tracks, out=folder / "scores" / system, settings=settings, jobs=1))
+    rows = [
+        f"L{who},i{item},s{item % 2},quality,a_system_of_a_long_name,{other},{'ab'[who % 2]}\n"
+        for who, item, other in itertools.product(range(3), range(4), ("first", "second"))
+    ]
+    header = "listener,item,stem,question,system_a,system_b,answer\n"
+    (folder / "judgements.csv").write_text(header + "".join(rows))
     return folder
 
 

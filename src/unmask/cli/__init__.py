@@ -19,6 +19,7 @@ from unmask.cli import (
     environment,
     evaluating,
     listen,
+    listen_analysing,
     listening,
     masking,
     measuring,
@@ -101,6 +102,7 @@ def main() -> None:
     """
 
 
+listen.listen.add_command(listen_analysing.analyse)
 for command in (
     separating.separate,
     separating.denoise,

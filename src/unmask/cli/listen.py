@@ -31,6 +31,7 @@ def listen() -> None:
       unmask listen make separated/ours separated/theirs --targets musdb18hq/test -o mytest
       unmask listen serve mytest
       unmask listen export mytest -o judgements.csv
+      unmask listen analyse judgements.csv
     """
 
 

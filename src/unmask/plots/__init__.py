@@ -3,6 +3,7 @@
 from unmask.plots._figures import check_installed, write_figure
 from unmask.plots.boxes import Scores, box_plot, box_plots
 from unmask.plots.learning import learning_curves
+from unmask.plots.listening import Interval, Panel, interval_plot, interval_plots
 from unmask.plots.masks import (
     FrequencyScale,
     MaskImages,
@@ -18,13 +19,17 @@ from unmask.plots.spectrograms import spectrogram, spectrogram_figure
 
 __all__ = [
     "FrequencyScale",
+    "Interval",
     "MaskImages",
+    "Panel",
     "Plane",
     "Scores",
     "box_plot",
     "box_plots",
     "check_installed",
     "correction_histogram",
+    "interval_plot",
+    "interval_plots",
     "learning_curves",
     "level_image",
     "magnitude_image",
