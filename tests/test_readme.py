@@ -35,7 +35,7 @@ def test_commands_and_options_exist(line):
     while isinstance(group, click.Group) and (words or not group.invoke_without_command):
         assert words[0] in group.commands
         group, words = group.commands[words[0]], words[1:]
-    known = {option for parameter in group.params for option in parameter.opts}
+    known = {"--help"} | {option for parameter in group.params for option in parameter.opts}
     used = {word for word in words if word.startswith("-")}
     assert used <= known
     assert CliRunner().invoke(main, [*line[1 : len(line) - len(words)], "--help"]).exit_code == 0

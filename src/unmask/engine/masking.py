@@ -62,7 +62,7 @@ class UsedMasks:
     masked: Array
     """What came of it, (source, channel, freq, frame)."""
     above: Array
-    """Factor on the bins above, (source, channel, freq, frame), of as many bins as there are."""
+    """Factor on the bins above them, (source, channel, freq, frame)."""
 
     @property
     def per_bin(self) -> Array:
@@ -74,8 +74,8 @@ class UsedMasks:
     @property
     def whole(self) -> Array:
         """:attr:`per_bin` and the factors above it: all bins of the signal."""
-        known = self.per_bin
-        above = np.broadcast_to(self.above, (*known.shape[:2], *self.above.shape[2:]))
+        known, above = self.per_bin, self.above
+        above = np.broadcast_to(above, (*known.shape[:2], *above.shape[2:]))
         return np.concatenate([known, above], axis=-2)
 
 
@@ -235,7 +235,9 @@ class Masking:
         gain = self._gain(masks, mixture, known) if n_above else known.real[..., :1]
         if self._listener:
             above = np.broadcast_to(gain, (*gain.shape[:-1], n_above))
-            self._listener(_used(masks[..., :n_known], mixture[..., :n_known], known, above))
+            used = (masks[..., :n_known], mixture[..., :n_known], known, above)
+            # Copies with frames last, which later frames do not change.
+            self._listener(UsedMasks(*(x.swapaxes(-1, -2).copy() for x in used)))
         if not n_above:
             return known
         return np.concatenate([known, gain * mixture[..., n_known:]], axis=-1)
@@ -344,11 +346,6 @@ def _single(parts: Array) -> Array:
     masks = np.empty((len(parts), *parts.shape[2:]), np.complex64)
     masks.real, masks.imag = parts[:, 0], parts[:, 1]
     return masks
-
-
-def _used(masks: Array, mixture: Array, masked: Array, above: Array) -> UsedMasks:
-    """Return copies with frames last, which later frames do not change."""
-    return UsedMasks(*(x.swapaxes(-1, -2).copy() for x in (masks, mixture, masked, above)))
 
 
 def _mean(x: Array) -> Array:
