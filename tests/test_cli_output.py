@@ -29,13 +29,18 @@ LONG = "hybrid:complex_tanh:4000:psm_unit"
 #: Every command that has --json, with arguments that make it print all that it can.
 COMMANDS = {
     "ablate": ["song", "-o", "ablated", "--stfts", "512:256:hann", "--decimations", "1,2"],
+    "check": ["m.onnx", "--seconds", "0.5"],
+    "combine": ["song", "song", "--mean", "0.5", "-o", "both", "--reference", "song"],
     "denoise": ["-m", "m.onnx", "song/mixture.wav", "--reference", "song", "--residual"],
     "evaluate": ["mine", "song", "-o", "scored/mine", "--stems", "speech", "-j", "1"],
     "gap": ["-m", "m.onnx", "song"],
     "info": [],
     "listen analyse": ["judgements.csv", "--resamples", "99", "--by", "stem"],
     "loudness": ["song/speech.wav", "song/noise.wav", "-o", "loud"],
-    "masks": [],
+    "masks apply": ["kept.npz", "song/mixture.wav", "-o", "applied"],
+    "masks inspect": ["kept.npz"],
+    "masks list": [],
+    "masks save": ["song/mixture.wav", "-m", "m.onnx", "-o", "saved.npz"],
     "models info": ["m.onnx"],
     "models list": [],
     "oracle": ["song", "-m", LONG, "-m", "irm1", "--n-fft", "512", "--hop", "256"],
@@ -78,6 +83,8 @@ def place(tmp_path_factory):
     (folder / "mine").mkdir()
     audio.write(folder / "mine/speech.wav", 0.9 * stems["speech"] + 0.1 * stems["noise"], RATE)
     onnx_models.constant(folder / "m.onnx", [[0.5, 0.1]])
+    words = ["masks", "save", str(folder / "song/mixture.wav"), "-m", str(folder / "m.onnx")]
+    CliRunner().invoke(main, [*words, "-o", str(folder / "kept.npz")])
     tracks = [
         evaluate.Track(f"t{k}", {"speech": (folder / "mine/speech.wav",)}, dict(targets(folder)))
         for k in range(3)
