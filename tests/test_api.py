@@ -71,6 +71,8 @@ def test_tab_completion_shows_what_a_module_is_for_and_nothing_else(name):
 
 @pytest.mark.parametrize("name", ["separate", "loudness", "export", "train"])
 def test_modules_are_there_without_being_imported(name):
+    if name in ("export", "train"):
+        pytest.importorskip("torch")
     code = f"import unmask; print(unmask.{name}.__name__)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == f"unmask.{name}\n"
