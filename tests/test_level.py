@@ -14,6 +14,7 @@ from unmask import audio
 from unmask.engine.framing import slow
 from unmask.engine.level import Level, RunningLevel
 from unmask.engine.model import bundled, load_model
+from unmask.engine.settings import Settings
 from unmask.engine.stream import Streamer
 from unmask.errors import ConfigError, ModelError
 from unmask.frontends import STFT, Frames
@@ -79,6 +80,29 @@ def test_any_cut_gives_the_same_samples(slowless, cuts):
     parts.append(streamer.flush())
     found = np.concatenate([np.stack(list(part.values())) for part in parts], axis=-1)
     np.testing.assert_allclose(found, separated(slowless, mixture), rtol=0, atol=3e-6)
+
+
+SUMMING = {"slow_terms": 1, "slow_stem": "b", "residual": None, "channels": 2, "stems": ["a", "b"]}
+
+
+def test_without_a_residual_an_offset_goes_into_the_stem_that_is_named(tmp_path):
+    path = model_files.write(tmp_path / "sums.onnx", "consistent:complex", **LEVEL, **SUMMING)
+    streamer, mixture = Streamer(load_model(path), n_channels=2), recording(pause=0.1)
+    found = [model_of(streamer, mixture + np.float32(offset)) for offset in (0, 0.1)]
+    for parts, offset in zip(found, (0, 0.1), strict=True):
+        np.testing.assert_allclose(parts["a"], found[0]["a"], rtol=0, atol=1e-5)
+        np.testing.assert_allclose(
+            parts["a"] + parts["b"], mixture + np.float32(offset), rtol=0, atol=1e-6
+        )
+    streamer.settings = Settings(sensitivity=2.0)  # masks no longer sum to one
+    found = model_of(streamer, mixture + np.float32(0.1))
+    assert abs(np.mean(found["a"] + found["b"] - mixture)) < 0.05
+
+
+def model_of(streamer, mixture):
+    """Return the stems of a whole recording."""
+    parts = [streamer.process(mixture), streamer.flush()]
+    return {stem: np.concatenate([part[stem] for part in parts], axis=1) for stem in parts[0]}
 
 
 @pytest.mark.parametrize("gain", [1.0, 1e-3])
@@ -169,6 +193,7 @@ REAL = {"mask": {"family": "iam", "options": {}}}
         ({"level": {"rms": 1.0}}, "metadata field level"),
         ({"slow_terms": 9}, "metadata field slow_terms is 9, expected 0 to 8"),
         ({"slow_terms": True}, "metadata field slow_terms is True"),
+        ({"slow_stem": "bass"}, "metadata field slow_stem is 'bass', expected a stem of a model"),
     ],
 )
 def test_metadata_that_say_no_level_are_refused(tmp_path, changes, message):

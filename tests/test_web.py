@@ -61,8 +61,10 @@ MODELS = {
     "joint learned": ("iam", {"frontend": model_files.LEARNED} | STEREO),
 }
 LEVEL = {"level": {"rms": 0.1, "seconds": 0.05}}
+SLOW_STEM = {"slow_terms": 1, "stems": ["a", "b"], "slow_stem": "b", "residual": None}
 MODELS |= {
     "one level": ("complex", {"slow_terms": 2} | LEVEL),
+    "joint, no residual": ("consistent:complex", STEREO | LEVEL | SLOW_STEM),
     "joint, one level": ("complex_tanh", {"slow_terms": 1} | LEVEL | STEREO),
     "chunks, one level": ("complex_tanh", {"backbone": "unet"} | LEVEL),
     "learned, one level": ("irm1", {"frontend": model_files.LEARNED, "stems": ["a", "b"]} | LEVEL),

@@ -68,7 +68,14 @@ function check(json) {
         (metadata?.format > FORMAT ? "update it" : "export it again"),
     );
   }
-  const defaults = { context_frames: 0, unit_frames: 1, channels: 1, level: null, slow_terms: 0 };
+  const defaults = {
+    context_frames: 0,
+    unit_frames: 1,
+    channels: 1,
+    level: null,
+    slow_terms: 0,
+    slow_stem: null,
+  };
   metadata = { ...defaults, ...metadata };
   const fields = ["sample_rate", "frontend", "mask", "stems", "lookahead_frames", "state"];
   const missing = fields.filter((field) => metadata[field] === undefined);

@@ -113,6 +113,11 @@ export class Streamer {
     );
     // What came in becomes what the stems leave of it.
     const left = (channel) => (x, n) => parts.slice(0, -1).reduce((x, of) => x - of[channel][n], x);
+    const slow = this.#model.stems.indexOf(this.#model.slowStem);
+    if (slow >= 0) {
+      const rest = parts[nStems].map((x, channel) => x.map(left(channel)));
+      parts[slow] = parts[slow].map((x, channel) => x.map((value, n) => value + rest[channel][n]));
+    }
     if (this.residual) parts[nStems] = parts[nStems].map((x, channel) => x.map(left(channel)));
     return Object.fromEntries(this.stems.map((stem, k) => [stem, parts[k]]));
   }

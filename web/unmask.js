@@ -45,6 +45,7 @@ export class Model {
     this.channels = metadata.channels;
     this.level = metadata.level;
     this.nSlow = metadata.slow_terms;
+    this.slowStem = metadata.slow_stem;
     this.states = metadata.state;
     this.frontend = makeFrontend(frontend);
     const { nFreq, length } = this.frontend;

@@ -97,6 +97,9 @@ def export(
         "weights": weights,
         "residual": _residual(trained, residual),
     }
+    adds_up = len(nets) == 1 and nets[0].family.sums_to_one and metadata["residual"] is None
+    if metadata["slow_terms"] and adds_up:
+        metadata["slow_stem"] = metadata["stems"][-1]
     if test is not None:
         metadata["scores"]["test"] = test
     with replacing(path) as partial:

@@ -39,6 +39,8 @@ class Network(Configurable, Protocol):
     """What the level of all that the network is given is brought to; None for what it comes at."""
     n_slow: int
     """Terms of the polynomial that is taken out of every frame, see :func:`framing.slow`."""
+    slow_stem: str | None
+    """The stem that it is given to, where masks sum to one and nothing else is left."""
 
     def start(self, n_signals: int) -> list[Array]:
         """Return the state of streams that begin."""

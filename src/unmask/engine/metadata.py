@@ -106,6 +106,7 @@ FIELDS: Mapping[str, tuple[_Check, str]] = {
     "unit_frames": (_is_int(1, 10_000), "a whole number >= 1"),
     "level": (_is_level, 'null or {"rms": 1e-6 to 1e6, "seconds": 0.001 to 10000}'),
     "slow_terms": (_is_int(0, 8), "0 to 8"),
+    "slow_stem": (lambda value: value is None or _is_stem(value), "a lower-case name or null"),
     "state": (
         _are_states,
         'a list of {"name": string, "shape": [sizes]}, different names, '
@@ -134,6 +135,7 @@ DEFAULTS: Mapping[str, Any] = {
     "channels": 1,
     "level": None,
     "slow_terms": 0,
+    "slow_stem": None,
 }
 
 
@@ -173,6 +175,13 @@ def parse(text: str, subject: object) -> dict[str, Any]:
         raise ModelError(
             f"{subject}: metadata field residual is {metadata['residual']!r}, which is a stem; "
             "export it again"
+        )
+    if (slow := metadata["slow_stem"]) is not None and (
+        slow not in metadata["stems"] or metadata["residual"] is not None
+    ):
+        raise ModelError(
+            f"{subject}: metadata field slow_stem is {slow!r}, expected a stem of a model "
+            "without a residual; export it again"
         )
     if metadata["slow_terms"] and front["kind"] != "stft":
         raise ModelError(

@@ -23,6 +23,9 @@ class Mixing:
     sample_rate : int
         In Hz.
     settings : Settings
+    rest_in : str
+        The stem that gets what the stems leave, while settings leave masks that sum to one as they
+        are; none when left out.
     """
 
     def __init__(
@@ -33,7 +36,10 @@ class Mixing:
         with_residual: bool,
         sample_rate: int,
         settings: Settings,
+        rest_in: str | None = None,
     ) -> None:
+        self._rest = None if rest_in is None else list(stems).index(rest_in)
+        self._sums_to_one = _keeps_sums(settings)
         self._parts = (*stems, residual)
         self.names = self._parts if with_residual else tuple(stems)
         self._n_ramp = max(1, round(_RAMP_S * sample_rate))
@@ -44,12 +50,14 @@ class Mixing:
         """Go over to other settings from the next sample on, within 20 ms."""
         share = self._n_left / self._n_ramp
         self._from = share * self._from + (1 - share) * self._to
-        self._to = self._matrix(settings)
+        self._to, self._sums_to_one = self._matrix(settings), _keeps_sums(settings)
         self._n_left = 0 if np.array_equal(self._from, self._to) else self._n_ramp
         self._is_neutral = _is_neutral(self._to)
 
     def __call__(self, stems: Array, mixture: Array) -> Array:
         """Return (output, channel, sample) of stems and the mixture (channel, sample)."""
+        if self._rest is not None and self._sums_to_one:
+            stems[self._rest] += mixture - stems.sum(axis=0)
         is_neutral = self._is_neutral and not self._n_left
         if is_neutral and len(self.names) == len(stems):
             return stems
@@ -75,6 +83,10 @@ class Mixing:
         gains = [settings.gain(part) for part in self._parts]
         mixed: Array = matrix * np.array(gains, np.float32)[:, None]
         return mixed[: len(self.names)]
+
+
+def _keeps_sums(settings: Settings) -> bool:
+    return settings.sensitivity == 1 and settings.extend
 
 
 def _is_neutral(matrix: Array) -> bool:

@@ -57,6 +57,8 @@ class Model:
     n_slow : int
         Terms of the polynomial that is taken out of every frame, which stems do not get: 1 an
         offset, 2 a slope too.
+    slow_stem : str
+        The stem that gets it instead of a residual; None if there is none.
     residual_is_source : bool
         Whether the residual is a source like the stems, as "other" beside vocals and drums; then it
         is among the outputs unless told otherwise.
@@ -93,6 +95,7 @@ class Model:
         self.lookahead: int = metadata["lookahead_frames"] or self.context
         self.level = Level(**metadata["level"]) if metadata["level"] else None
         self.n_slow: int = metadata["slow_terms"]
+        self.slow_stem: str | None = metadata["slow_stem"]
         self.residual_is_source = self.task == "separate" and metadata["residual"] is not None
         front = dict(metadata["frontend"])
         self.frontend: STFT | Frames = FRONTENDS[front.pop("kind")](**front)

@@ -96,6 +96,7 @@ class Streamer:
             with_residual=model.residual_is_source if residual is None else residual,
             sample_rate=rate,
             settings=self._settings,
+            rest_in=model.slow_stem,
         )
         self.stems = self._mixing.names
         frontend = self.frontend = frontend_at(model, rate)
