@@ -195,6 +195,7 @@ def test_a_full_disk_behind_standard_output_is_one_line(place):
             [sys.executable, "-m", "unmask", "masks"],
             stdout=full,
             stderr=subprocess.PIPE,
+            env={key: value for key, value in os.environ.items() if key != "PYTHONUNBUFFERED"},
             text=True,
         )
     assert done.returncode == 1

@@ -85,6 +85,7 @@ def _put(text: str, *, err: bool) -> None:
         abandon(sys.stderr if err else sys.stdout)
     except OSError as error:
         if not err:
+            abandon(sys.stdout)
             raise FileError(
                 f"standard output: cannot be written: {error.strerror or error}; "
                 "check where it leads"
