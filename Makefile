@@ -35,7 +35,7 @@ test-lowest:
 	$(VENV)-lowest/bin/python -m pytest $(CORE_TESTS)
 
 test-newest:
-	@newest=$$(for k in 15 14 13 12; do command -v python3.$$k && break; done); \
+	@newest=$$(for k in 15 14 13 12; do python3.$$k -c '' 2>/dev/null && echo python3.$$k && break; done); \
 	test -n "$$newest" || echo 'no Python above 3.11 here: the newest versions run on $(PYTHON)'; \
 	$${newest:-$(PYTHON)} -m venv $(VENV)-newest
 	$(VENV)-newest/bin/python $(INSTALL) --editable '.[test,live]'
