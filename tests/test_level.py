@@ -89,6 +89,8 @@ def test_without_a_residual_an_offset_goes_into_the_stem_that_is_named(tmp_path)
     path = model_files.write(tmp_path / "sums.onnx", "consistent:complex", **LEVEL, **SUMMING)
     streamer, mixture = Streamer(load_model(path), n_channels=2), recording(pause=0.1)
     found = [model_of(streamer, mixture + np.float32(offset)) for offset in (0, 0.1)]
+    assert min(np.std(part) for part in found[0].values()) > 1e-3
+    assert not np.allclose(found[0]["a"], mixture, atol=1e-3)
     for parts, offset in zip(found, (0, 0.1), strict=True):
         np.testing.assert_allclose(parts["a"], found[0]["a"], rtol=0, atol=1e-5)
         np.testing.assert_allclose(
@@ -97,6 +99,7 @@ def test_without_a_residual_an_offset_goes_into_the_stem_that_is_named(tmp_path)
     streamer.settings = Settings(sensitivity=2.0)  # masks no longer sum to one
     found = model_of(streamer, mixture + np.float32(0.1))
     assert abs(np.mean(found["a"] + found["b"] - mixture)) < 0.05
+    assert np.std(found["a"] + found["b"]) > 1e-3
 
 
 def model_of(streamer, mixture):
