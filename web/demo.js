@@ -106,10 +106,11 @@ function report({ error, nHeard, nLate }) {
     return;
   }
   const [ms, late] = [(1000 * delay) / context.sampleRate, (100 * nLate) / Math.max(1, nHeard)];
+  const seconds = nHeard / context.sampleRate;
   element("status").textContent =
     `${name}: ${stem} ${ms.toFixed(0)} ms behind what is heard, ` +
     `and what the sound card adds (${(1000 * context.baseLatency).toFixed(0)} ms or more); ` +
-    `${late.toFixed(1)} % came too late and was left out`;
+    `${late.toFixed(1)} % of ${seconds.toFixed(0)} s came too late and was left out`;
 }
 
 function silence() {
