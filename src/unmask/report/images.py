@@ -76,10 +76,10 @@ class Grid:
         inside = np.minimum(at + 1, len(borders) - 1)
         integral = (1 - share) * sums[at] + share * sums[inside]
         rows = np.diff(integral, axis=0) / np.diff(edges)[:, None]
-        return _in_columns(rows, min(_MOST_COLUMNS, rows.shape[1]))
+        return in_columns(rows, min(_MOST_COLUMNS, rows.shape[1]))
 
 
-def _in_columns(rows: NDArray[np.float64], n_columns: int) -> NDArray[np.float64]:
+def in_columns(rows: NDArray[np.float64], n_columns: int) -> NDArray[np.float64]:
     """Return means of neighbouring frames, so that there are no more than `n_columns`."""
     starts = np.linspace(0, rows.shape[1], n_columns, endpoint=False).astype(int)
     counts = np.diff([*starts, rows.shape[1]])
