@@ -1,5 +1,7 @@
 """What was given and what came of it, in one folder that goes at the end."""
 
+import os
+import re
 import shutil
 import threading
 from collections.abc import Mapping
@@ -178,9 +180,8 @@ class Desk:
 
     def plain(self, text: str) -> str:
         """Return a message without the folders that users have not chosen."""
-        for recording in list((self.folder / "recordings").glob("*")):
-            text = text.replace(f"{recording}/", "")
-        return text.replace(f"{self.folder}/", "")
+        inside = rf"(?:(?:recordings|jobs){re.escape(os.sep)}\d+{re.escape(os.sep)})?"
+        return re.sub(re.escape(f"{self.folder}{os.sep}") + inside, "", text)
 
 
 def safe_name(name: str) -> str:
@@ -202,7 +203,7 @@ def safe_name(name: str) -> str:
 
 def _number(said: Mapping[str, Any], key: str) -> int:
     value = said.get(key)
-    return value if isinstance(value, int) else -1
+    return value if type(value) is int else -1
 
 
 def _settings(said: Any) -> Settings:

@@ -61,7 +61,7 @@ export class Given {
 
   #showModel() {
     const { about, licence, is_not_commercial: barred, has_rest: hasRest, residual } = this.chosen ?? {};
-    this.when.textContent = about ? `Take it when ${about}.` : "";
+    this.when.textContent = about ? `Take it when ${about.replaceAll("`", "")}.` : "";
     this.licence.textContent = licence ? `Licence of the model: ${licence}${barred ? " – not for commercial use" : ""}` : "Licence of the model: not told";
     this.licence.classList.toggle("barred", Boolean(barred));
     this.rest.label.hidden = !hasRest;

@@ -166,8 +166,9 @@ function show(job, stretch, buffers, heading) {
     view.pick(versions.length - 1);
   }, () => writeRemix(job, mixer)) : null;
   view.mix([0, ...stems.map(() => 1)]);
-  place("opened").replaceChildren(heading, ...[stretches(job, stretch)].filter(Boolean), view.element,
-    h("div", { class: "below" }, mixer?.element ?? "", downloads(job), again(job)));
+  place("opened").replaceChildren(heading,
+    h("div", { class: "cards" }, mixer?.element ?? "", downloads(job)),
+    ...[stretches(job, stretch)].filter(Boolean), view.element);
   requestAnimationFrame(() => view?.tracks.draw());
   document.documentElement.dataset.ready = job.id;
 }
@@ -199,17 +200,16 @@ function downloads(job) {
     lost.length ? h("span", { class: "quiet" }, `, cannot hold ${lost.join(", ")}`) : null));
   return h("section", { class: "card", "aria-label": "Downloads" }, h("h3", {}, "Download"), h("ul", { class: "files" }, files),
     h("p", {}, h("a", { href: `api/jobs/${job.id}/stems.zip`, download: true }, "All as ZIP"),
-      h("span", { class: "quiet" }, ", with the record of how they were made")));
+      h("span", { class: "quiet" }, ", with the record of how they were made")),
+    again(job));
 }
 
 function again(job) {
-  const go = h("button", { type: "button", id: "again", onclick: () => told(async () => {
+  return h("div", { class: "acts" }, h("button", { type: "button", id: "again", onclick: () => told(async () => {
     const made = await post("api/jobs", { ...given.said, recording: job.recording });
     wanted = made.id;
     speak(`${made.name} is separated again, with ${titleOf(made.model)}`);
-  }) }, "Separate again");
-  return h("section", { class: "card", "aria-label": "Again" }, h("h3", {}, "Another way"),
-    h("p", {}, "Choose another model, format or setting at the top; the recording is still here."), go);
+  }) }, "Separate again"), h("span", { class: "quiet" }, "with what is chosen at the top"));
 }
 
 async function begin() {

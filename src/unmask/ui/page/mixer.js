@@ -21,7 +21,7 @@ export class Mixer {
     this.element = h("section", { class: "card mixer", "aria-label": "Mixer" }, h("h3", {}, "Mixer"),
       h("div", { class: "sliders" }, this.sliders.map(({ row }) => row)),
       h("div", { class: "acts" }, reset, h("button", { type: "button", id: "export", onclick: onexport }, "Write the remix")),
-      h("p", { class: "quiet" }, "A remix is separated anew, with these gains, as `unmask separate --remix` does; it takes as long."));
+      h("p", { class: "quiet" }, "A remix is separated anew with these gains, as ", h("code", {}, "unmask separate --remix"), " does; it takes as long."));
   }
 
   #slider(stem, onchange) {
