@@ -47,7 +47,7 @@ def tab(browser, client):
 
 @pytest.fixture
 def song(tmp_path):
-    return write(tmp_path / "take <b>one</b>.wav", 2)
+    return write(tmp_path / "take &lt;b&gt; é.wav", 2)
 
 
 def write(path, seconds, n_channels=2):
@@ -121,7 +121,7 @@ def test_a_song_is_dropped_heard_mixed_and_downloaded(tab, browser, client, song
     written = client.desk.job(job["id"]).files()["speech"].read_bytes()
     assert tab.run(f"fetch('{links[0]}').then((r) => r.arrayBuffer()).then((b) => b.byteLength)")
     assert client.get(links[0].removeprefix(client.url)) == written
-    assert "<b>one</b>" in tab.run("document.querySelector('#opened h2').textContent")
+    assert "&lt;b&gt;" in tab.run("document.querySelector('#opened h2').textContent")
     assert browser.complaints == []
 
 
