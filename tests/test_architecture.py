@@ -45,7 +45,7 @@ ONLY_IN = {
     "click": {"cli"},
     "matplotlib": {"plots"},
     "rich": {"cli", "train"},
-    "starlette": {"listen"},
+    "starlette": {"listen", "ui"},
     "uvicorn": {"listen"},
     "sqlalchemy": {"listen"},
     "psycopg": {"listen"},
