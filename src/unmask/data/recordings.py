@@ -109,7 +109,13 @@ def itself(path: Path) -> list[Path]:
     return [path] if path.is_file() else []
 
 
-def choose(root: Path, spec: Selection, *, files_of: FilesOf = itself) -> list[tuple[str, Path]]:
+def choose(
+    root: Path,
+    spec: Selection,
+    *,
+    files_of: FilesOf = itself,
+    whose: Callable[[str], str] = str,
+) -> list[tuple[str, Path]]:
     """Return what `spec` selects, each with its split, ``"train"`` or ``"valid"``.
 
     A `manifest.csv` in `root` with the columns `path` and `split` is binding: what it marks
@@ -123,6 +129,8 @@ def choose(root: Path, spec: Selection, *, files_of: FilesOf = itself) -> list[t
         What to look for.
     files_of : callable
         path -> the sound files that are used of it, none if it is nothing to use.
+    whose : callable
+        path, relative to `root` -> a name; all of one name are of one split.
 
     Raises
     ------
@@ -140,7 +148,7 @@ def choose(root: Path, spec: Selection, *, files_of: FilesOf = itself) -> list[t
         refuse_test_material(path.relative_to(root))
         _refuse_test_split(root, path)
         # a hash of the name, so that a file that is added moves no other
-        share = zlib.crc32(path.relative_to(root).as_posix().encode()) / 2**32
+        share = zlib.crc32(whose(path.relative_to(root).as_posix()).encode()) / 2**32
         split = "valid" if share < spec.valid_share else "train"
         for file in (files := files_of(path)):
             refuse_test_material(file.relative_to(root))
@@ -184,12 +192,19 @@ def read_manifest(root: Path) -> dict[str, dict[str, str]]:
     return {composed(row["path"]): row for row in rows}
 
 
+def licences(root: Path, paths: Iterable[Path]) -> list[str]:
+    """Return under which licences files are, ``unknown`` where no manifest tells."""
+    manifest = read_manifest(root)
+    rows = [manifest.get(composed(path.relative_to(root).as_posix()), {}) for path in paths]
+    return sorted({row.get("licence", "unknown") for row in rows})
+
+
 def composed(name: str) -> str:
     """Return a name with its accents composed: file systems and programs differ in that."""
     return unicodedata.normalize("NFC", name)
 
 
-class _Recording(NamedTuple):
+class Recording(NamedTuple):
     """Mono samples in the cache; the file is not kept open, there may be thousands."""
 
     file: Path
@@ -198,6 +213,7 @@ class _Recording(NamedTuple):
 
     @classmethod
     def of(cls, file: Path) -> Self:
+        """Return the samples that a file of the cache holds."""
         header = np.load(file, mmap_mode="r")
         return cls(file, header.offset, len(header))
 
@@ -212,7 +228,7 @@ class Pool:
     """Recordings to take excerpts from; a recording's chance is its length times its weight."""
 
     def __init__(self, files: Sequence[tuple[Path, float]], cache: Cache) -> None:
-        self.recordings = [_Recording.of(cache.mono(path)) for path, _ in files]
+        self.recordings = [Recording.of(cache.mono(path)) for path, _ in files]
         self.bands = [cache.band(path) for path, _ in files]
         self.levels = [rms(one.read(0, one.n_samples)) for one in self.recordings]
         chance = [w * x.n_samples for x, (_, w) in zip(self.recordings, files, strict=True)]
