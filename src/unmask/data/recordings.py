@@ -27,7 +27,10 @@ TEST_MATERIAL = {
     "VoiceBank-DEMAND test speakers": r"(?<![a-z0-9])p(232|257)(?!\d)",
     "the demonstration of unmask": r"_4_knight_desc_bg",
     "Everything is Free, song 7": r"(?<!\d)7[\s._-]*francium|(?<![a-z])francium",
+    "LibriSpeech": r"(?<![a-z0-9])test-(clean|other)(?![a-z0-9])",
 }
+#: Folder of a collection that is for tests -> what it lies beside: MUSDB18 and LibriMix, WSJ0-2mix.
+TEST_SPLITS = {"test": "train*", "tt": "tr"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,14 +81,22 @@ def refuse_test_material(path: Path) -> None:
             raise ConfigError(f"{path}: is test material of {name}; take it out of the data folder")
 
 
-def _refuse_test_split(root: Path, path: Path) -> None:
-    """Refuse what lies in the test half of a collection, a folder ``test`` beside ``train``."""
+def refuse_test_split(root: Path, path: Path) -> None:
+    """Refuse what lies in the test part of a collection, such as ``test`` beside ``train``.
+
+    Raises
+    ------
+    ConfigError
+        If `path`, or a folder between it and `root`, is one of :data:`TEST_SPLITS`.
+    """
     for folder in (path, *path.parents):
         if folder == root:
             return
-        if folder.name.lower() == "test" and (folder.parent / "train").is_dir():
+        beside = TEST_SPLITS.get(folder.name.lower())
+        if beside and (found := next(folder.parent.glob(beside), None)):
             raise ConfigError(
-                f"{path}: lies in {folder}, beside train: it is for tests; name train/ in the glob"
+                f"{path}: lies in {folder}, beside {found.name}: it is for tests; name "
+                f"{found.name}/ in the glob"
             )
 
 
@@ -146,7 +157,7 @@ def choose(
     chosen: list[tuple[str, Path]] = []
     for path in matches:
         refuse_test_material(path.relative_to(root))
-        _refuse_test_split(root, path)
+        refuse_test_split(root, path)
         # a hash of the name, so that a file that is added moves no other
         share = zlib.crc32(whose(path.relative_to(root).as_posix()).encode()) / 2**32
         split = "valid" if share < spec.valid_share else "train"
