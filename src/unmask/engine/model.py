@@ -52,6 +52,11 @@ class Model:
         Its frames come in multiples of this many; 1 for networks that take any number.
     context : int
         Frames to either side that a mask depends on; 0 for networks that remember.
+    segment : int
+        Frames that it hears by themselves: :attr:`unit` of a network that neither remembers nor has
+        a context. Such segments overlap, and are joined; 0 for all others.
+    is_in_no_order : bool
+        Whether nothing says which source is which, as of talkers.
     level : Level or None
         What the running level of all that the network hears is brought to.
     n_slow : int
@@ -110,6 +115,9 @@ class Model:
             )
         self._states = {state["name"]: tuple(state["shape"]) for state in metadata["state"]}
         given, made = ("spectrum", "mask") if self.masks_outside else ("frames", "sources")
+        is_alone = self.unit > 1 and not (self.lookahead or self._states)
+        self.segment: int = self.unit if is_alone else 0
+        self.is_in_no_order: bool = metadata["permutation"] == "free"
         self._inputs = [given, *self._states]
         self._outputs = [made, *(f"next_{name}" for name in self._states)]
         self._made = self._made_sizes
