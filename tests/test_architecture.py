@@ -35,6 +35,7 @@ ONLY_IN = {
     "tensorboard": TRAINING_WING,
     "onnx": TRAINING_WING,
     "onnxruntime": {"_runtime"},
+    "huggingface_hub": {"hub"},
     "soundfile": {"audio"},
     "soxr": {"audio"},
     "sounddevice": {"live"},

@@ -163,7 +163,8 @@ def _print_bounds(rows: "Sequence[Bound]", stems: Sequence[str], title: str) -> 
 @click.option(
     "-m",
     "--model",
-    help="Bundled name or .onnx file. With ESTIMATES: whose transform and family they have.",
+    help="Bundled name, .onnx file or hf:// address. With ESTIMATES: whose transform and family "
+    "they have.",
 )
 @click.option(
     "--family", default="complex", help="With ESTIMATES and no model: family of their masks."
