@@ -30,7 +30,7 @@ def slow_spectrum(header: Header, samples: Array, first: int) -> Array:
     n_frames = stft.n_frames(samples.shape[-1])
     frames = cut(samples, n_frames, stft.n_fft, stft.hop, lead=stft.lead)
     frames = frames * stft.window_values.astype(frames.dtype)
-    starts = (first + np.arange(n_frames)) * stft.hop - stft.lead
+    starts = [(first + k) * stft.hop - stft.lead for k in range(n_frames)]
     known: dict[tuple[int, int], Array] = {}
     for k, start in enumerate(starts):
         span = max(0, -start), min(stft.n_fft, header.n_samples - start)
