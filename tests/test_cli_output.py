@@ -87,7 +87,9 @@ def place(tmp_path_factory):
     words = ["masks", "save", str(folder / "song/mixture.wav"), "-m", str(folder / "m.onnx")]
     CliRunner().invoke(main, [*words, "-o", str(folder / "kept.npz")])
     tracks = [
-        evaluate.Track(f"t{k}", {"speech": (folder / "mine/speech.wav",)}, dict(targets(folder)))
+        evaluate.Track(
+            f"t{k}", {"speech": (audio.Place(folder / "mine/speech.wav"),)}, dict(targets(folder))
+        )
         for k in range(3)
     ]
     for system in ("first", "a_system_of_a_long_name"):

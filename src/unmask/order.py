@@ -17,7 +17,7 @@ from unmask.stems import in_no_order
 
 __all__ = ["best_order", "best_order_of_files"]
 
-_Files = Mapping[str, Sequence[Path]]
+_Files = Mapping[str, Sequence[Path | audio.Place]]
 
 
 def best_order(names: Sequence[str], blocks: Iterable[tuple[Array, Array]]) -> list[int]:
@@ -50,8 +50,9 @@ def best_order_of_files(estimates: _Files, targets: _Files) -> dict[str, str]:
 
     Parameters
     ----------
-    estimates, targets : mapping of str to sequence of path
-        Source -> the files that it is the sum of. Names of one side only count for nothing.
+    estimates, targets : mapping of str to sequence of path or Place
+        Source -> the files, or streams of one, that it is the sum of. Names of one side only
+        count for nothing.
 
     Raises
     ------
