@@ -4,6 +4,7 @@
 # make test-newest  the same with the newest versions there are, on the newest Python here
 # make test-package  wheel and sdist, each installed into an environment of its own, separate a second
 # make web-test  the tests of the JavaScript alone; needs npm and Chromium
+# make docs    the documentation site, into site/; strict, and without a network
 # make format  put the code into shape
 VENV ?= .venv
 PYTHON ?= python3
@@ -16,7 +17,7 @@ CORE_TESTS = -p no:cacheprovider $(addprefix tests/test_,$(addsuffix .py,api aud
 	metrics_energy notice oracle pcm pipes plots separate stream telemetry terminal transforms workers))
 INSTALL = -m pip --disable-pip-version-check install --quiet
 
-.PHONY: demo test test-lowest test-newest test-package web-test format
+.PHONY: demo test test-lowest test-newest test-package web-test docs format
 
 demo: $(VENV)/core.stamp
 	$(BIN)/unmask denoise assets/demo/mixture.flac --reference assets/demo
@@ -52,6 +53,10 @@ test-package: $(VENV)/dev.stamp
 web-test: $(VENV)/dev.stamp
 	$(NPM)
 	$(BIN)/python -m pytest tests/test_web.py -rs
+
+docs: $(VENV)/dev.stamp
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict
+	@echo 'open site/index.html, or, to search it too: python3 -m http.server --directory site'
 
 format: $(VENV)/dev.stamp
 	$(BIN)/ruff format

@@ -55,7 +55,7 @@ class Writer:
     Samples go to a hidden name in the same folder, which becomes `path` when the ``with`` block
     ends without an exception and is removed otherwise, `KeyboardInterrupt` included. A file that
     was there before stays untouched until then. The same samples give the same bytes, whenever they
-    are written.
+    are written. A WAV that grows beyond 4 GiB becomes RF64, which is WAV with long lengths.
 
     Parameters
     ----------
@@ -79,8 +79,6 @@ class Writer:
         Sample of `like` with which the file begins.
     n_samples
         How many samples will come, if known: what does not fit is refused at once.
-
-    A WAV that grows beyond 4 GiB becomes RF64, which is WAV with long lengths.
 
     Raises
     ------
