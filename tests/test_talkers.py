@@ -1,7 +1,12 @@
 """Two talkers: as far apart as is said, never the same person, the same list for the same seed."""
 
+import csv
+import importlib
+from pathlib import Path
+
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from unmask import audio
 from unmask.data import DATA, TalkerMixturesConfig, TalkersConfig
@@ -10,7 +15,7 @@ from unmask.data.talkers import turns
 from unmask.data.voices import Voices, without_pauses
 from unmask.errors import ConfigError
 
-RATE = 8000
+RATE, BENCH = 8000, Path(__file__).parents[1] / "bench"
 SPEAKERS = {"train": ("ann", "bob", "cyd"), "valid": ("dan", "eve")}
 #: Who is who in a spectrum: a tone each.
 HZ = {"ann": 500, "bob": 900, "cyd": 1300, "dan": 1700, "eve": 2100}
@@ -263,3 +268,47 @@ def test_their_test_part_and_what_is_not_whole_are_refused(mixed):
     (root / layout["train"][0] / "s2" / "1_x.wav").unlink()
     with pytest.raises(ConfigError, match=r"1_x lacks \['speaker2'\]"):
         mixtures(root, **layout)
+
+
+RECIPE = """
+[data]
+kind = "talkers"
+seconds = 1.0
+valid_examples = 4
+voices = [
+    { glob = "train/*.wav", speaker = '(\\w+)_\\d' },
+    { glob = "valid/*.wav", speaker = '(\\w+)_\\d', valid_share = 1.0 },
+]
+[head]
+mask = "softmax"
+[loss]
+assignment = "permutation"
+"""
+
+
+def test_a_list_is_written_as_files_the_same_each_time_and_scored(root, monkeypatch, tmp_path):
+    pytest.importorskip("lightning_fabric")
+    model_files = pytest.importorskip("model_files")
+    monkeypatch.syspath_prepend(BENCH)
+    talkers = importlib.import_module("talkers")
+    (root / "r.toml").write_text(RECIPE)
+    for out in ("one", "two"):
+        words = ["write", root / "r.toml", tmp_path / out, "--data", root]
+        assert CliRunner().invoke(talkers.main, [*map(str, words)]).exit_code == 0
+    names = sorted(path.relative_to(tmp_path / "one") for path in (tmp_path / "one").rglob("*.*"))
+    names = [name for name in names if name.parts[0] != "cache"]
+    assert len(names) == 1 + 3 * 4
+    for name in names:
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+    rows = list(csv.DictReader((tmp_path / "one/list.csv").read_text().splitlines()))
+    assert [row["overlap"] for row in rows] == ["0.125", "0.375", "0.625", "0.875"]
+    assert {row["speaker1"] for row in rows} | {row["speaker2"] for row in rows} == {"dan", "eve"}
+    one = audio.read(tmp_path / "one/s1/0002.wav")[0][0]
+    assert who(one) == rows[2]["speaker1"]
+    stems = {"stems": ("speaker1", "speaker2"), "residual": None, "permutation": "free"}
+    model = model_files.write(tmp_path / "m.onnx", "softmax", sample_rate=RATE, **stems)
+    result = CliRunner().invoke(talkers.main, ["score", str(model), str(tmp_path / "one")])
+    assert result.exit_code == 0, result.output
+    table = [line.split(" | ")[:2] for line in result.stdout.splitlines() if line[2] in "≤a"]
+    assert table == [["| ≤ 25%", "1"], ["| ≤ 50%", "1"], ["| ≤ 75%", "1"], ["| ≤ 100%", "1"],
+                     ["| all", "4"]]  # fmt: skip
