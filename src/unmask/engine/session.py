@@ -53,9 +53,18 @@ def open_session(content: bytes, path: Path, threads: int, providers: Sequence[s
     options.add_session_config_entry("session.load_model_format", "ONNX")
     try:
         session = onnxruntime.InferenceSession(
-            content, options, providers=[available[name] for name in wanted]
+            content,
+            options,
+            providers=[available[name] for name in wanted],
+            enable_fallback=0,  # it would print on standard output, and go on with another
         )
     except failures() as error:
+        if wanted != ["cpu"]:
+            open_session(content, path, threads, ["cpu"])  # or it is the model
+            raise ConfigError(
+                f"providers: {', '.join(wanted)} did not start: {one_line_of(error)}; "
+                "are its device and libraries there?"
+            ) from error
         raise ModelError(
             f"{path}: ONNX Runtime {onnxruntime.__version__} cannot run it: {one_line_of(error)}; "
             "export it again or update onnxruntime"
