@@ -104,8 +104,11 @@ def _console(text: str, folder: Path) -> str:
     made = ""
     for line in re.findall(r"^\$ .*(?:\\\n.*)*$", text, re.MULTILINE):
         words = shlex.split(line[2:].replace("\\\n", ""))
+        into = folder / words.pop() if words[-2:-1] == [">"] else None
         if words[0] != "unmask":
             raise SystemExit(f"{line}: only unmask is run")
+        if into is not None:
+            words.remove(">")
         done = subprocess.run(
             [sys.executable, "-m", "unmask", *words[1:]],
             cwd=folder, capture_output=True, text=True, check=False,
@@ -113,7 +116,9 @@ def _console(text: str, folder: Path) -> str:
         )  # fmt: skip
         if done.returncode:
             raise SystemExit(f"{line}: exit code {done.returncode}\n{done.stderr}")
-        made += f"{line}\n{done.stdout}"
+        made += f"{line}\n" if into else f"{line}\n{done.stdout}"
+        if into is not None:
+            into.write_text(done.stdout)
     return made
 
 

@@ -117,9 +117,9 @@ def evaluate(
 ) -> None:
     """Score separated recordings against the true ones.
 
-    Both folders hold TRACK/STEM.wav at any depth, STEM/TRACK.wav as LibriMix, the stems of one
-    track, or (speech) one file a track. Files are paired by name, but talkers (speaker1, s1, ...)
-    as they fit best; mixtures are left out; rates and lengths must agree.
+    Both folders hold TRACK/STEM.wav at any depth, TRACK.stem.mp4, STEM/TRACK.wav as LibriMix, the
+    stems of one track, or (speech) one file a track. Files are paired by name, but talkers
+    (speaker1, s1, ...) as they fit best; mixtures are left out; rates and lengths must agree.
 
     \b
     Examples:
