@@ -1,4 +1,4 @@
-"""What a public function refuses stands in its docstring."""
+"""Docstrings are numpydoc's, and what a public function refuses stands in them."""
 
 import ast
 from pathlib import Path
@@ -14,12 +14,19 @@ NOT_YET = {
     *("chunks", "data", "export", "losses", "live", "masks", "metadata", "model", "nets", "phase"),
     *("recipe", "stft", "stream", "train"),
 }
+#: Checks of `numpydoc lint` that hold for all public names. Not among them: that there are always
+#: all sections (a line often says it all), and types where an annotation has them.
+CHECKS = {
+    *("GL02", "GL03", "GL05", "GL06", "GL07", "GL09", "GL10", "PD01"),
+    *("SS01", "SS03", "SS04", "SS06"),
+    *("PR01", "PR02", "PR03", "PR05", "PR06", "PR09", "PR10"),
+    *("RT02", "RT05", "YD01", "SA02", "SA03", "SA04"),
+}
+#: Only where there is such a section: a part of the parameters, told, hides the others.
+IF_ANY = {"PR01": "Parameters\n---", "YD01": "Yields\n---"}
 #: Commands say what went wrong in one line; nobody catches it.
-FILES = [
-    path
-    for path in sorted(ROOT.rglob("*.py"))
-    if path.relative_to(ROOT).with_suffix("").parts[0] not in NOT_YET | {"cli"}
-]
+ALL = [path for path in sorted(ROOT.rglob("*.py")) if "cli" not in path.relative_to(ROOT).parts]
+FILES = [path for path in ALL if path.relative_to(ROOT).with_suffix("").parts[0] not in NOT_YET]
 
 
 def public(body, docstring=""):
@@ -52,6 +59,37 @@ def unsaid(source):
         for name in dict.fromkeys(raised(function))
         if name not in docstring.partition("Raises\n------")[2]
     ]
+
+
+def lint(path):
+    """What numpydoc finds in the docstrings of the public names of a file."""
+    validate = pytest.importorskip("numpydoc.hooks.validate_docstrings")
+    config = {"checks": CHECKS, "exclude": set(), "overrides": {}, "exclude_files": set()}
+    module = ast.parse(path.read_text("utf-8"))
+    told = {node.lineno: ast.get_docstring(node) or "" for node in documented(module)}
+    # Fields of dataclasses are their parameters, which numpydoc does not see in the source.
+    made = {node.lineno for node in ast.walk(module) if is_dataclass(node)}
+    for place, name, check, text in validate.process_file(path, config):
+        line = int(place.rsplit(":", 1)[1])
+        private = any(part.startswith("_") for part in name.split("."))
+        if not private and IF_ANY.get(check, "") in told.get(line, "") and line not in made:
+            yield f"{name} (line {line}): {check} {text}"
+
+
+def documented(module):
+    kinds = ast.FunctionDef | ast.ClassDef
+    return [node for node in ast.walk(module) if isinstance(node, kinds)]
+
+
+def is_dataclass(node):
+    decorators = getattr(node, "decorator_list", ())
+    return isinstance(node, ast.ClassDef) and "dataclass" in "".join(map(ast.dump, decorators))
+
+
+@pytest.mark.parametrize("room", sorted({path.relative_to(ROOT).parts[0] for path in ALL}))
+def test_docstrings_are_those_of_numpydoc(room):
+    paths = [path for path in ALL if path.relative_to(ROOT).parts[0] == room]
+    assert [found for path in paths for found in lint(path)] == []
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))

@@ -20,6 +20,8 @@ LABELS = {
     "voice": {"mixture": "Recording", "speech": "Speech", "noise": "What was taken out"},
     "song": dict(mixture="Song", vocals="Vocals", drums="Drums", bass="Bass", other="Other"),
 }
+#: Of every picture: where in it the sound is, as a style.
+_places: dict[tuple[str, str], str] = {}
 
 
 def made() -> dict[str, str | bytes]:
@@ -37,16 +39,19 @@ def made() -> dict[str, str | bytes]:
         if len(stems) == 1:  # a denoiser gives the speech alone
             sounds["noise"] = mixture - stems["speech"]
         for track, sound in sounds.items():
-            for suffix, content in _files(sound, sample_rate, sounds["mixture"]).items():
-                files[f"assets/demo/{name}-{track}.{suffix}"] = content
+            made, _places[name, track] = _files(sound, sample_rate, mixture)
+            files |= {f"assets/demo/{name}-{track}.{end}": held for end, held in made.items()}
     return files
 
 
-def _files(sound: NDArray[np.float32], rate: int, mixture: NDArray[np.float32]) -> dict[str, bytes]:
-    """Return a sound as FLAC, and what its spectrum looks like as PNG."""
-    stft = unmask.STFT(n_fft=2048 if rate > 30000 else 1024, hop=512 if rate > 30000 else 256)
+def _files(
+    sound: NDArray[np.float32], rate: int, mixture: NDArray[np.float32]
+) -> tuple[dict[str, bytes], str]:
+    """Return a sound as FLAC and its picture as PNG, and where in the picture the sound is."""
+    hop = 512 if rate > 30000 else 256
+    stft = unmask.STFT(n_fft=4 * hop, hop=hop)
     spectrum, whole = (np.abs(stft.analyze(x)).mean(0) for x in (sound, mixture))
-    times = np.arange(spectrum.shape[-1]) * (stft.hop / rate)
+    times = np.arange(spectrum.shape[-1]) * (hop / rate)
     plane = plots.Plane(times, stft.frequencies(rate), scale="log")
     figure = plots.spectrogram_figure({"": spectrum}, plane, loudest=float(whole.max()))
     figure.set_size_inches(7.2, 2.2)
@@ -54,7 +59,10 @@ def _files(sound: NDArray[np.float32], rate: int, mixture: NDArray[np.float32]) 
         audio.write(f"{folder}/sound.flac", sound, rate, subtype="PCM_16")
         plots.write_figure(f"{folder}/picture.png", figure)
         names = {"flac": "sound.flac", "png": "picture.png"}
-        return {suffix: Path(folder, name).read_bytes() for suffix, name in names.items()}
+        files = {suffix: Path(folder, name).read_bytes() for suffix, name in names.items()}
+    box = figure.axes[0].get_position()  # known once it is drawn
+    place = {"left": box.x0, "width": box.width, "top": 1 - box.y1, "height": box.height}
+    return files, "; ".join(f"--{name}: {100 * share:.2f}%" for name, share in place.items())
 
 
 def shown(markdown: str) -> str:
@@ -64,7 +72,8 @@ def shown(markdown: str) -> str:
 
 def _markup(name: str) -> str:
     figures = "".join(
-        f'<figure data-label="{label}" data-sound="assets/demo/{name}-{track}.flac">'
+        f'<figure data-label="{label}" data-sound="assets/demo/{name}-{track}.flac" '
+        f'style="{_places[name, track]}">'
         f'<img src="assets/demo/{name}-{track}.png" alt="Spectrogram: {label}">'
         f'<figcaption>{label}</figcaption><audio controls preload="none" '
         f'src="assets/demo/{name}-{track}.flac"></audio></figure>'

@@ -1,6 +1,8 @@
 """Pages that are made of the code: every command, every public module, every bundled model."""
 
+import re
 from collections.abc import Iterator
+from inspect import cleandoc
 from pathlib import Path
 
 import click
@@ -13,6 +15,8 @@ from unmask.engine.model import bundled, load_model
 TRAINING = ("checkpoint", "data", "export", "losses", "nets", "recipe", "train")
 #: What is rendered away from its module has the heading that others get from it.
 _AS_IN_UNMASK = ("heading: true", "full_path: false", "toc_entry: true")
+#: Whose settings commands inherit: that defaults are shown.
+_ROOT = click.Context(main, info_name="unmask", **main.context_settings)
 _PACKAGE = Path(unmask.__file__).parent
 
 
@@ -42,13 +46,14 @@ def _command(
 ) -> Iterator[str]:
     """Yield the lines of a command and of those below it."""
     name = path.rsplit(" ")[-1]
-    context = click.Context(command, parent, info_name=name, max_content_width=100)
+    context = click.Context(command, parent or _ROOT, info_name=name)
     yield f"{'#' * level} {path}\n"
-    yield from _help(command.help or "")
+    yield from _help(cleandoc(command.help or ""))
     usage = " ".join([path, *command.collect_usage_pieces(context)])
     yield f"```text\n{usage}\n```\n"
     records = [parameter.get_help_record(context) for parameter in command.params]
-    if rows := [f"| `{_cell(names)}` | {_cell(text)} |" for names, text in filter(None, records)]:
+    rows = [f"| `{names}` | {_cell(text)} |" for names, text in filter(None, records) if text]
+    if rows:
         yield "\n".join(["| option | |", "|---|---|", *rows, ""])
     if isinstance(command, click.Group):
         for inner, below in command.commands.items():
@@ -65,6 +70,11 @@ def _help(text: str) -> Iterator[str]:
         title, *lines = block.splitlines()
         yield f"{title}\n\n```text\n" + "\n".join(line.removeprefix("  ") for line in lines)
         yield "```\n"
+
+
+def _broken(text: str) -> str:
+    """Return a text whose long words, hashes, may be broken."""
+    return re.sub(r"\w{16}(?=\w)", r"\g<0><wbr>", text)
 
 
 def _cell(text: str) -> str:
@@ -125,6 +135,6 @@ def _models() -> str:
     ]
     for name, file in bundled().items():
         rows = cards.card(load_model(name), file.stat().st_size)
-        table = [f"| {key} | {_cell(_escaped(value))} |" for key, value in rows]
+        table = [f"| {key} | {_broken(_cell(_escaped(value)))} |" for key, value in rows]
         parts.append("\n".join([f"## {name}\n", "| | |", "|---|---|", *table, ""]))
     return "\n".join(parts)

@@ -7,6 +7,7 @@ linked to comes onto the site; a file that is no page (a recipe) as a page that 
 import posixpath
 import re
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -74,7 +75,19 @@ def relinked(markdown: str, repo_path: str) -> str:
         anchor = href.partition("#")[1] + href.partition("#")[2]
         return f"{start}{posixpath.relpath(site_uri(target), here or '.')}{anchor}{end}"
 
-    return _outside_code(markdown, lambda text: _LINK.sub(link, text))
+    return _outside_code(markdown, lambda text: _bars(_LINK.sub(link, text)))
+
+
+def _bars(text: str) -> str:
+    r"""Return tables whose bars in code are plain: ``\|`` is how repository hosts want them.
+
+    >>> _bars(r"| `\|S\|` | a \| b |")
+    '| `|S|` | a \\| b |'
+    """
+    rows = re.compile(r"^\|.*$", re.MULTILINE)
+    code = re.compile(r"`[^`\n]+`")
+    plain = partial(code.sub, lambda found: found[0].replace("\\|", "|"))
+    return rows.sub(lambda row: plain(row[0]), text)
 
 
 def _pages() -> list[str]:

@@ -45,6 +45,8 @@ def read_notes(path: Path, *, start: int = 0) -> Notes:
 
     Parameters
     ----------
+    path
+        The file.
     start
         First sample that is taken over: the time of a Broadcast WAV moves; cues, which would
         stand elsewhere, and iXML, which has a time of its own, stay behind.

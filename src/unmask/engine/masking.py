@@ -61,6 +61,8 @@ class Masking:
         The model's, at the rate of the stream.
     n_channels : int
         Of the stream.
+    settings : Settings
+        How masks are used.
     n_piece : int
         Frames that are masked at a time.
     listener : callable, optional

@@ -97,9 +97,10 @@ def correlate(
 
     Returns
     -------
-    auto, cross : array [shape=(lag, i, j)]
-        ``auto[k, i, j] = sum_n targets[i, n] targets[j, n + k]`` for ``0 <= k < n_lags``, and
-        ``cross`` the same with ``estimates[j]``.
+    auto : array [shape=(lag, i, j)]
+        ``auto[k, i, j] = sum_n targets[i, n] targets[j, n + k]`` for ``0 <= k < n_lags``.
+    cross : array [shape=(lag, i, j)]
+        The same with ``estimates[j]``.
     """
     low, high = within.start, within.stop
     n_fft = block_length(high - low + n_lags - 1, n_lags)

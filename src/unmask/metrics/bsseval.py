@@ -114,6 +114,11 @@ def bss_eval(
         sound (museval takes them for silence). A perfect estimate has SDR inf; a single source has
         SIR inf.
 
+    Raises
+    ------
+    ShapeError, SignalError, SampleRateError, ConfigError
+        For arrays of other shapes, samples that are not finite, and impossible settings.
+
     Warns
     -----
     ConditionWarning
@@ -121,11 +126,6 @@ def bss_eval(
         there what they like, and do; the cuts between windows bring it into the score. museval's
         own values then differ by more than 10 dB between a decoded file and its 16-bit copy. Near
         the limit (`condition` above 1e10) the rounding to 16 bits still decides about some dB.
-
-    Raises
-    ------
-    ShapeError, SignalError, SampleRateError, ConfigError
-        For arrays of other shapes, samples that are not finite, and impossible settings.
 
     Examples
     --------

@@ -89,7 +89,7 @@ def permute(estimates: Array, permutation: Array) -> Array:
     Parameters
     ----------
     estimates : array [shape=(..., source, channel, sample)]
-    permutation : integer array [shape=(..., target)]
+    permutation : array [shape=(..., target)], whole numbers
         From `best_permutation`, with the same leading axes as `estimates`.
 
     Returns

@@ -30,6 +30,8 @@ def macs_per_frame(net: Network, n_frames: int = 64) -> float:
     Parameters
     ----------
     net : Estimator or Parallel
+    n_frames : int
+        That the average is over.
 
     Raises
     ------

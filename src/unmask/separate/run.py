@@ -119,6 +119,9 @@ def separate_files(
     ----------
     jobs : iterable of Job
         From :func:`plan`.
+    model : Model
+    output : Output
+        Where stems go, and what they are.
     settings : Settings
         How masks are used.
     n_jobs : int >= 1

@@ -68,6 +68,10 @@ def settle(
 
     Parameters
     ----------
+    file
+        The whole of it.
+    start
+        Where samples begin.
     length
         What the header says.
     unknown
