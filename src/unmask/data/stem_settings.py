@@ -10,7 +10,6 @@ from unmask.data.effects import EFFECTS, Variation
 from unmask.data.tracks import Tracks
 from unmask.errors import ConfigError
 
-
 _RANGES = ("gain_db", "level_db", "stretch", "semitones", "speed", "excerpt_speed")
 
 
