@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import pytest
@@ -15,8 +16,19 @@ from importlib.metadata import PackageNotFoundError  # noqa: E402
 
 from unmask import recipe, train  # noqa: E402
 from unmask._version import __version__  # noqa: E402
-from unmask.data import DATA, Held, Recordings, SpeechInNoiseConfig, StemMixturesConfig, Tracks  # noqa: E402  # noqa: E402
+from unmask.data import (  # noqa: E402
+    DATA,
+    Held,
+    Recordings,
+    SpeechInNoiseConfig,
+    StemMixturesConfig,
+    TalkerMixturesConfig,
+    TalkersConfig,
+    Tracks,
+)
+from unmask.data.recordings import Selection  # noqa: E402
 from unmask.data.store import Disk, Piece, Recording  # noqa: E402
+from unmask.data.voices import Voices  # noqa: E402
 from unmask.errors import ConfigError  # noqa: E402
 from unmask.train import batches, loop, plan, progress, records  # noqa: E402
 
@@ -55,9 +67,24 @@ SONGS = StemMixturesConfig(
     swap_share=0.5,
     valid_examples=4,
 )
+TALKERS = TalkersConfig(
+    sample_rate=RATE,
+    seconds=0.5,
+    voices=(Voices(glob="voices/*.wav", valid_share=0.4),),
+    noises=(Selection(glob="noise/1.wav"), Selection(glob="noise/2.wav", valid_share=1.0)),
+    rooms=(Selection(glob="rooms/*.wav"),),
+    noise_share=0.5,
+    room_share=0.5,
+    valid_examples=4,
+)
+MIXED = TalkerMixturesConfig(
+    sample_rate=RATE, seconds=0.5, train=("mixed/tr",), valid=("mixed/cv",), mixture="mix"
+)
 CONFIGS = {
     "speech_in_noise": SPEECH,
     "stems": SONGS,
+    "talkers": TALKERS,
+    "talker_mixtures": MIXED,
     "plain stems": replace(SONGS, equalise_db=0.0, excerpt_speed=(1.0, 1.0), reverb_share=0.0),
 }
 N = 24
@@ -82,6 +109,13 @@ def root(tmp_path_factory):
             write(f"{song}/{stem}.wav", 12_000, channels=2)
     for stem in ("vocals", "drums", "other"):
         write(f"valid/c/{stem}.wav", 12_000)
+    for k in range(8):
+        write(f"voices/{k}.wav", 2000 + 1500 * k)
+    for k, n_channels in enumerate((1, 2)):
+        write(f"rooms/{k}.wav", 700, channels=n_channels)
+    for split, folder in product(("tr", "cv"), ("mix", "s1", "s2")):
+        for k in range(2):
+            write(f"mixed/{split}/{folder}/{k}.wav", 3000 + 4000 * k)
     for k in range(3):
         write(f"phrases/{k}.wav", 1300)
         write(f"hits/{k}.wav", 5000, channels=2)

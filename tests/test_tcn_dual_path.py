@@ -138,14 +138,21 @@ def test_the_engine_gives_what_torch_gives_however_a_recording_is_cut(name, fron
     net = model_files.build(masks.get("irm1"), channels=1, n_sources=2, head=(), seed=0, **settings)
     model = load_model(path)
     export.check(model, net, path, 1e-4)
-    mixture = np.random.default_rng(0).standard_normal((1, 3001)).astype(np.float32)
     host = frontend.host()
+    # Of segments one: how several are joined is the matter of test_segments.py.
+    n_samples = (model.segment - 4) * host.hop + 1 if model.segment else 3001
+    mixture = np.random.default_rng(0).standard_normal((1, n_samples)).astype(np.float32)
     n = net.context_frames * host.hop  # a file is heard between silences
     silent = torch.from_numpy(np.pad(mixture, [(0, 0), (n, n)]))
     with torch.no_grad():
-        expected = MaskingSystem(net, host)(silent[None])[0].numpy()[..., n : n + 3001]
+        expected = MaskingSystem(net, host)(silent[None])[0].numpy()[..., n : n + n_samples]
     streamer = Streamer(model)
-    parts = [streamer.process(part) for part in np.split(mixture, [1, 700, 701, 2500], axis=1)]
+    parts = [
+        streamer.process(part)
+        for part in np.split(
+            mixture, [1, n_samples // 4, n_samples // 4 + 1, n_samples // 2], axis=1
+        )
+    ]
     parts.append(streamer.flush())
     found = np.stack([np.concatenate([part[stem] for part in parts], axis=1) for stem in stems])
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4)

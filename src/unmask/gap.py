@@ -32,6 +32,7 @@ from unmask.masks import Family
 from unmask.metrics import RunningScores
 from unmask.mixtures import Sources, cut, own_frames
 from unmask.octaves import decibels, in_bands, octave_bands, power
+from unmask.order import best_order
 
 __all__ = [
     "CASES",
@@ -148,7 +149,12 @@ def gap(
         n_samples=sources.n_samples,
         sample_rate=rate,
     )
-    yield from report.of(_separated(model, sources, folding), octaves=octaves)
+    n = len(folding.targets)
+    pairs = ((rows[n:], rows[report.places]) for rows in _separated(model, sources, folding))
+    order = best_order(folding.common, pairs)
+    rows = _separated(model, sources, folding)
+    ordered = (np.concatenate([block[:n], block[n:][order]]) for block in rows)
+    yield from report.of(ordered, octaves=octaves)
 
 
 def gap_of_files(
@@ -181,6 +187,7 @@ def gap_of_files(
         If there is no such family.
     """
     check_agree(track)
+    track = track.in_order()
     targets, estimates = (
         {name: audio.SumOnDisk(paths) for name, paths in side.items()}
         for side in (track.targets, track.estimates)

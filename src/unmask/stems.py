@@ -16,9 +16,11 @@ __all__ = [
     "STREAMS",
     "STREAMS_SUFFIX",
     "SYNONYMS",
+    "by_stem",
     "canonical",
     "check_aligned",
     "find_stems",
+    "in_no_order",
     "locate_stems",
     "read_stems",
     "split_mixture",
@@ -37,10 +39,11 @@ SYNONYMS: Mapping[str, str] = {
     "percussion": "drums",
     "dialogue": "speech",
     "clean": "speech",
+    **{f"s{k}": f"speaker{k}" for k in (1, 2, 3)},
 }
 
 #: Names of files that hold the mixture, not a source.
-MIXTURES = frozenset({"mixture", "mix", "noisy"})
+MIXTURES = frozenset({"mixture", "mix", "noisy", "mix_clean", "mix_both", "mix_single"})
 
 #: Stems that are part of "other" where nobody asks for them.
 PARTS_OF_OTHER = frozenset(
@@ -56,7 +59,7 @@ PARTS_OF_OTHER = frozenset(
 STEM_NAMES = (
     frozenset(SYNONYMS.values())
     | PARTS_OF_OTHER
-    | {*("bass", "effects", "music", "noise", "other", "residual", "s1", "s2", "s3", "vocals")}
+    | {*("bass", "effects", "music", "noise", "other", "residual", "vocals")}
 )
 
 #: Suffix of files that hold a mixture and its stems as streams, and what the streams are (MUSDB18).
@@ -80,6 +83,18 @@ def canonical(name: str) -> str:
 #: ``song_vocals.wav`` of MSST and many scripts.
 _IN_BRACKETS = re.compile(r"(?:\d+_)?(?P<track>.+?)_\((?P<stem>[^()]+)\)(?:_.*)?")
 _AT_THE_END = re.compile(r"(?P<track>.+?)[_-](?P<stem>(?:no[_-])?[^\W_]+)")
+
+
+def in_no_order(names: Iterable[str]) -> list[str]:
+    """Return those of some stems that nothing but their number tells apart: talkers, if several.
+
+    Examples
+    --------
+    >>> in_no_order(["speaker1", "speaker2", "noise"]), in_no_order(["vocals", "drums"])
+    (['speaker1', 'speaker2'], [])
+    """
+    found = [name for name in names if re.fullmatch(r"speaker\d+", name)]
+    return found if len(found) > 1 else []
 
 
 def split_name(name: str) -> tuple[str, str] | None:
@@ -131,6 +146,24 @@ def find_stems(folder: str | Path) -> dict[str, Path]:
     if not found:
         raise AudioFileError(f"{folder}: no stems in it; expected one audio file a source")
     return dict(sorted(found.items()))
+
+
+def by_stem(root: Path, files: Iterable[Path]) -> dict[str, dict[str, Path]]:
+    """Return the tracks of folders of stems that hold a file a track; empty if it is no such.
+
+    As LibriMix (``mix_clean``, ``s1``, ``s2``, ``noise``), WSJ0-2mix (``mix``, ``s1``, ``s2``) and
+    others have it: each folder in `root` is a stem, and two or more are no mixtures.
+    """
+    tracks: dict[str, dict[str, Path]] = {}
+    stems = set()
+    for path in files:
+        stem = canonical(path.parent.name)
+        if path.parent.parent != root or stem not in STEM_NAMES | MIXTURES:
+            return {}
+        if stem not in MIXTURES:
+            tracks.setdefault(path.stem, {})[stem] = path
+            stems.add(stem)
+    return tracks if len(stems) > 1 and STEM_NAMES.isdisjoint(map(canonical, tracks)) else {}
 
 
 def split_mixture(files: Iterable[Path]) -> tuple[list[Path], list[Path]]:

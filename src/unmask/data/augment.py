@@ -32,6 +32,10 @@ class Excerpt(NamedTuple):
     """As many are read, and played so fast that they last as long as an example."""
     gains: Any = None
     """Of a smooth filter at its knots; none is applied where they are not given."""
+    n_fade: int = 0
+    """First and last samples that come and go as they are read."""
+    span: tuple[int, int] | None = None
+    """From where to where in the example it is heard; all of it where it is not said."""
 
 
 class Synthetic(NamedTuple):
@@ -104,7 +108,7 @@ def _alike(sound: Sound) -> Hashable:
     """Return what sounds must have in common to be made together."""
     if isinstance(sound, Synthetic):
         return "synthetic", sound.slope == 0
-    return sound.n_samples, sound.gains is None
+    return sound.n_samples, sound.gains is None, sound.n_fade, sound.span
 
 
 def _made(group: Sequence[Any], n_samples: int, store: Store) -> Any:
@@ -115,12 +119,26 @@ def _made(group: Sequence[Any], n_samples: int, store: Store) -> Any:
             return samples
         slopes = [sound.slope for sound in group]
         return coloured(samples, slopes, store, knee=group[0].knee)
-    n_read = group[0].n_samples
-    x = store.rows([row for excerpt in group for row in excerpt.rows], n_read)
-    x = x.reshape(len(group), -1, n_read)
-    if group[0].gains is None:
+    first, (start, stop) = group[0], group[0].span or (0, n_samples)
+    x = store.rows([row for excerpt in group for row in excerpt.rows], first.n_samples)
+    x = x.reshape(len(group), -1, first.n_samples)
+    if first.n_fade:
+        x = x * store.array(_fade(first.n_samples, first.n_fade))
+    if first.gains is not None:
+        filters = [excerpt.gains for excerpt in group]
+        x = smooth_filter(x, filters, store, n_samples=stop - start)
+    if stop - start == n_samples:
         return x
-    return smooth_filter(x, [excerpt.gains for excerpt in group], store, n_samples=n_samples)
+    silence = store.array(np.zeros((*x.shape[:2], n_samples)))
+    silence[..., start:stop] = x
+    return silence
+
+
+def _fade(n_samples: int, n_fade: int) -> Any:
+    """Return gains of samples, the first and the last of which come and go."""
+    n_fade = min(n_fade, n_samples // 2)
+    ramp = (np.arange(n_fade) + 0.5) / max(1, n_fade)
+    return np.concatenate([ramp, np.ones(n_samples - 2 * n_fade), ramp[::-1]])
 
 
 def coloured(x: Any, slopes: Sequence[float], store: Store, *, knee: float) -> Any:

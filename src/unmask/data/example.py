@@ -82,6 +82,11 @@ def column(values: Sequence[float], store: Store) -> Any:
     return store.array(values)[:, None, None]
 
 
+def known_apart(n_examples: int, n_sources: int, store: Store) -> Any:
+    """Return the sums of examples in which every source is known on its own."""
+    return store.array(np.tile(np.eye(n_sources), (n_examples, 1, 1)))
+
+
 def single(examples: Drawable, index: int) -> Example:
     """Return one example, made of the files: as a device makes it in a batch."""
     batch = examples.render([examples.draw(index)], Disk())

@@ -10,8 +10,8 @@ import numpy as np
 from unmask.data import augment
 from unmask.data.augment import Excerpt, Sound
 from unmask.data.cache import Cache
-from unmask.data.example import Example, column, single
-from unmask.data.recordings import ROLES, Pool, Recordings, composed, find, read_manifest
+from unmask.data.example import Example, column, known_apart, single
+from unmask.data.recordings import ROLES, Pool, Recordings, find, licences
 from unmask.data.store import Recording, Store
 from unmask.errors import ConfigError
 from unmask.transforms import quick_length
@@ -187,7 +187,7 @@ class SpeechInNoise:
         return {
             "mixture": gain * mixture,
             "targets": (gain * speech)[:, None],
-            "sums": store.array(np.ones((len(drawn), 1, 1))),
+            "sums": known_apart(len(drawn), 1, store),
         }
 
     def _kind(self, rng: np.random.Generator) -> tuple[bool, bool, bool]:
@@ -276,10 +276,8 @@ def _facts(
     root: Path, files: Sequence[tuple[Path, float]], pool: Pool, config: SpeechInNoiseConfig
 ) -> dict[str, Any]:
     """Return how much there is, and under which licences if a manifest tells."""
-    manifest = read_manifest(root)
-    rows = [manifest.get(composed(path.relative_to(root).as_posix()), {}) for path, _ in files]
     return {
         "files": len(files),
         "minutes": round(pool.n_samples / config.sample_rate / 60, 1),
-        "licences": sorted({row.get("licence", "unknown") for row in rows}),
+        "licences": licences(root, (path for path, _ in files)),
     }

@@ -11,6 +11,7 @@ import numpy as np
 
 from unmask import masks
 from unmask._arrays import Array
+from unmask.engine.bound import Bound
 from unmask.engine.container import metadata_of
 from unmask.engine.level import Level
 from unmask.engine.loading import bundled, check_network, check_variables, find, read
@@ -52,6 +53,11 @@ class Model:
         Its frames come in multiples of this many; 1 for networks that take any number.
     context : int
         Frames to either side that a mask depends on; 0 for networks that remember.
+    segment : int
+        Frames that it hears by themselves: :attr:`unit` of a network that neither remembers nor has
+        a context. Such segments overlap, and are joined; 0 for all others.
+    is_in_no_order : bool
+        Whether nothing says which source is which, as of talkers.
     level : Level or None
         What the running level of all that the network hears is brought to.
     n_slow : int
@@ -110,6 +116,9 @@ class Model:
             )
         self._states = {state["name"]: tuple(state["shape"]) for state in metadata["state"]}
         given, made = ("spectrum", "mask") if self.masks_outside else ("frames", "sources")
+        is_alone = self.unit > 1 and not (self.lookahead or self._states)
+        self.segment: int = self.unit if is_alone else 0
+        self.is_in_no_order: bool = metadata["permutation"] == "free"
         self._inputs = [given, *self._states]
         self._outputs = [made, *(f"next_{name}" for name in self._states)]
         self._made = self._made_sizes
@@ -243,6 +252,25 @@ class Model:
         whole = (self._run(one, [])[0] for one in np.split(x, len(x)))
         inner = [output[..., self.context : -self.context] for output in whole]
         return np.concatenate(inner), [x[..., first:].copy()]
+
+    def bound(self, n_signals: int) -> Bound | None:
+        """Return the network with buffers for one frame of signals, None where that cannot be.
+
+        Raises
+        ------
+        ModelError
+            When called, if the network fails.
+        """
+        on_cpu = self._session.get_providers() == ["CPUExecutionProvider"]
+        if self.context or self.unit > 1 or not (on_cpu and self.masks_outside):
+            return None
+        return Bound(
+            self._session,
+            (self._inputs[0], (n_signals, *self._sizes, 1)),
+            (self._outputs[0], (n_signals, *self._made, 1)),
+            {name: (n_signals, *shape) for name, shape in self._states.items()},
+            self,
+        )
 
     @property
     def _sizes(self) -> tuple[int, ...]:

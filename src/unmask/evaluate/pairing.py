@@ -10,7 +10,8 @@ from typing import Literal, NamedTuple
 from unmask import audio
 from unmask.errors import AudioFileError, ConfigError, SampleRateError, ShapeError, listed
 from unmask.folding import check, match
-from unmask.stems import MIXTURES, STEM_NAMES, canonical, find_stems, split_name
+from unmask.order import best_order_of_files
+from unmask.stems import MIXTURES, STEM_NAMES, by_stem, canonical, find_stems, split_name
 
 #: What sound files are: stems of the track whose folder they lie in, or a track each.
 Files = Literal["auto", "stems", "tracks"]
@@ -28,6 +29,13 @@ class Track(NamedTuple):
     """Stem -> the files that it is the sum of, sorted; what is scored."""
     targets: _Sums
     """Stem -> its files, sorted; those without an estimate count as interferers only."""
+
+    def in_order(self) -> "Track":
+        """Return it with the estimates of talkers, who are in no order, where they fit best."""
+        order = best_order_of_files(self.estimates, self.targets)
+        return self._replace(
+            estimates={name: self.estimates[order.get(name, name)] for name in self.estimates}
+        )
 
 
 class Pairs(NamedTuple):
@@ -62,14 +70,14 @@ def pair(estimates: str | Path, targets: str | Path, *, how: Pairing | None = No
     """Find the tracks below two folders and pair them.
 
     Read are ``track/stem.wav`` at any depth (MUSDB18-HQ, and ``{model}/{track}/{stem}.wav`` as
-    ``unmask separate`` writes it), one track's folder of stems, and speech with a file per track,
-    flat or in folders by speaker; the two sides may differ in this. A track is called by its folder
-    (a folder ``song/mixture`` is the track ``song``); where two folders of a side have one name,
-    all tracks are called by their path below the folder that was given. Two folders of stems are
-    one track, whatever they are called. Files that say both, as ``song_(Vocals).wav``, are read as
-    :func:`unmask.stems.split_name` has it. Stems go by `unmask.stems.canonical`; mixtures are left
-    out. Stems that only one side has are added to those that both have, as :mod:`unmask.folding`
-    says.
+    ``unmask separate`` writes it), ``stem/track.wav`` (LibriMix, WSJ0-2mix), one track's folder of
+    stems, and speech with a file per track, flat or in folders by speaker; the two sides may differ
+    in this. A track is called by its folder (a folder ``song/mixture`` is the track ``song``);
+    where two folders of a side have one name, all tracks are called by their path below the folder
+    that was given. Two folders of stems are one track, whatever they are called. Files that say
+    both, as ``song_(Vocals).wav``, are read as :func:`unmask.stems.split_name` has it. Stems go by
+    `unmask.stems.canonical`; mixtures are left out. Stems that only one side has are added to those
+    that both have, as :mod:`unmask.folding` says.
 
     Raises
     ------
@@ -144,6 +152,8 @@ def _find(root: Path, how: Pairing) -> dict[Path, _Stems]:
         )
     if how.files == "auto" and (named := _by_name(found)):
         return named
+    if how.files == "auto" and (tracks := by_stem(root, found)):
+        return {root / name: stems for name, stems in tracks.items()}
     if _are_tracks(root, found, how):
         return _one_a_file(found, _one_form(canonical(how.stem)))
     folders = sorted({path.parent for path in found})

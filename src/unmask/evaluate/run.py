@@ -67,7 +67,7 @@ def evaluate(
 
 
 def _evaluate(track: Track, *, out: Path, settings: Settings, museval: bool) -> Result:
-    path = out / f"{track.name}.json"
+    path, track = out / f"{track.name}.json", track.in_order()
     origin = {
         "version": __version__,
         "settings": asdict(settings) | {"museval": museval},
