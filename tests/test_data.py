@@ -13,6 +13,7 @@ from unmask.data.cache import Cache
 from unmask.data.example import rms
 from unmask.data.recordings import Pool, find, read_manifest, refuse_test_material
 from unmask.data.speech_in_noise import SpeechInNoise, make
+from unmask.data.store import Disk
 from unmask.errors import ConfigError
 
 RATE = 8000
@@ -230,6 +231,11 @@ def test_a_recording_of_another_rate_is_resampled(root):
     assert np.abs(samples[200:-200] / 32767 - expected[200:-200]).max() < 0.01
 
 
+def read(pool, rng, n_samples):
+    pieces, band = pool.draw(rng, n_samples)
+    return Disk().rows([pieces], n_samples)[0], band
+
+
 def test_excerpts_avoid_silence_and_fill_up_from_several_recordings(root, rng):
     wave = np.zeros(40_000)
     wave[30_000:] = rng.standard_normal(10_000)
@@ -237,9 +243,9 @@ def test_excerpts_avoid_silence_and_fill_up_from_several_recordings(root, rng):
     soundfile.write(root / "short.wav", 0.1 * rng.standard_normal(500), RATE)
     cache = Cache(root / "cache", RATE)
     late = Pool([(root / "late.wav", 1.0)], cache)
-    heard = [rms(late.excerpt(np.random.default_rng(k), 4000)[0]) > 0.1 for k in range(20)]
+    heard = [rms(read(late, np.random.default_rng(k), 4000)[0]) > 0.1 for k in range(20)]
     assert sum(heard) >= 17  # without a second look it is every third
-    filled, band = Pool([(root / "short.wav", 1.0)], cache).excerpt(rng, 1700)
+    filled, band = read(Pool([(root / "short.wav", 1.0)], cache), rng, 1700)
     assert band == 1
     assert len(filled) == 1700
     assert (np.abs(filled.reshape(17, 100)).max(axis=1) > 0).all()
@@ -299,8 +305,10 @@ def test_faster_speech_reaches_higher_and_so_does_its_noise(root):
 
 def test_a_low_pass_at_half_the_rate_changes_nothing(rng):
     noise = rng.standard_normal(1001).astype(np.float32)
-    assert np.array_equal(augment.low_pass(noise, 1.0), noise)
-    assert rms(augment.low_pass(noise, 0.25)) == pytest.approx(0.5 * rms(noise), rel=0.1)
+    pair = np.stack([noise, noise])[:, None]
+    (whole,), (low,) = augment.low_pass(pair, [1.0, 0.25], Disk())
+    assert np.array_equal(whole, noise)
+    assert rms(low) == pytest.approx(0.5 * rms(noise), rel=0.1)
 
 
 def test_silent_recordings_give_silence_and_no_nan(root):
@@ -315,34 +323,39 @@ def test_the_weight_of_a_recording_decides_how_often_it_is_taken(root):
     assert Pool(files, Cache(root / "cache", RATE)).chance == pytest.approx([0.25, 0.75])
 
 
-def test_a_change_of_speed_moves_a_tone_and_keeps_its_level(rng):
+def test_a_change_of_speed_moves_a_tone_and_keeps_its_level():
     x = np.sin(2 * np.pi * 50 * np.arange(1000) / 1000).astype(np.float32)
-    faster = augment.smooth_filter(rng, x, 0.0, n_samples=800)
+    faster = augment.smooth_filter(x[None, None], [np.ones(9)], Disk(), n_samples=800)[0, 0]
     assert faster == pytest.approx(np.sin(2 * np.pi * 50 * np.arange(800) / 800), abs=1e-5)
 
 
 @pytest.mark.parametrize("range_db", [0.0, 6.0])
 def test_a_random_filter_stays_in_its_range(rng, range_db):
-    x = np.zeros(1024, np.float32)
-    x[0] = 1
-    gain_db = 20 * np.log10(
-        np.abs(np.fft.rfft(augment.smooth_filter(rng, x, range_db, n_samples=1024)))
-    )
+    x = np.zeros((1, 1, 1024), np.float32)
+    x[..., 0] = 1
+    gains = augment.draw_filter(rng, range_db)
+    filtered = augment.smooth_filter(x, [gains], Disk(), n_samples=1024)
+    gain_db = 20 * np.log10(np.abs(np.fft.rfft(filtered)))
+    assert gain_db[0, 0, [0, 8, -1]] == pytest.approx(20 * np.log10(gains[[0, 1, -1]]), abs=1e-3)
     assert np.abs(gain_db).max() <= range_db + 1e-4
     assert np.ptp(gain_db) >= range_db
 
 
 def test_a_room_keeps_the_direct_sound_and_adds_a_tail(rng):
-    x = np.zeros(8000, np.float32)
-    x[100] = 1
-    wet = augment.reverberate(rng, x, RATE)
+    x = np.zeros((2, 1, 8000), np.float32)
+    x[..., 100] = 1
+    room = augment.draw_room(rng, 1, RATE)
+    (dry,), (wet,) = augment.in_rooms(x, [None, room], Disk())
+    assert np.array_equal(dry, x[0, 0])
     assert not np.abs(wet[:100]).max() > 1e-6
     assert wet[100] == pytest.approx(1, abs=1e-5)
     assert 0.05 < np.linalg.norm(wet[101:]) < 0.8
 
 
 def test_synthetic_noise_is_finite_loud_and_never_the_same(rng):
-    noises = [augment.synthetic_noise(rng, 4000, RATE) for _ in range(20)]
+    drawn = [augment.draw_noise(rng, 4000, RATE) for _ in range(20)]
+    assert {noise.slope == 0 for noise in drawn} == {True, False}  # hums, and coloured noise
+    noises = augment.sounds(drawn, 4000, Disk())
     assert all(np.isfinite(noise).all() and rms(noise) > 0 for noise in noises)
     assert len({noise.tobytes() for noise in noises}) == 20
 
@@ -393,6 +406,24 @@ def test_no_file_is_kept_open_for_a_recording(root):
     pool = Pool([(root / f"speech/{k}.wav", 1.0) for k in range(10)], cache)
     assert len(os.listdir("/proc/self/fd")) == before
     assert not any(isinstance(entry, np.memmap) for one in pool.recordings for entry in one)
+
+
+def test_a_hum_is_a_sum_of_sines(rng):
+    time, turns = np.arange(3000), np.array([0.01, 0.02, 2.9])
+    gains, phases = np.array([1.0, 0.5, 0.2]), np.array([0.3, 1.0, 2.0])
+    expected = (gains * np.sin(time[:, None] * turns + phases)).sum(1)
+    assert augment._sines(turns, gains, phases, 3000) == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize("n_samples", [0, 1, 1023, 1024, 2048, 5000])
+def test_the_loudness_of_a_piece_is_found_without_reading_it(root, rng, n_samples):
+    soundfile.write(root / "x.wav", 0.1 * rng.standard_normal(6000), RATE)
+    cache = Cache(root / "cache", RATE)
+    pool = Pool([(root / "x.wav", 1.0)], cache)
+    for start in (0, 1, 700, 1000):
+        piece = np.array(cache.open(root / "x.wav")[start : start + n_samples], float)
+        found = pool._energies[0].rms(start, n_samples)
+        assert found == pytest.approx(np.sqrt((piece**2).mean()) if n_samples else 0, rel=1e-12)
 
 
 @pytest.mark.parametrize("glob", ["", "**x", "/\0"])

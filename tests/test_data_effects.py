@@ -9,7 +9,7 @@ import pytest
 import soundfile
 
 from unmask.data import StemMixturesConfig, Tracks
-from unmask.data.effects import EFFECTS, Variation, apply
+from unmask.data.effects import EFFECTS, Variation, draw, play
 from unmask.data.example import rms
 from unmask.data.stem_mixtures import make
 from unmask.errors import ConfigError, MissingExtraError
@@ -22,6 +22,10 @@ N = 8192
 
 def noise(rng, *, channels=1, n=RATE):
     return (0.1 * rng.standard_normal((channels, n))).astype(np.float32)
+
+
+def apply(rng, x, sample_rate, shares):
+    return play(draw(rng, sample_rate, shares), x, sample_rate)
 
 
 def peak_hz(x):
@@ -269,7 +273,9 @@ def test_without_the_library_there_is_one_line(root, monkeypatch):
         ({"effects": {"fuzz": 0.1}}, r"no effects \['fuzz'\]; there are \['equalise'"),
         ({"effects": {"reverb": 1.1}}, r"effects\.reverb = 1\.1, expected 0 to 1"),
         ({"variants": 0}, "variants = 0"),
-        ({"speed": (0.0, 1.0)}, r"speed = \[0\.0, 1\.0\], expected > 0"),
+        ({"speed": (0.0, 1.0)}, r"speed = \[0\.0, 1\.0\] and .*, expected > 0"),
+        ({"excerpt_speed": (0.0, 1.0)}, r"excerpt_speed = \[0\.0, 1\.0\], expected > 0"),
+        ({"equalise_db": -1.0}, r"equalise_db = -1\.0, expected 0 or more"),
         ({"semitones": (1.0, -1.0)}, r"\[low, high\], got \[1\.0, -1\.0\]"),
     ],
 )

@@ -365,7 +365,7 @@ def test_a_start_that_is_not_there_or_does_not_fit_is_refused(root, tmp_path):
 
 def test_the_rate_rises_stays_and_falls_to_zero():
     settings = configure(steps=100, warmup_steps=10, decay_share=0.5, learning_rate=2.0).train
-    rates = [train.learning_rate(step, settings) for step in range(101)]
+    rates = [train.learning_rate(step, step / 100, settings) for step in range(101)]
     assert rates[0] == pytest.approx(0.2)
     assert rates[9:51] == [2.0] * 42
     assert rates[75] == pytest.approx(1.0)
@@ -800,7 +800,7 @@ def test_places_are_told_apart_by_a_network_that_sees_both_channels_alone(
 
 
 def test_a_finished_run_shows_no_loss_and_no_speed_that_are_none(capsys):
-    with Bar(10, 10, shown=True):
+    with Bar(configure(steps=10).train, 10, 1.0, shown=True):
         pass
     shown = capsys.readouterr().err
     assert "10/10" in shown

@@ -6,6 +6,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import unmask._training  # noqa: F401
+
+# isort: split
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor

@@ -6,6 +6,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import unmask._training  # noqa: F401
+
+# isort: split
 import numpy as np
 import onnx
 import torch

@@ -2,14 +2,13 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import click
 
 from unmask.cli import show
-from unmask.errors import ConfigError, MissingExtraError
+from unmask.errors import ConfigError
 
 
 @click.command()
@@ -37,9 +36,20 @@ from unmask.errors import ConfigError, MissingExtraError
     metavar="KEY=VALUE",
     help="Change the recipe, as train.steps=100; may be given several times.",
 )
+@click.option(
+    "--minutes",
+    type=click.FloatRange(0, min_open=True),
+    help="Train so long, whatever the recipe's steps.",
+)
 @click.option("--accelerator", default="cpu", help="cpu, cuda, mps or auto.")
 @click.option("--devices", type=click.IntRange(1), default=1, help="How many share every batch.")
-def train(recipe: Path, overrides: tuple[str, ...], dry_run: bool, **options: Any) -> None:
+def train(
+    recipe: Path,
+    overrides: tuple[str, ...],
+    minutes: float | None,
+    dry_run: bool,
+    **options: Any,
+) -> None:
     """Train the network that a recipe describes; prints the run folder.
 
     \b
@@ -49,10 +59,14 @@ def train(recipe: Path, overrides: tuple[str, ...], dry_run: bool, **options: An
       unmask train recipes/unet-complex-sdr.toml --data recordings -o runs/vocals --dry-run
       unmask train recipes/unet-complex-sdr.toml --data recordings -o runs/drums \\
         -s 'data.targets=["drums"]' --accelerator cuda --devices 2
+      unmask train recipes/music.toml --data recordings -o runs/music --minutes 8 \\
+        -s train.examples=device --accelerator cuda
     """
-    with _needs_torch():
-        from unmask import recipe as recipes
-        from unmask import train as training
+    if minutes is not None:
+        overrides = (*overrides, f"train.minutes={minutes}")
+    from unmask import recipe as recipes
+    from unmask import train as training
+
     loaded = recipes.load(recipe, overrides)
     for remark in loaded.remarks:
         show.note(f"note: {remark}")
@@ -77,7 +91,8 @@ def _facts(about: Mapping[str, Any]) -> Iterator[str]:
     active = ", ".join(f"{stem} in {count}" for stem, count in about["valid_active"].items())
     yield f"parameters  {about['parameters']:,}"
     yield f"MACs        {about['macs_per_second']:,} a second of one channel"
-    yield f"examples    {about['examples']:,}"
+    n_examples = about["examples"]
+    yield "examples    " + (f"{n_examples:,}" if n_examples else "as many as time allows")
     yield f"validation  {about['valid_examples']:,} examples: {active}"
     for part, facts in about["data"].items():
         yield f"{part:<11} " + ", ".join(f"{name} {_plain(value)}" for name, value in facts.items())
@@ -124,8 +139,8 @@ def export(runs: tuple[Path, ...], model: Path, test: Path | None, **options: An
       unmask export runs/denoise denoise.onnx --weights float16
       unmask export runs/vocals runs/drums runs/bass runs/guitar band.onnx --residual other
     """
-    with _needs_torch():
-        from unmask import export as exporting
+    from unmask import export as exporting
+
     scores = None if test is None else _read_json(test)
     exporting.export(runs, model, test=scores, **options)
     show.say(str(model))
@@ -136,13 +151,3 @@ def _read_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise ConfigError(f"{path}: cannot be read as JSON: {error}; check the file") from error
-
-
-@contextmanager
-def _needs_torch() -> Iterator[None]:
-    try:
-        yield
-    except ModuleNotFoundError as error:
-        raise MissingExtraError(
-            f'training: {error.name} is not installed; pip install "unmask[train]"'
-        ) from None

@@ -2,7 +2,8 @@
 
 Recordings are decoded and resampled once, into a cache of 16-bit memory maps. Everything random
 in example ``i`` is drawn from ``numpy.random.default_rng([seed, i])``: the number of workers, their
-order and a restart change nothing. Nothing here imports torch.
+order and a restart change nothing. What was drawn is then made of files, one example at a time, or
+of recordings in the memory of a device, a batch at once: the same. Nothing here imports torch.
 """
 
 from unmask.data import speech_in_noise, stem_mixtures, talker_mixtures, talkers
@@ -10,7 +11,8 @@ from unmask.data.example import Example
 from unmask.data.kind import Examples, Kind, Settings
 from unmask.data.recordings import Recordings
 from unmask.data.speech_in_noise import SpeechInNoiseConfig
-from unmask.data.stem_mixtures import StemMixturesConfig
+from unmask.data.stem_settings import StemMixturesConfig
+from unmask.data.store import Held, Recording
 from unmask.data.talker_mixtures import TalkerMixturesConfig
 from unmask.data.talkers import TalkersConfig
 from unmask.data.tracks import Tracks
@@ -27,7 +29,9 @@ __all__ = [
     "DATA",
     "Example",
     "Examples",
+    "Held",
     "Kind",
+    "Recording",
     "Recordings",
     "Settings",
     "SpeechInNoiseConfig",

@@ -6,7 +6,7 @@ shifting inside it are Rubber Band's, filters, modulation, compression and rever
 Everything is drawn from the generator that is given.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
@@ -69,36 +69,45 @@ class Variation:
         return varied.reshape(*x.shape[:-1], -1)
 
 
-def apply(rng: np.random.Generator, x: Any, sample_rate: int, shares: Mapping[str, float]) -> Any:
-    """Return a stem after a random choice of effects, the same on every channel.
+def draw(rng: np.random.Generator, sample_rate: int, shares: Mapping[str, float]) -> list[Any]:
+    """Return a random choice of effects with random settings, in the order of a stem's way.
 
     Parameters
     ----------
     rng : Generator
         Decides which and how.
-    x : float32 array [shape=(channel, sample)]
     sample_rate : int
         In Hz.
     shares : mapping
         Name of an effect, see :data:`EFFECTS` -> its probability.
+    """
+    chosen = [name for name in EFFECTS if rng.uniform() < shares.get(name, 0.0)]
+    return [plugin for name in chosen for plugin in EFFECTS[name](rng, pedals(), sample_rate)]
+
+
+def play(board: Sequence[Any], x: Any, sample_rate: int) -> Any:
+    """Return a stem after effects, the same on every channel.
+
+    Parameters
+    ----------
+    board : sequence
+        Of :func:`draw`.
+    x : float32 array [shape=(channel, sample)]
+    sample_rate : int
+        In Hz.
 
     Returns
     -------
     float32 array [shape=(channel, sample)]
         At the level that `x` had, but for what the effects do to it.
     """
-    chosen = [name for name in EFFECTS if rng.uniform() < shares.get(name, 0.0)]
     level = rms(x)
-    if not chosen or not level:
+    if not board or not level:
         return x
-    library = pedals()
-    board = library.Pedalboard()
-    for name in chosen:
-        for plugin in EFFECTS[name](rng, library, sample_rate):
-            board.append(plugin)
+    played = pedals().Pedalboard(list(board))
     gain = np.float32(LEVEL / level)
     # each by itself: of two at once, JUCE's reverberation would give each a room of its own
-    return np.stack([board(channel, sample_rate) for channel in gain * x]) / gain
+    return np.stack([played(channel, sample_rate) for channel in gain * x]) / gain
 
 
 def _between(rng: np.random.Generator, low: float, high: float) -> float:

@@ -1,9 +1,11 @@
 """One example: a mixture, what is known of its sources, and how loud it is."""
 
 from collections.abc import Collection, Iterable, Sequence
-from typing import Any, TypedDict
+from typing import Any, Protocol, TypedDict
 
 import numpy as np
+
+from unmask.data.store import Disk, Store
 
 
 class Example(TypedDict):
@@ -21,6 +23,16 @@ class Example(TypedDict):
     sums: Any
     """Which sources are in each of them, 0 or 1, shape (source, source). Each source is in at most
     one; a row of zeros says nothing."""
+
+
+class Drawable(Protocol):
+    """Examples in two halves: numbers that depend on seed and index alone, sounds made of them."""
+
+    def draw(self, index: int, /) -> Any:
+        """Return what is random in example `index`."""
+
+    def render(self, drawn: Sequence[Any], store: Store, /) -> Example:
+        """Return the examples that were drawn, each entry with an axis of examples in front."""
 
 
 def known_sums(targets: Sequence[str], contents: Iterable[Collection[str]]) -> Any:
@@ -65,6 +77,21 @@ def rms(x: Any) -> float:
     return float(np.sqrt(np.mean(np.square(x, dtype=np.float32)))) if x.size else 0.0
 
 
-def ratio(num: float, den: float) -> float:
-    """Return a gain, 0 for what is silent."""
-    return num / den if den > 0 else 0.0
+def column(values: Sequence[float], store: Store) -> Any:
+    """Return a number for each of some sounds (sound, channel, sample)."""
+    return store.array(values)[:, None, None]
+
+
+def known_apart(n_examples: int, n_sources: int, store: Store) -> Any:
+    """Return the sums of examples in which every source is known on its own."""
+    return store.array(np.tile(np.eye(n_sources), (n_examples, 1, 1)))
+
+
+def single(examples: Drawable, index: int) -> Example:
+    """Return one example, made of the files: as a device makes it in a batch."""
+    batch = examples.render([examples.draw(index)], Disk())
+    return {
+        "mixture": batch["mixture"][0],
+        "targets": batch["targets"][0],
+        "sums": batch["sums"][0],
+    }

@@ -1,10 +1,11 @@
 """What a kind of data must have: settings, and a maker of two sets of examples."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, Protocol
 
-from unmask.data.example import Example
+from unmask.data.example import Drawable, Example
+from unmask.data.store import Recording
 
 
 class Settings(Protocol):
@@ -43,12 +44,16 @@ class Settings(Protocol):
         """What a model is for that was trained on this: ``"denoise"`` or ``"separate"``."""
 
 
-class Examples(Protocol):
+class Examples(Drawable, Protocol):
     """A set of examples, all of one shape; each depends on a seed and its index alone."""
 
     def __len__(self) -> int: ...
 
     def __getitem__(self, index: int, /) -> Example: ...
+
+    @property
+    def recordings(self) -> Sequence[Recording]:
+        """All that examples are made of; one may be named twice."""
 
 
 class Maker(Protocol):

@@ -8,12 +8,12 @@ import zlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any
 
 import numpy as np
 
 from unmask.data.cache import Cache
-from unmask.data.example import rms
+from unmask.data.store import Piece, Recording
 from unmask.errors import ConfigError
 
 ROLES = ("speech", "noise")
@@ -215,33 +215,14 @@ def composed(name: str) -> str:
     return unicodedata.normalize("NFC", name)
 
 
-class Recording(NamedTuple):
-    """Mono samples in the cache; the file is not kept open, there may be thousands."""
-
-    file: Path
-    offset: int
-    n_samples: int
-
-    @classmethod
-    def of(cls, file: Path) -> Self:
-        """Return the samples that a file of the cache holds."""
-        header = np.load(file, mmap_mode="r")
-        return cls(file, header.offset, len(header))
-
-    def read(self, start: int, n_samples: int) -> Any:
-        """Return at most `n_samples` from `start` on, float32."""
-        count = min(n_samples, self.n_samples - start)
-        place = self.offset + 2 * start
-        return np.fromfile(self.file, np.int16, count, offset=place).astype(np.float32)
-
-
 class Pool:
     """Recordings to take excerpts from; a recording's chance is its length times its weight."""
 
     def __init__(self, files: Sequence[tuple[Path, float]], cache: Cache) -> None:
         self.recordings = [Recording.of(cache.mono(path)) for path, _ in files]
         self.bands = [cache.band(path) for path, _ in files]
-        self.levels = [rms(one.read(0, one.n_samples)) for one in self.recordings]
+        self._energies = [_Energy(one, cache) for one in self.recordings]
+        self.levels = [energy.rms(0, energy.n_samples) for energy in self._energies]
         chance = [w * x.n_samples for x, (_, w) in zip(self.recordings, files, strict=True)]
         self.chance = np.array(chance, dtype=float) / sum(chance)
 
@@ -250,26 +231,60 @@ class Pool:
         """Samples of all recordings together."""
         return sum(one.n_samples for one in self.recordings)
 
-    def excerpt(self, rng: np.random.Generator, n_samples: int) -> tuple[Any, float]:
-        """Return `n_samples` of float32 from one recording, from several where one is too short.
+    def draw(self, rng: np.random.Generator, n_samples: int) -> tuple[list[Piece], float]:
+        """Return where `n_samples` are read: in one recording, in several where one is too short.
 
         And the band of the narrowest of them, as a share of half the sample rate.
         """
-        pieces: list[Any] = []
+        pieces: list[Piece] = []
         missing, band = n_samples, 1.0
         while missing:
             piece, k = self._piece(rng, missing)
             pieces.append(piece)
-            missing, band = missing - len(piece), min(band, self.bands[k])
-        return np.concatenate(pieces), band
+            missing, band = missing - piece.n_samples, min(band, self.bands[k])
+        return pieces, band
 
-    def _piece(self, rng: np.random.Generator, n_samples: int) -> tuple[Any, int]:
+    def _piece(self, rng: np.random.Generator, n_samples: int) -> tuple[Piece, int]:
         """At most `n_samples` of a recording, not silent if eight tries find that, and which."""
         for _ in range(8):
             k = int(rng.choice(len(self.chance), p=self.chance))
             recording = self.recordings[k]
             start = int(rng.integers(max(1, recording.n_samples - n_samples + 1)))
-            piece = recording.read(start, n_samples)
-            if rms(piece) > 0.2 * self.levels[k] > 0:
+            count = min(n_samples, recording.n_samples - start)
+            if self._energies[k].rms(start, count) > 0.2 * self.levels[k] > 0:
                 break
-        return piece / max(self.levels[k], 1.0), k
+        return Piece(recording, start, count, max(self.levels[k], 1.0)), k
+
+
+class _Energy:
+    """How loud a recording is from any sample to any other, found without reading it again.
+
+    The energy up to every so many samples is noted once in the cache; only the ends are read.
+    """
+
+    step = 1024
+
+    def __init__(self, recording: Recording, cache: Cache) -> None:
+        self.recording, self.n_samples = recording, recording.n_samples
+        noted = cache.keep(self._sums, [recording.file], "energy up to", self.step)
+        self.sums = np.load(noted)
+
+    def rms(self, start: int, n_samples: int) -> float:
+        """Return the RMS of some samples, in steps of the 16 bits; 0 of none."""
+        energy = self._up_to(start + n_samples) - self._up_to(start)
+        return float(np.sqrt(energy / n_samples)) if n_samples else 0.0
+
+    def _up_to(self, sample: int) -> int:
+        block, rest = divmod(sample, self.step)
+        return int(self.sums[block]) + _energy(self.recording.read(sample - rest, rest))
+
+    def _sums(self) -> Any:
+        starts = range(0, self.n_samples - self.step + 1, self.step)
+        energies = [_energy(self.recording.read(start, self.step)) for start in starts]
+        return np.cumsum([0, *energies])
+
+
+def _energy(samples: Any) -> int:
+    """Return the sum of squares of int16, exactly."""
+    wide = samples.astype(np.int64)
+    return int(wide @ wide)

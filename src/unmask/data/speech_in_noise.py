@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 
 from unmask.data import augment
+from unmask.data.augment import Excerpt, Sound
 from unmask.data.cache import Cache
-from unmask.data.example import Example, ratio, rms
+from unmask.data.example import Example, column, known_apart, single
 from unmask.data.recordings import ROLES, Pool, Recordings, find, licences
+from unmask.data.store import Recording, Store
 from unmask.errors import ConfigError
 from unmask.transforms import quick_length
 
@@ -87,6 +89,23 @@ class SpeechInNoiseConfig:
         return "denoise"
 
 
+@dataclass(frozen=True, kw_only=True)
+class Drawn:
+    """What is random in an example of speech in noise."""
+
+    speech: Excerpt
+    room: Any
+    """Its answer to a click, None where there is none."""
+    noise: Sequence[tuple[Sound, float]]
+    """One or two, and how loud they are beside the first."""
+    band: float
+    """Where the noise ends, as a share of half the sample rate."""
+    snr_db: float
+    has_speech: bool
+    has_noise: bool
+    level_db: float
+
+
 class SpeechInNoise:
     """Examples of speech in noise, by index.
 
@@ -126,24 +145,49 @@ class SpeechInNoise:
         """Return the number of examples."""
         return self.n_examples
 
+    @property
+    def recordings(self) -> list[Recording]:
+        """What excerpts are read of."""
+        return [*self.speech.recordings, *self.noise.recordings]
+
     def __getitem__(self, index: int) -> Example:
         """Return example `index`."""
+        return single(self, index)
+
+    def draw(self, index: int) -> Drawn:
+        """Return what is random in example `index`."""
         rng = np.random.default_rng([self.seed, index])
-        speech, band = self._speech(rng)
+        speech, band, room = self._speech(rng)
         noise = self._noise(rng)
         has_speech, has_noise, full_band = self._kind(rng)
-        if not full_band:
-            noise = augment.low_pass(noise, band)
         snr_db = self.config.valid_snr_db if self.plain else self.config.snr_db
-        noise *= ratio(rms(speech), rms(noise)) * 10 ** (-rng.uniform(*snr_db) / 20)
-        speech *= has_speech
-        noise *= has_noise
+        return Drawn(
+            speech=speech,
+            room=room,
+            noise=noise,
+            band=1.0 if full_band else band,
+            snr_db=rng.uniform(*snr_db),
+            has_speech=has_speech,
+            has_noise=has_noise,
+            level_db=rng.uniform(*self.config.level_db),
+        )
+
+    def render(self, drawn: Sequence[Drawn], store: Store) -> Example:
+        """Return the examples that were drawn, a batch of them."""
+        speech = augment.sounds([one.speech for one in drawn], self.n_samples, store)
+        speech = augment.in_rooms(speech, [one.room for one in drawn], store)
+        noise = self._mixed_noise([one.noise for one in drawn], store)
+        noise = augment.low_pass(noise, [one.band for one in drawn], store)
+        noise *= augment.gains(augment.levels(speech), augment.levels(noise))
+        noise *= column([10 ** (-one.snr_db / 20) * one.has_noise for one in drawn], store)
+        speech *= column([one.has_speech for one in drawn], store)
         mixture = speech + noise
-        gain = ratio(10 ** (rng.uniform(*self.config.level_db) / 20), rms(mixture))
+        wanted = column([10 ** (one.level_db / 20) for one in drawn], store)
+        gain = augment.gains(wanted, augment.levels(mixture))
         return {
-            "mixture": (gain * mixture)[None].astype(np.float32),
-            "targets": (gain * speech)[None, None].astype(np.float32),
-            "sums": np.ones((1, 1), np.float32),
+            "mixture": gain * mixture,
+            "targets": (gain * speech)[:, None],
+            "sums": known_apart(len(drawn), 1, store),
         }
 
     def _kind(self, rng: np.random.Generator) -> tuple[bool, bool, bool]:
@@ -155,33 +199,45 @@ class SpeechInNoise:
         full_band = not has_speech or rng.uniform() < self.config.full_band_share
         return has_speech, kind < 1 - self.config.clean_share, full_band
 
-    def _speech(self, rng: np.random.Generator) -> tuple[Any, float]:
-        """Return an excerpt and its band, a share of half the sample rate."""
+    def _speech(self, rng: np.random.Generator) -> tuple[Excerpt, float, Any]:
+        """Return an excerpt, its band, a share of half the sample rate, and the room it is in."""
         if self.plain:
-            return self.speech.excerpt(rng, self.n_samples)
+            pieces, band = self.speech.draw(rng, self.n_samples)
+            return Excerpt([pieces], self.n_samples), band, None
         n_read = quick_length(round(self.n_samples * rng.uniform(*self.config.speed)))
-        speech, band = self.speech.excerpt(rng, n_read)
-        speech = augment.smooth_filter(
-            rng, speech, self.config.equalise_db, n_samples=self.n_samples
-        )
+        pieces, band = self.speech.draw(rng, n_read)
+        gains = augment.draw_filter(rng, self.config.equalise_db)
+        room = None
         if rng.uniform() < self.config.reverb_share:
-            speech = augment.reverberate(rng, speech, self.config.sample_rate)
-        return speech, band * n_read / self.n_samples
+            room = augment.draw_room(rng, 1, self.config.sample_rate)
+        return Excerpt([pieces], n_read, gains), band * n_read / self.n_samples, room
 
-    def _noise(self, rng: np.random.Generator) -> Any:
-        noise = self._one_noise(rng)
+    def _noise(self, rng: np.random.Generator) -> list[tuple[Sound, float]]:
+        """Return one or two noises, and how loud they are beside the first."""
+        noises = [(self._one_noise(rng), 1.0)]
         if not self.plain and rng.uniform() < self.config.second_noise_share:
-            second = self._one_noise(rng)
-            noise = noise + second * ratio(rms(noise), rms(second)) * rng.uniform(0.3, 1.0)
-        return noise
+            noises.append((self._one_noise(rng), rng.uniform(0.3, 1.0)))
+        return noises
 
-    def _one_noise(self, rng: np.random.Generator) -> Any:
+    def _one_noise(self, rng: np.random.Generator) -> Sound:
         if self.plain:
-            return self.noise.excerpt(rng, self.n_samples)[0]
+            return Excerpt([self.noise.draw(rng, self.n_samples)[0]], self.n_samples)
         if rng.uniform() < self.config.synthetic_share:
-            return augment.synthetic_noise(rng, self.n_samples, self.config.sample_rate)
-        noise, _ = self.noise.excerpt(rng, self.n_samples)
-        return augment.smooth_filter(rng, noise, self.config.equalise_db, n_samples=self.n_samples)
+            return augment.draw_noise(rng, self.n_samples, self.config.sample_rate)
+        pieces, _ = self.noise.draw(rng, self.n_samples)
+        gains = augment.draw_filter(rng, self.config.equalise_db)
+        return Excerpt([pieces], self.n_samples, gains)
+
+    def _mixed_noise(self, noises: Sequence[Sequence[tuple[Sound, float]]], store: Store) -> Any:
+        """Return the noise of every example, at the level of the first of its noises."""
+        mixed = augment.sounds([first for (first, _), *_ in noises], self.n_samples, store)
+        rows = [k for k, more in enumerate(noises) if len(more) > 1]
+        if rows:
+            seconds = [noises[k][1] for k in rows]
+            second = augment.sounds([sound for sound, _ in seconds], self.n_samples, store)
+            gain = augment.gains(augment.levels(mixed[rows]), augment.levels(second))
+            mixed[rows] += second * gain * column([share for _, share in seconds], store)
+        return mixed
 
 
 def make(

@@ -8,9 +8,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from unmask import audio
+from unmask.data import augment
+from unmask.data.augment import Excerpt
 from unmask.data.cache import Cache, quantise
-from unmask.data.example import Example, ratio, rms
+from unmask.data.example import Example, column, known_apart, rms, single
 from unmask.data.recordings import licences, refuse_test_material, refuse_test_split
+from unmask.data.store import Piece, Recording, Store
 from unmask.data.talkers import TALKERS
 from unmask.errors import ConfigError
 from unmask.stems import by_stem, check_aligned
@@ -116,30 +119,50 @@ class TalkerMixtures:
 
     def __getitem__(self, index: int) -> Example:
         """Return example `index`."""
+        return single(self, index)
+
+    def draw(self, index: int) -> tuple[Excerpt, float]:
+        """Return what is random in example `index`: an excerpt, and its level in dB."""
         rng = np.random.default_rng([self.seed, index])
-        rows = self._middle(index) if self.plain else self._excerpt(rng)
-        missing = self.n_samples - rows.shape[1]
-        rows = np.pad(rows.astype(np.float32), [(0, 0), (0, missing)])
-        gain = ratio(10 ** (rng.uniform(*self.config.level_db) / 20), rms(rows[0]))
-        rows *= np.float32(gain)
-        return {"mixture": rows[:1], "targets": rows[1:, None], "sums": np.eye(2, dtype=np.float32)}
+        file, start, length = self._middle(index) if self.plain else self._excerpt(rng)
+        recording = Recording.of(file)
+        n_samples = min(self.n_samples, length - start)
+        rows = [[Piece(recording, k * length + start, n_samples, 32767.0)] for k in range(3)]
+        return Excerpt(rows, self.n_samples), rng.uniform(*self.config.level_db)
 
-    def _middle(self, index: int) -> Any:
-        """Return the middle of a mixture (row, sample)."""
-        rows = np.load(self.files[index * len(self.files) // self.n_examples], mmap_mode="r")
-        start = max(0, rows.shape[1] - self.n_samples) // 2
-        return rows[:, start : start + self.n_samples]
+    def render(self, drawn: Sequence[tuple[Excerpt, float]], store: Store) -> Example:
+        """Return the examples that were drawn, a batch of them."""
+        rows = augment.sounds([excerpt for excerpt, _ in drawn], self.n_samples, store)
+        wanted = column([10 ** (level_db / 20) for _, level_db in drawn], store)
+        rows = rows * augment.gains(wanted, augment.levels(rows[:, :1]))
+        return {
+            "mixture": rows[:, :1],
+            "targets": rows[:, 1:, None],
+            "sums": known_apart(len(drawn), 2, store),
+        }
 
-    def _excerpt(self, rng: np.random.Generator) -> Any:
-        """Return an excerpt in which both talk, if eight tries find one."""
+    @property
+    def recordings(self) -> list[Recording]:
+        """What excerpts are read of."""
+        return [Recording.of(file) for file in self.files]
+
+    def _middle(self, index: int) -> tuple[Path, int, int]:
+        """Return a file of which the middle is taken, where that starts, and the file's length."""
+        file = self.files[index * len(self.files) // self.n_examples]
+        length = np.load(file, mmap_mode="r").shape[1]
+        return file, max(0, length - self.n_samples) // 2, length
+
+    def _excerpt(self, rng: np.random.Generator) -> tuple[Path, int, int]:
+        """Return a file, a start from which both talk, if eight tries find one, and the length."""
         for _ in range(8):
-            rows = np.load(self.files[int(rng.integers(len(self.files)))], mmap_mode="r")
+            file = self.files[int(rng.integers(len(self.files)))]
+            rows = np.load(file, mmap_mode="r")
             start = int(rng.integers(max(1, rows.shape[1] - self.n_samples + 1)))
             found = rows[:, start : start + self.n_samples]
             levels = [rms(row.astype(np.float32)) for row in found]
             if min(levels[1:]) > 0.05 * levels[0] > 0:
                 break
-        return found
+        return file, start, rows.shape[1]
 
 
 def make(

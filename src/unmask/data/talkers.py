@@ -1,6 +1,6 @@
 """Examples of two talkers: mixed from recordings of single ones, as far apart as is asked for."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 
 from unmask.data import augment
+from unmask.data.augment import Excerpt
 from unmask.data.cache import Cache
-from unmask.data.example import Example, ratio, rms
+from unmask.data.example import Example, column, known_apart, single
 from unmask.data.recordings import Pool, Selection, choose
 from unmask.data.rooms import Rooms
+from unmask.data.store import Recording, Store
 from unmask.data.voices import Voices, VoicesPool, find_voices
 from unmask.errors import ConfigError
 from unmask.transforms import quick_length
@@ -95,6 +97,32 @@ class TalkersConfig:
         return "separate"
 
 
+@dataclass(frozen=True, kw_only=True)
+class Drawn:
+    """What is random in an example of two talkers."""
+
+    names: tuple[str, str]
+    overlap: float
+    difference_db: float
+    """Of the second talker to the first, where each talks."""
+    speech: Sequence[Excerpt]
+    room: Any
+    """Its answers to a click, (talker, sample); None where there is none."""
+    noise: tuple[Excerpt, float] | None
+    """And how far it is below the talkers, dB."""
+    level_db: float
+
+    def answer(self, talker: int) -> Any:
+        """Return the room's answer at the place of a talker, (channel, sample)."""
+        return None if self.room is None else self.room[talker % len(self.room)][None]
+
+    def level(self, talker: int, n_samples: int) -> float:
+        """Return the RMS over an example of a talker; that of the first is 1 while they talk."""
+        start, stop = self.speech[talker].span or (0, n_samples)
+        share = (stop - start) / n_samples
+        return float(10 ** (talker * self.difference_db / 20) * np.sqrt(share))
+
+
 class Talkers:
     """Examples of two talkers, by index; never the same person twice.
 
@@ -138,12 +166,26 @@ class Talkers:
         """Return the number of examples."""
         return self.n_examples
 
+    @property
+    def recordings(self) -> list[Recording]:
+        """What excerpts are read of."""
+        return [*self.voices.recordings, *(self.noises.recordings if self.noises else ())]
+
     def __getitem__(self, index: int) -> Example:
         """Return example `index`."""
-        return self.example(index)[0]
+        return single(self, index)
 
     def example(self, index: int) -> tuple[Example, dict[str, Any]]:
         """Return example `index` and what is in it: speakers, overlap, level difference."""
+        drawn = self.draw(index)
+        return single(self, index), {
+            "speakers": list(drawn.names),
+            "overlap": round(drawn.overlap, 4),
+            "level_difference_db": round(drawn.difference_db, 2),
+        }
+
+    def draw(self, index: int) -> Drawn:
+        """Return what is random in example `index`."""
         config, rng = self.config, np.random.default_rng([self.seed, index])
         names = self.voices.pair(rng)
         low, high = config.overlap
@@ -151,43 +193,62 @@ class Talkers:
         overlap = low + (high - low) * place
         spans = turns(rng, overlap, self.n_samples)
         difference_db = rng.uniform(*config.level_difference_db)
-        response = None
+        room = None
         if rng.uniform() < config.room_share and self.rooms:
-            response = self.rooms.draw(rng)
-        talkers = np.zeros((2, self.n_samples), np.float32)
-        for k, (name, (start, stop)) in enumerate(zip(names, spans, strict=True)):
-            talkers[k, start:stop] = self._speech(rng, name, stop - start)
-            if response is not None:
-                talkers[k] = augment.convolve(talkers[k], response[k % len(response)])
-            heard = rms(talkers[k]) * np.sqrt(self.n_samples / (stop - start))
-            talkers[k] *= ratio(10 ** (k * difference_db / 20), heard)
-        mixture = talkers.sum(axis=0) + self._noise(rng, rms(talkers.sum(axis=0)))
-        gain = ratio(10 ** (rng.uniform(*config.level_db) / 20), rms(mixture))
-        made: Example = {
-            "mixture": (gain * mixture)[None].astype(np.float32),
-            "targets": (gain * talkers)[:, None].astype(np.float32),
-            "sums": np.eye(2, dtype=np.float32),
-        }
-        return made, {
-            "speakers": list(names),
-            "overlap": round(overlap, 4),
-            "level_difference_db": round(difference_db, 2),
+            room = self.rooms.draw(rng)
+        return Drawn(
+            names=names,
+            overlap=overlap,
+            difference_db=difference_db,
+            speech=[self._speech(rng, name, span) for name, span in zip(names, spans, strict=True)],
+            room=room,
+            noise=self._noise(rng),
+            level_db=rng.uniform(*config.level_db),
+        )
+
+    def render(self, drawn: Sequence[Drawn], store: Store) -> Example:
+        """Return the examples that were drawn, a batch of them."""
+        voices = [(one, k) for one in drawn for k in range(2)]
+        heard = augment.sounds([one.speech[k] for one, k in voices], self.n_samples, store)
+        heard = augment.in_rooms(heard, [one.answer(k) for one, k in voices], store)
+        wanted = column([one.level(k, self.n_samples) for one, k in voices], store)
+        heard = heard * augment.gains(wanted, augment.levels(heard))
+        talkers = heard.reshape(len(drawn), 2, 1, self.n_samples)
+        mixture = talkers[:, 0] + talkers[:, 1]
+        rows = [k for k, one in enumerate(drawn) if one.noise]
+        if rows:
+            mixture[rows] += self._background([drawn[k] for k in rows], mixture[rows], store)
+        wanted = column([10 ** (one.level_db / 20) for one in drawn], store)
+        gain = augment.gains(wanted, augment.levels(mixture))
+        return {
+            "mixture": gain * mixture,
+            "targets": gain[:, None] * talkers,
+            "sums": known_apart(len(drawn), 2, store),
         }
 
-    def _speech(self, rng: np.random.Generator, name: str, n_samples: int) -> Any:
-        """Return a voice without pauses."""
+    def _speech(self, rng: np.random.Generator, name: str, span: tuple[int, int]) -> Excerpt:
+        """Return a voice without pauses, heard from where to where."""
+        n_samples = span[1] - span[0]
         if self.plain:
-            return self.voices.excerpt(rng, name, n_samples)
+            return self.voices.draw(rng, name, n_samples)._replace(span=span)
         n_read = quick_length(round(n_samples * rng.uniform(*self.config.speed)))
-        speech = self.voices.excerpt(rng, name, n_read)
-        return augment.smooth_filter(rng, speech, self.config.equalise_db, n_samples=n_samples)
+        speech = self.voices.draw(rng, name, n_read)
+        gains = augment.draw_filter(rng, self.config.equalise_db)
+        return speech._replace(gains=gains, span=span)
 
-    def _noise(self, rng: np.random.Generator, level: float) -> Any:
-        """Return noise below talkers of a level, at times none."""
+    def _noise(self, rng: np.random.Generator) -> tuple[Excerpt, float] | None:
+        """Return a noise and how far it is below the talkers in dB, at times none."""
         if not (self.noises and rng.uniform() < self.config.noise_share):
-            return np.zeros(self.n_samples, np.float32)
-        noise, _ = self.noises.excerpt(rng, self.n_samples)
-        return noise * ratio(level, rms(noise)) * 10 ** (-rng.uniform(*self.config.snr_db) / 20)
+            return None
+        pieces, _ = self.noises.draw(rng, self.n_samples)
+        return Excerpt([pieces], self.n_samples), rng.uniform(*self.config.snr_db)
+
+    def _background(self, drawn: Sequence[Drawn], talkers: Any, store: Store) -> Any:
+        """Return the noise below talkers of some examples."""
+        pairs = [one.noise for one in drawn if one.noise]
+        noise = augment.sounds([excerpt for excerpt, _ in pairs], self.n_samples, store)
+        below = column([10 ** (-snr_db / 20) for _, snr_db in pairs], store)
+        return noise * augment.gains(augment.levels(talkers) * below, augment.levels(noise))
 
 
 def turns(

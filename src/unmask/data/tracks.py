@@ -12,6 +12,7 @@ from unmask import audio
 from unmask.data.cache import Cache, quantise
 from unmask.data.effects import Variation
 from unmask.data.recordings import Selection, choose
+from unmask.data.store import Piece, Recording
 from unmask.errors import AudioFileError, ConfigError, ShapeError
 from unmask.stems import MIXTURES, STREAMS_SUFFIX, canonical, check_aligned, locate_stems
 from unmask.workers import map_tasks
@@ -222,30 +223,27 @@ class Track:
         self.song, self.file, self.n_samples = song, file, n_samples
         self.contents = list(song.contents.values())
         self.block = max(1, n_samples // 16)
+        self.recording = Recording.of(file)
         header = np.load(file, mmap_mode="r")  # not kept: a file open for each track is too many
-        self.offset, (_, self.channels, self.length) = header.offset, header.shape
+        _, self.channels, self.length = header.shape
         noted = cache.keep(lambda: _energies(header, self.block), [file], "energies", self.block)
         activity = [_activity(row, self.length, n_samples, self.block) for row in np.load(noted)]
         self.levels = [level for level, _ in activity]
         self.active = np.stack([active for _, active in activity])
 
-    def excerpt(self, rng: np.random.Generator, parts: Sequence[int], where: Any) -> Any:
-        """Return at most `n_samples` of some parts, float32 of shape (part, channel, sample).
-
-        `where` tells for every block whether an excerpt may start in it.
-        """
+    def draw(self, rng: np.random.Generator, where: Any) -> int:
+        """Return where an excerpt starts; `where` tells for every block whether it may be there."""
         start = int(rng.choice(np.flatnonzero(where))) * self.block
         last = max(0, self.length - self.n_samples)
-        start += int(rng.integers(min(self.block, last - start + 1)))
-        return np.stack([self.read(part, start) for part in parts])
+        return start + int(rng.integers(min(self.block, last - start + 1)))
 
-    def read(self, part: int, start: int) -> Any:
-        """Return at most `n_samples` of a part from `start` on, float32 of (channel, sample)."""
-        count = min(self.n_samples, self.length - start)
+    def pieces(self, part: int, start: int, n_samples: int, *, level: float = 1.0) -> list[Piece]:
+        """Return a piece of every channel of a part, at most `n_samples`; `level` counts as 1."""
+        count = min(n_samples, self.length - start)
         rows = range(part * self.channels, (part + 1) * self.channels)
-        places = [self.offset + 2 * (row * self.length + start) for row in rows]
-        cuts = [np.fromfile(self.file, np.int16, count, offset=place) for place in places]
-        return np.stack(cuts).astype(np.float32) / 32767
+        return [
+            Piece(self.recording, row * self.length + start, count, 32767 * level) for row in rows
+        ]
 
 
 def load_tracks(

@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from unmask.data.augment import Excerpt
 from unmask.data.cache import Cache, quantise
 from unmask.data.example import rms
-from unmask.data.recordings import Recording, Selection, choose, licences
+from unmask.data.recordings import Selection, choose, licences
+from unmask.data.store import Piece, Recording
 from unmask.errors import ConfigError
 
 #: What is this far below loud speech is a pause, if it lasts that long; less is part of a word.
@@ -83,19 +85,24 @@ class VoicesPool:
         first, second = rng.choice(len(self.names), 2, replace=False, p=self._chances)
         return self.names[first], self.names[second]
 
-    def excerpt(self, rng: np.random.Generator, name: str, n_samples: int) -> Any:
-        """Return what somebody says, float32 (sample,), at about RMS 1; said again if too short."""
+    @property
+    def recordings(self) -> list[Recording]:
+        """All that is said."""
+        return [one for parts in self._speech.values() for one in parts]
+
+    def draw(self, rng: np.random.Generator, name: str, n_samples: int) -> Excerpt:
+        """Return what somebody says, at about RMS 1; said again if it is too short."""
         parts = self._speech[name]
         lengths = np.array([one.n_samples for one in parts], dtype=float)
         k = int(rng.choice(len(parts), p=lengths / lengths.sum()))
         start = int(rng.integers(max(1, parts[k].n_samples - n_samples + 1)))
-        pieces: list[Any] = []
+        pieces: list[Piece] = []
         missing = n_samples
         while missing:
-            piece = parts[k].read(start, missing) / self._levels[name][k]
-            pieces.append(piece)
-            missing, start, k = missing - len(piece), 0, (k + 1) % len(parts)
-        return faded(np.concatenate(pieces), round(_FADE_S * self._rate))
+            count = min(missing, parts[k].n_samples - start)
+            pieces.append(Piece(parts[k], start, count, self._levels[name][k]))
+            missing, start, k = missing - count, 0, (k + 1) % len(parts)
+        return Excerpt([pieces], n_samples, n_fade=round(_FADE_S * self._rate))
 
     def facts(self, root: Path) -> dict[str, Any]:
         """Return how many speak how long, and under which licences."""

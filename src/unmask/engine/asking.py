@@ -5,6 +5,7 @@ from typing import Protocol
 import numpy as np
 
 from unmask._arrays import Array
+from unmask.engine.bound import Bound
 from unmask.engine.level import Level
 from unmask.engine.settings import Configurable
 from unmask.errors import ModelError
@@ -50,6 +51,13 @@ class Network(Configurable, Protocol):
         yet, up to `lookahead` before the last of `x`.
         """
 
+    def bound(self, n_signals: int) -> Bound | None:
+        """Return the network for calls of one frame each, None where there is only `step`."""
+
+
+#: Single frames after which a network gets buffers of its own for them.
+_SINGLE = 3
+
 
 class Pace:
     """Asks a network for frames and hands out each once: how late it is, is dealt with here.
@@ -62,14 +70,28 @@ class Pace:
     """
 
     def __init__(self, model: Network, n_signals: int) -> None:
-        self._model = model
+        self._model, self._n_signals = model, n_signals
         self._state = model.start(n_signals)
-        self._n_in = self._n_out = 0
+        self._n_in = self._n_out = self._n_single = 0
+        self._bound: Bound | None = None
 
     @property
     def n_held(self) -> int:
         """Frames that came in and are not out."""
         return self._n_in - self._n_out
+
+    def _step(self, x: Array) -> Array:
+        """Return what the network makes of the next frames; until the next ones overwrite it."""
+        if x.shape[-1] == 1:
+            self._n_single += 1
+            if self._n_single == _SINGLE:
+                self._bound = self._model.bound(self._n_signals)
+            if self._bound:
+                self._bound.given[...] = x
+                made, self._state = self._bound(self._state)
+                return made
+        made, self._state = self._model.step(np.ascontiguousarray(x), self._state)
+        return made
 
     def ask(self, x: Array, *, last: bool) -> Array:
         """Return the network's output for the frames that are due, after `x` (..., frame).
@@ -85,7 +107,7 @@ class Pace:
             n_spare = -(x.shape[-1] + model.lookahead) % model.unit
             silence = np.zeros((*x.shape[:-1], model.lookahead + n_spare), np.float32)
             x = np.concatenate([x, silence], axis=-1)
-        output, self._state = model.step(x, self._state)
+        output = self._step(x)
         n_made = output.shape[-1] - n_spare
         n_due = max(0, self._n_in - self._n_out - (0 if last else model.lookahead))
         self._n_out += n_due

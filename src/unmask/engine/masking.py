@@ -145,7 +145,7 @@ class Masking:
         parts = rows.reshape(-1, n_channels, n_frames, n_freq, 2)
         parts = parts[..., : self._n_freq, :].transpose(0, 4, 1, 3, 2)
         if n_freq >= self._n_freq:
-            return np.ascontiguousarray(parts)
+            return parts
         return np.pad(parts, [(0, 0), (0, 0), (0, 0), (0, self._n_freq - n_freq), (0, 0)])
 
     def _mask(self, parts: Array) -> Array:
@@ -161,6 +161,8 @@ class Masking:
             mixture = spectra[:, self._past : self._past + n_frames]
             known = self._filtered(masks, spectra)
         n_above = mixture.shape[-1] - n_known
+        if not (n_above or self._listener):
+            return known
         gain = self._gain(masks, mixture, known) if n_above else known.real[..., :1]
         if self._listener:
             above = np.broadcast_to(gain, (*gain.shape[:-1], n_above))

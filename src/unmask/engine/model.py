@@ -11,6 +11,7 @@ import numpy as np
 
 from unmask import masks
 from unmask._arrays import Array
+from unmask.engine.bound import Bound
 from unmask.engine.container import metadata_of
 from unmask.engine.level import Level
 from unmask.engine.loading import bundled, check_network, check_variables, content_of
@@ -251,6 +252,25 @@ class Model:
         whole = (self._run(one, [])[0] for one in np.split(x, len(x)))
         inner = [output[..., self.context : -self.context] for output in whole]
         return np.concatenate(inner), [x[..., first:].copy()]
+
+    def bound(self, n_signals: int) -> Bound | None:
+        """Return the network with buffers for one frame of signals, None where that cannot be.
+
+        Raises
+        ------
+        ModelError
+            When called, if the network fails.
+        """
+        on_cpu = self._session.get_providers() == ["CPUExecutionProvider"]
+        if self.context or self.unit > 1 or not (on_cpu and self.masks_outside):
+            return None
+        return Bound(
+            self._session,
+            (self._inputs[0], (n_signals, *self._sizes, 1)),
+            (self._outputs[0], (n_signals, *self._made, 1)),
+            {name: (n_signals, *shape) for name, shape in self._states.items()},
+            self,
+        )
 
     @property
     def _sizes(self) -> tuple[int, ...]:

@@ -91,13 +91,31 @@ def run(
     # Its own `run` checks again what was checked on loading, which takes as long as two transforms,
     # and after a provider's failure prints on standard output and goes on with another.
     compiled = getattr(session, "_sess", session)
-    try:
+    with network_errors(model):
         found: list[Array] = compiled.run(outputs, inputs, None)
-    except failures() as error:
-        raise ModelError(
-            f"model {model.name}: its network failed: {one_line_of(error)}; export it again"
-        ) from error
     return found
+
+
+class network_errors:  # noqa: N801
+    """Turns what ONNX Runtime raises while a network runs into a ModelError that names it.
+
+    A class, since a generator costs as much as a small node of a network.
+    """
+
+    __slots__ = ("_model",)
+
+    def __init__(self, model: Named) -> None:
+        self._model = model
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, failures()):
+            raise ModelError(
+                f"model {self._model.name}: its network failed: {one_line_of(error)}; "
+                "export it again"
+            ) from error
 
 
 def failures() -> tuple[type[Exception], ...]:

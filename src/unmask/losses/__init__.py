@@ -19,6 +19,9 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
+import unmask._training  # noqa: F401
+
+# isort: split
 import torch
 from torch import Tensor
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 
+import unmask._training  # noqa: F401
 from unmask.errors import ConfigError
 from unmask.masks.family import Family
 from unmask.nets.band_net import BandNet, BandNetConfig

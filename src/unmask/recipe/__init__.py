@@ -11,6 +11,7 @@
     [train]    steps, batch, learning rate, seed
 """
 
+import unmask._training  # noqa: F401
 from unmask.recipe.composition import Recipe
 from unmask.recipe.reading import from_dict, load
 from unmask.recipe.sections import Backbone, Frontend, Head, Loss, Train

@@ -42,6 +42,15 @@ def _has_sums(data: Settings) -> bool:
     return any(len(stems & set(held)) > 1 for held in contents)
 
 
+def check_examples(examples: str, data: Settings) -> None:
+    """Refuse to make on a device what only the CPU can."""
+    if examples == "device" and getattr(data, "effects", None):
+        raise ConfigError(
+            'train: examples = "device", but data.effects are played on the CPU; set data.effects '
+            '= {}, as with equalise_db and reverb_share, or examples = "loader"'
+        )
+
+
 def check_channels(n_seen: int, data: Settings) -> None:
     """Refuse a network that sees other channels at once than the examples have."""
     if n_seen not in (1, data.channels):

@@ -40,6 +40,7 @@ class Recipe:
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", self.name):
             raise ConfigError(f"recipe: name {self.name!r}, expected letters, digits and . _ -")
         checks.check_monitor(self.train.monitor, self.data)
+        checks.check_examples(self.train.examples, self.data)
         checks.check_channels(self.frontend.channels, self.data)
         checks.check_head(self.family, self.data)
         checks.check_mask_losses(self.loss.kind, self.family, self.frontend.host)

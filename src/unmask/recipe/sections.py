@@ -19,6 +19,8 @@ PRECISIONS = ("32-true", "bf16-mixed")
 #: Estimates in the order of the targets; in the order that fits best (PIT); added up the way that
 #: fits best; the same with mixtures of mixtures, of which the mixtures alone are known (MixIT).
 ASSIGNMENTS = ["fixed", "permutation", "groups", "mixit"]
+#: Where examples are made.
+EXAMPLES = ("loader", "device")
 #: Forms in which the records are also written, for other programs.
 LOGS = ("csv", "tensorboard")
 
@@ -141,6 +143,9 @@ class Train:
     """How the network is trained."""
 
     steps: int = 10_000
+    minutes: float = 0.0
+    """Time that is trained instead of `steps`, with validations and without stops; 0: `steps`
+    count. Such a run cannot be repeated to the same numbers."""
     batch: int = 8
     """Examples of a step, on all devices together."""
     learning_rate: float = 1e-3
@@ -148,7 +153,8 @@ class Train:
     warmup_steps: int = 200
     """Steps in which the rate rises from zero."""
     decay_share: float = 0.4
-    """Last share of the steps, in which the rate falls to zero; between, it is constant."""
+    """Last share of the steps, or of the time, in which the rate falls to zero; between, it is
+    constant."""
     weight_decay: float = 0.01
     max_grad_norm: float = 5.0
     ema: float = 0.0
@@ -159,8 +165,12 @@ class Train:
     warm_start: str = ""
     """Folder of a run whose best weights it begins with, where names and shapes agree; the others
     are fresh. Empty: all are."""
+    examples: str = "loader"
+    """Where examples are made, one of :data:`EXAMPLES`: on the CPU, of files; or in batches on the
+    device that trains, which holds all recordings in its memory. They are the same examples."""
     workers: int = 0
-    """Processes that make examples, for each device; 0 makes them in the training process."""
+    """Processes that make examples, for each device; 0 makes them in the training process. What is
+    made on the device they only draw."""
     log_every: int = 25
     log: tuple[str, ...] = ("csv",)
     """Some of :data:`LOGS`, beside the records."""
@@ -183,6 +193,10 @@ class Train:
             )
         if not (0 < self.learning_rate < math.inf and self.max_grad_norm > 0):
             raise ConfigError("train: expected learning_rate > 0 and max_grad_norm > 0")
+        if not 0 <= self.minutes < math.inf:
+            raise ConfigError(f"train: minutes = {self.minutes}, expected 0 or more")
+        if self.examples not in EXAMPLES:
+            raise ConfigError(f"train: examples {self.examples!r}; there are {list(EXAMPLES)}")
         if self.precision not in PRECISIONS:
             raise ConfigError(f"train: precision {self.precision!r}; there are {list(PRECISIONS)}")
         if unknown := sorted(set(self.log) - set(LOGS)):

@@ -4,6 +4,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import unmask._training  # noqa: F401
+
+# isort: split
 from lightning_fabric import Fabric
 
 from unmask.data.kind import Examples

@@ -1,9 +1,8 @@
 """The loop: steps over seeded examples, validations, checkpoints to go on from."""
 
 import copy
-import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -11,7 +10,6 @@ import numpy as np
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor
-from torch.utils.data import DataLoader
 
 from unmask import checkpoint, losses
 from unmask.data import Examples
@@ -20,26 +18,30 @@ from unmask.frontends import STFT
 from unmask.nets.learned_fronts import reconstruction_db
 from unmask.recipe import Recipe, Train
 from unmask.train.assignment import Assignment
+from unmask.train.batches import batches
 from unmask.train.devices import copy_from_first, with_shared_statistics
 from unmask.train.plan import BEST, LAST
 from unmask.train.progress import Bar, Clock
 from unmask.train.records import Records
 from unmask.train.validation import validate
 
-#: How processes that make examples begin. A device that was itself spawned would spawn them, with a
-#: copy of what is memory-mapped.
-_WORKERS = "fork" if sys.platform == "linux" else None
 
-
-def learning_rate(step: int, settings: Train) -> float:
+def learning_rate(step: int, spent: float, settings: Train) -> float:
     """Return the rate of a step: a rise, a plateau, a straight fall to zero at the end.
 
-    The plateau makes the planned number of steps a late decision: a run can be resumed with
-    another `steps` until its fall begins (Hägele et al., 2024).
+    The plateau makes the planned length a late decision: a run can be resumed with other `steps`
+    or `minutes` until its fall begins (Hägele et al., 2024).
+
+    Parameters
+    ----------
+    step : int
+    spent : float
+        Share of the steps, or of the time, that is behind.
+    settings : Train
     """
     rise = (step + 1) / max(1, settings.warmup_steps)
-    fall = (settings.steps - step) / max(1.0, settings.decay_share * settings.steps)
-    return settings.learning_rate * min(1.0, rise, fall)
+    fall = (1 - spent) / settings.decay_share if settings.decay_share else 1.0
+    return settings.learning_rate * max(0.0, min(1.0, rise, fall))
 
 
 class Trainer:
@@ -58,6 +60,7 @@ class Trainer:
     def __init__(self, fabric: Fabric, recipe: Recipe, out: Path) -> None:
         self.fabric, self.recipe, self.out = fabric, recipe, out
         self.settings, self.step, self.clock = recipe.train, 0, Clock()
+        self.spent = 0.0
         #: The best validation so far, None before the first, and how many came after it.
         self.best: float | None = None
         self.worse = 0
@@ -79,9 +82,16 @@ class Trainer:
 
     @property
     def is_over(self) -> bool:
-        """Whether all steps are made, or the last validations brought nothing better."""
-        tired = 0 < self.settings.patience <= self.worse
-        return tired or self.step >= self.settings.steps
+        """Whether all is spent, or the last validations brought nothing better."""
+        return 0 < self.settings.patience <= self.worse or self.spent >= 1
+
+    def _spend(self) -> None:
+        """Find out which share of the steps or of the time is behind; all devices agree."""
+        self.spent = self.step / self.settings.steps
+        if self.settings.minutes:
+            share = torch.tensor(self.clock.seconds / (60 * self.settings.minutes))
+            copy_from_first({"share": share.to(self.fabric.device)}, self.fabric)
+            self.spent = share.item()
 
     def fit(self, train_set: Examples, valid_set: Examples) -> None:
         """Train until it is over; validate and write a checkpoint now and then.
@@ -92,21 +102,25 @@ class Trainer:
             If the loss or the weights become NaN.
         """
         settings, is_first = self.settings, self.fabric.is_global_zero
-        batches = self._batches(train_set)  # processes start now, before there are threads
+        # processes start now, before there are threads
+        stream = batches(train_set, settings, self.fabric, step=self.step)
         records = Records(self.out, settings.log, step=self.step) if is_first else None
-        with Bar(settings.steps, self.step, shown=is_first) as bar:
+        self._spend()
+        with Bar(settings, self.step, self.spent, shown=is_first) as bar:
             while not self.is_over:
                 since = time.monotonic()
-                batch = next(batches)
+                batch = next(stream)
                 self.clock.wait(since)
                 values = self._train(batch)
                 self.step += 1
+                self._spend()
                 if self.step % settings.log_every == 0:
                     line = self._mean_over_devices(values) | self.clock.lap()
-                    bar.update(self.step, loss=line["loss"], share=line["data_share"])
+                    loss, share = line["loss"], line["data_share"]
+                    bar.update(self.step, self.spent, loss=loss, share=share)
                     if records:
                         records.add(self.step, line)
-                if self.step % settings.valid_every == 0 or self.step == settings.steps:
+                if self.step % settings.valid_every == 0 or self.spent >= 1:
                     scores = self._validate(valid_set)
                     if records:
                         records.add(self.step, {"valid": scores})
@@ -159,7 +173,8 @@ class Trainer:
         seconds, waited = self.clock.seconds, self.clock.waited
         return {
             "steps": self.step,
-            "stopped_early": self.step < self.settings.steps,
+            "examples": self.step * self.settings.batch,
+            "stopped_early": self.spent < 1,
             "seconds": round(seconds, 3),
             "steps_per_second": round(self.step / seconds, 4),
             "data_share": round(waited / seconds, 4),
@@ -176,29 +191,12 @@ class Trainer:
         front.load_state_dict(checkpoint.select(self.mean, "front"))
         return {"reconstruction_db": round(reconstruction_db(front, host), 2)}
 
-    def _batches(self, examples: Examples) -> Iterator[Mapping[str, Tensor]]:
-        """Return this device's share of the batches that are still to come."""
-        batch, n_devices = self.settings.batch, self.fabric.world_size
-        share = batch // n_devices
-        starts = range(self.step * batch, self.settings.steps * batch, batch)
-        first = self.fabric.global_rank * share
-        mine: Any = [range(start + first, start + first + share) for start in starts]
-        loader: DataLoader[Any] = DataLoader(
-            cast(Any, examples),  # torch asks for a class of its own
-            batch_sampler=mine,
-            num_workers=self.settings.workers,
-            multiprocessing_context=_WORKERS if self.settings.workers else None,
-            pin_memory=self.fabric.device.type == "cuda",
-            generator=torch.Generator(),  # leaves the generator of the network alone
-        )
-        return map(self.fabric.to_device, iter(loader))
-
     def _train(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Make one step of the optimiser; return what this device saw."""
         self._seed()
         self.system.train()
         for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(self.step, self.settings)
+            group["lr"] = learning_rate(self.step, self.spent, self.settings)
         batch = self.assign.examples(batch)
         estimates, masks = self._run(self.system, batch["mixture"])
         values = self._losses(estimates, batch, masks)

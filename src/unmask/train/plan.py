@@ -13,6 +13,7 @@ import torch
 from lightning_fabric import Fabric
 
 from unmask import checkpoint
+from unmask._version import __version__
 from unmask.data import DATA, Examples
 from unmask.errors import ConfigError, ModelError
 from unmask.files import json_text, write_text
@@ -97,7 +98,7 @@ class Plan:
             If the data are not those that the run to resume began with, or there are too few to
             validate with.
         """
-        recipe = self.recipe
+        recipe, train = self.recipe, self.recipe.train
         if len(valid_set) < self.devices:
             raise ConfigError(
                 f"data: {len(valid_set)} validation examples for {self.devices} devices, expected "
@@ -115,7 +116,7 @@ class Plan:
             "seed": recipe.train.seed,
             "parameters": count_parameters(net),
             "macs_per_second": round(macs_per_frame(net) * frames_per_second),
-            "examples": recipe.train.steps * recipe.train.batch,
+            "examples": None if train.minutes else train.steps * train.batch,
             "valid_examples": len(valid_set),
             "valid_active": active,
             "data": dict(facts),
@@ -135,7 +136,17 @@ class Plan:
 FREE = {"name", "licence", "data.jobs"} | {
     f"train.{name}"
     for name in (
-        *("steps", "decay_share", "workers", "log", "log_every", "valid_every", "patience"),
+        *(
+            "steps",
+            "minutes",
+            "decay_share",
+            "examples",
+            "workers",
+            "log",
+            "log_every",
+            "valid_every",
+            "patience",
+        ),
         *("precision", "warm_start"),
     )
 }
@@ -207,5 +218,6 @@ def _digest(facts: Mapping[str, Any]) -> str:
 
 def _versions() -> dict[str, str]:
     """Return the versions that decide the numbers."""
-    packages = ("unmask", "torch", "lightning-fabric", "numpy")
-    return {"python": platform.python_version(), **{name: version(name) for name in packages}}
+    packages = ("torch", "lightning-fabric", "numpy")
+    own = {"python": platform.python_version(), "unmask": __version__}
+    return own | {name: version(name) for name in packages}

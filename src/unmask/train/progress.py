@@ -5,6 +5,8 @@ import time
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from unmask.recipe import Train
+
 
 class Clock:
     """Seconds since a run began, and how many of them it waited for data.
@@ -46,25 +48,33 @@ class Bar:
 
     Parameters
     ----------
-    total, completed : int
-        Steps.
+    settings : Train
+        How many steps there are, or minutes.
+    step : int
+        Steps that are behind.
+    spent : float
+        Share of steps or time that is behind.
     shown : bool
         Whether there is anything to see.
     """
 
-    def __init__(self, total: int, completed: int, *, shown: bool) -> None:
+    def __init__(self, settings: Train, step: int, spent: float, *, shown: bool) -> None:
+        is_timed = settings.minutes > 0
+        self.total = round(60 * settings.minutes) if is_timed else settings.steps
         self.progress = Progress(
             TextColumn("train"),
             BarColumn(),
             MofNCompleteColumn(),
+            TextColumn("s" if is_timed else "steps"),
             TextColumn("{task.fields[how]}"),
             TimeRemainingColumn(),
             console=Console(stderr=True),
             disable=not shown,
         )
         # Nothing is known of loss and speed before the first step, and in a run that is finished.
-        self.task = self.progress.add_task("train", total=total, completed=completed, how="")
-        self.last = (completed, time.monotonic())
+        done = round(spent * self.total)
+        self.task = self.progress.add_task("train", total=self.total, completed=done, how="")
+        self.last = (step, time.monotonic())
 
     def __enter__(self) -> "Bar":
         self.progress.start()
@@ -73,10 +83,10 @@ class Bar:
     def __exit__(self, *_: object) -> None:
         self.progress.stop()
 
-    def update(self, step: int, *, loss: float, share: float) -> None:
+    def update(self, step: int, spent: float, *, loss: float, share: float) -> None:
         """Show a step; the speed is that since the last call."""
         now = time.monotonic()
         speed = (step - self.last[0]) / max(now - self.last[1], 1e-9)
         self.last = (step, now)
         how = f"loss {loss:.3f} {speed:.2f} steps/s {share:.0%} waiting for data"
-        self.progress.update(self.task, completed=step, how=how)
+        self.progress.update(self.task, completed=round(spent * self.total), how=how)
