@@ -11,7 +11,7 @@ import soundfile
 from unmask.data import Recordings, SpeechInNoiseConfig, augment
 from unmask.data.cache import Cache
 from unmask.data.example import rms
-from unmask.data.recordings import Pool, find, read_manifest, refuse_test_material
+from unmask.data.recordings import Chosen, Pool, find, read_manifest, refuse_test_material
 from unmask.data.speech_in_noise import SpeechInNoise, make
 from unmask.errors import ConfigError
 
@@ -119,11 +119,11 @@ def test_validation_is_plain_speech_in_plain_noise(sets):
 
 def test_speech_that_validates_is_never_trained_on(root):
     found = find(root, SPECS)
-    speech = [{path.name for path, _ in found[f"{split} speech"]} for split in ("train", "valid")]
+    speech = [{path.name for path, *_ in found[f"{split} speech"]} for split in ("train", "valid")]
     assert speech[0] | speech[1] == {f"{k}.wav" for k in range(10)}
     assert not speech[0] & speech[1]
     assert all(speech)
-    assert [path.name for path, _ in found["valid noise"]] == ["4-a.wav"]
+    assert [path.name for path, *_ in found["valid noise"]] == ["4-a.wav"]
 
 
 def test_a_file_that_is_added_moves_no_other(root):
@@ -236,7 +236,7 @@ def test_excerpts_avoid_silence_and_fill_up_from_several_recordings(root, rng):
     soundfile.write(root / "late.wav", 0.1 * wave, RATE)
     soundfile.write(root / "short.wav", 0.1 * rng.standard_normal(500), RATE)
     cache = Cache(root / "cache", RATE)
-    late = Pool([(root / "late.wav", 1.0)], cache)
+    late = Pool([Chosen(root / "late.wav")], cache)
     heard = [rms(late.excerpt(np.random.default_rng(k), 4000)[0]) > 0.1 for k in range(20)]
     assert sum(heard) >= 17  # without a second look it is every third
     filled, band = Pool([(root / "short.wav", 1.0)], cache).excerpt(rng, 1700)

@@ -61,3 +61,19 @@ def synthetic_noise(rng: np.random.Generator, n_samples: int, sample_rate: int) 
     knee = 20 * n_samples / sample_rate  # flat below 20 Hz
     spectrum *= np.maximum(np.arange(len(spectrum), dtype=np.float32), knee) ** -rng.uniform(0, 1)
     return irfft(spectrum, n_samples)
+
+
+def rumble(rng: np.random.Generator, n_samples: int, sample_rate: int) -> Any:
+    """Offset and brown noise below 60 Hz, 0 to 20 dB below RMS 1."""
+    spectrum = rfft(rng.standard_normal(n_samples, dtype=np.float32))
+    frequency = np.arange(len(spectrum), dtype=np.float32) * (sample_rate / n_samples)
+    spectrum *= np.maximum(frequency, 5.0) ** -1 * (frequency < 60)
+    x = irfft(spectrum, n_samples)
+    x = x / max(float(np.sqrt(np.mean(x**2))), 1e-9) + rng.uniform(-1, 1)
+    return (x * 10 ** (-rng.uniform(0, 20) / 20)).astype(np.float32)
+
+
+def clip(rng: np.random.Generator, x: Any) -> Any:
+    """Return `x` clipped 3 to 12 dB below its peak."""
+    most = float(np.abs(x).max()) * 10 ** (-rng.uniform(3, 12) / 20)
+    return np.clip(x, -most, most)

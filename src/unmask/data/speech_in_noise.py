@@ -10,9 +10,12 @@ import numpy as np
 from unmask.data import augment
 from unmask.data.cache import Cache
 from unmask.data.example import Example, ratio, rms
-from unmask.data.recordings import ROLES, Pool, Recordings, composed, find, read_manifest
+from unmask.data.recordings import ROLES, Chosen, Pool, Recordings, composed, find, read_manifest
 from unmask.errors import ConfigError
 from unmask.transforms import quick_length
+
+#: Of babble.
+N_TALKERS = 6
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +35,12 @@ class SpeechInNoiseConfig:
     second_noise_share: float = 0.3
     synthetic_share: float = 0.1
     """Noises that are coloured noise or hum rather than recordings."""
+    babble_share: float = 0.0
+    """Noises that are six talkers at once."""
+    rumble_share: float = 0.0
+    """Examples with an offset and a rumble below 60 Hz, as of wind and steps, in the noise."""
+    clipped_share: float = 0.0
+    """Examples whose mixture is clipped; the target is not."""
     full_band_share: float = 0.3
     """Examples whose noise reaches above the band of the speech."""
     equalise_db: float = 8.0
@@ -57,6 +66,9 @@ class SpeechInNoiseConfig:
             "noise_share",
             "second_noise_share",
             "synthetic_share",
+            "babble_share",
+            "rumble_share",
+            "clipped_share",
             "full_band_share",
             "reverb_share",
         )
@@ -136,15 +148,23 @@ class SpeechInNoise:
             noise = augment.low_pass(noise, band)
         snr_db = self.config.valid_snr_db if self.plain else self.config.snr_db
         noise *= ratio(rms(speech), rms(noise)) * 10 ** (-rng.uniform(*snr_db) / 20)
+        if self._is_drawn(rng, self.config.rumble_share):
+            noise += augment.rumble(rng, len(noise), self.config.sample_rate) * rms(noise)
         speech *= has_speech
         noise *= has_noise
         mixture = speech + noise
+        if self._is_drawn(rng, self.config.clipped_share):
+            mixture = augment.clip(rng, mixture)
         gain = ratio(10 ** (rng.uniform(*self.config.level_db) / 20), rms(mixture))
         return {
             "mixture": (gain * mixture)[None].astype(np.float32),
             "targets": (gain * speech)[None, None].astype(np.float32),
             "sums": np.ones((1, 1), np.float32),
         }
+
+    def _is_drawn(self, rng: np.random.Generator, share: float) -> bool:
+        """Return whether an example is one of a share; a share of 0 draws nothing."""
+        return not self.plain and share > 0 and bool(rng.uniform() < share)
 
     def _kind(self, rng: np.random.Generator) -> tuple[bool, bool, bool]:
         """Return whether there is speech, whether there is noise, and whether it is left uncut."""
@@ -178,8 +198,12 @@ class SpeechInNoise:
     def _one_noise(self, rng: np.random.Generator) -> Any:
         if self.plain:
             return self.noise.excerpt(rng, self.n_samples)[0]
-        if rng.uniform() < self.config.synthetic_share:
+        kind = rng.uniform() - self.config.synthetic_share
+        if kind < 0:
             return augment.synthetic_noise(rng, self.n_samples, self.config.sample_rate)
+        if kind < self.config.babble_share:
+            talkers = [self.speech.excerpt(rng, self.n_samples)[0] for _ in range(N_TALKERS)]
+            return np.sum(talkers, axis=0)
         noise, _ = self.noise.excerpt(rng, self.n_samples)
         return augment.smooth_filter(rng, noise, self.config.equalise_db, n_samples=self.n_samples)
 
@@ -217,11 +241,11 @@ def make(
 
 
 def _facts(
-    root: Path, files: Sequence[tuple[Path, float]], pool: Pool, config: SpeechInNoiseConfig
+    root: Path, files: Sequence[Chosen], pool: Pool, config: SpeechInNoiseConfig
 ) -> dict[str, Any]:
     """Return how much there is, and under which licences if a manifest tells."""
     manifest = read_manifest(root)
-    rows = [manifest.get(composed(path.relative_to(root).as_posix()), {}) for path, _ in files]
+    rows = [manifest.get(composed(path.relative_to(root).as_posix()), {}) for path, *_ in files]
     return {
         "files": len(files),
         "minutes": round(pool.n_samples / config.sample_rate / 60, 1),
