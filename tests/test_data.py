@@ -239,7 +239,7 @@ def test_excerpts_avoid_silence_and_fill_up_from_several_recordings(root, rng):
     late = Pool([Chosen(root / "late.wav")], cache)
     heard = [rms(late.excerpt(np.random.default_rng(k), 4000)[0]) > 0.1 for k in range(20)]
     assert sum(heard) >= 17  # without a second look it is every third
-    filled, band = Pool([(root / "short.wav", 1.0)], cache).excerpt(rng, 1700)
+    filled, band = Pool([Chosen(root / "short.wav")], cache).excerpt(rng, 1700)
     assert band == 1
     assert len(filled) == 1700
     assert (np.abs(filled.reshape(17, 100)).max(axis=1) > 0).all()
@@ -305,13 +305,13 @@ def test_a_low_pass_at_half_the_rate_changes_nothing(rng):
 
 def test_silent_recordings_give_silence_and_no_nan(root):
     soundfile.write(root / "silent.wav", np.zeros(9000), RATE)
-    silent = Pool([(root / "silent.wav", 1.0)], Cache(root / "cache", RATE))
+    silent = Pool([Chosen(root / "silent.wav")], Cache(root / "cache", RATE))
     example = SpeechInNoise(CONFIG, silent, silent, seed=0, n_examples=1, plain=True)[0]
     assert not np.any(example["mixture"])
 
 
 def test_the_weight_of_a_recording_decides_how_often_it_is_taken(root):
-    files = [(root / "noise" / "1-a.wav", 1.0), (root / "noise" / "1-b.wav", 3.0)]
+    files = [Chosen(root / "noise" / f"1-{name}.wav", w) for name, w in (("a", 1.0), ("b", 3.0))]
     assert Pool(files, Cache(root / "cache", RATE)).chance == pytest.approx([0.25, 0.75])
 
 
@@ -335,7 +335,8 @@ def test_a_random_filter_stays_in_its_range(rng, range_db):
 def test_a_room_keeps_the_direct_sound_and_adds_a_tail(rng):
     x = np.zeros(8000, np.float32)
     x[100] = 1
-    wet = augment.reverberate(rng, x, RATE)
+    wet, target = augment.reverberate(rng, x, RATE)
+    assert target is wet
     assert not np.abs(wet[:100]).max() > 1e-6
     assert wet[100] == pytest.approx(1, abs=1e-5)
     assert 0.05 < np.linalg.norm(wet[101:]) < 0.8
@@ -390,7 +391,7 @@ def test_what_is_cut_in_the_cache_is_made_again(root, n_bytes):
 def test_no_file_is_kept_open_for_a_recording(root):
     cache = Cache(root / "cache", RATE)
     before = len(os.listdir("/proc/self/fd"))
-    pool = Pool([(root / f"speech/{k}.wav", 1.0) for k in range(10)], cache)
+    pool = Pool([Chosen(root / f"speech/{k}.wav") for k in range(10)], cache)
     assert len(os.listdir("/proc/self/fd")) == before
     assert not any(isinstance(entry, np.memmap) for one in pool.recordings for entry in one)
 

@@ -32,7 +32,7 @@ KINDS = {
 
 
 def weights_of_nodes(path):
-    """Return the weights of each node of the graph that has any: kind of node -> arrays, in order."""
+    """Return the weights that the nodes of the graph read: kind of node -> those of each."""
     graph = onnx.load(path).graph
     held = {x.name: numpy_helper.to_array(x) for x in graph.initializer}
     casts = {x.output[0]: held[x.input[0]] for x in graph.node if x.input and x.input[0] in held}

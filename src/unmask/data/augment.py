@@ -35,16 +35,30 @@ def low_pass(x: Any, band: float) -> Any:
     return irfft(spectrum, n_fft)[: len(x)]
 
 
-def reverberate(rng: np.random.Generator, x: Any, sample_rate: int) -> Any:
-    """Add a decaying tail of noise: a room with a decay of 0.1 to 0.5 s."""
+def reverberate(
+    rng: np.random.Generator, x: Any, sample_rate: int, *, early_s: float = 1.0
+) -> tuple[Any, Any]:
+    """Add a decaying tail of noise: a room with a decay of 0.1 to 0.5 s.
+
+    Returns
+    -------
+    heard, target : array [shape=(sample,)]
+        `x` in the room, and with what comes within `early_s` alone.
+    """
     decay_s = rng.uniform(0.1, 0.5)
     n_tail = int(decay_s * sample_rate)
     tail = rng.standard_normal(n_tail, dtype=np.float32)
     tail *= 10 ** (-3 * np.linspace(0, 1, n_tail, dtype=np.float32))
     tail *= rng.uniform(0.1, 0.7) / np.linalg.norm(tail)
     tail[0] = 1.0
-    n_fft = quick_length(len(x) + n_tail)
-    return irfft(rfft(padded(x, n_fft)) * rfft(padded(tail, n_fft)), n_fft)[: len(x)]
+    heard = _convolved(x, tail)
+    n_early = early_s * sample_rate
+    return heard, heard if n_early >= n_tail else _convolved(x, tail[: max(1, int(n_early))])
+
+
+def _convolved(x: Any, response: Any) -> Any:
+    n_fft = quick_length(len(x) + len(response))
+    return irfft(rfft(padded(x, n_fft)) * rfft(padded(response, n_fft)), n_fft)[: len(x)]
 
 
 def synthetic_noise(rng: np.random.Generator, n_samples: int, sample_rate: int) -> Any:

@@ -48,7 +48,10 @@ class SpeechInNoiseConfig:
     speed: tuple[float, float] = (0.85, 1.15)
     """Speech is played that much faster: other voices, other pitches."""
     reverb_share: float = 0.2
-    """Speech with a simulated room; the room stays in the target."""
+    """Speech with a simulated room."""
+    early_s: float = 1.0
+    """What of a room stays in the target: what comes so soon after the direct sound, as 0.05; in
+    1 s all of it has come."""
     valid_examples: int = 64
     valid_snr_db: tuple[float, float] = (0.0, 5.0)
 
@@ -72,6 +75,8 @@ class SpeechInNoiseConfig:
             "full_band_share",
             "reverb_share",
         )
+        if not self.early_s >= 0:
+            raise ConfigError(f"data: early_s = {self.early_s}, expected 0 or more")
         if self.valid_examples < 1:
             raise ConfigError(f"data: valid_examples = {self.valid_examples}, expected 1 or more")
         for name in shares:
@@ -141,18 +146,17 @@ class SpeechInNoise:
     def __getitem__(self, index: int) -> Example:
         """Return example `index`."""
         rng = np.random.default_rng([self.seed, index])
-        speech, band = self._speech(rng)
+        heard, speech, band = self._speech(rng)
         noise = self._noise(rng)
         has_speech, has_noise, full_band = self._kind(rng)
         if not full_band:
             noise = augment.low_pass(noise, band)
         snr_db = self.config.valid_snr_db if self.plain else self.config.snr_db
-        noise *= ratio(rms(speech), rms(noise)) * 10 ** (-rng.uniform(*snr_db) / 20)
+        noise *= ratio(rms(heard), rms(noise)) * 10 ** (-rng.uniform(*snr_db) / 20)
         if self._is_drawn(rng, self.config.rumble_share):
             noise += augment.rumble(rng, len(noise), self.config.sample_rate) * rms(noise)
-        speech *= has_speech
-        noise *= has_noise
-        mixture = speech + noise
+        speech = speech * has_speech
+        mixture = heard * has_speech + noise * has_noise
         if self._is_drawn(rng, self.config.clipped_share):
             mixture = augment.clip(rng, mixture)
         gain = ratio(10 ** (rng.uniform(*self.config.level_db) / 20), rms(mixture))
@@ -175,18 +179,21 @@ class SpeechInNoise:
         full_band = not has_speech or rng.uniform() < self.config.full_band_share
         return has_speech, kind < 1 - self.config.clean_share, full_band
 
-    def _speech(self, rng: np.random.Generator) -> tuple[Any, float]:
-        """Return an excerpt and its band, a share of half the sample rate."""
+    def _speech(self, rng: np.random.Generator) -> tuple[Any, Any, float]:
+        """Return an excerpt, what of it is the target, and its band, a share of half the rate."""
         if self.plain:
-            return self.speech.excerpt(rng, self.n_samples)
+            speech, band = self.speech.excerpt(rng, self.n_samples)
+            return speech, speech, band
         n_read = quick_length(round(self.n_samples * rng.uniform(*self.config.speed)))
         speech, band = self.speech.excerpt(rng, n_read)
         speech = augment.smooth_filter(
             rng, speech, self.config.equalise_db, n_samples=self.n_samples
         )
+        target, band = speech, band * n_read / self.n_samples
         if rng.uniform() < self.config.reverb_share:
-            speech = augment.reverberate(rng, speech, self.config.sample_rate)
-        return speech, band * n_read / self.n_samples
+            rate, early_s = self.config.sample_rate, self.config.early_s
+            speech, target = augment.reverberate(rng, speech, rate, early_s=early_s)
+        return speech, target, band
 
     def _noise(self, rng: np.random.Generator) -> Any:
         noise = self._one_noise(rng)
