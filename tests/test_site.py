@@ -133,10 +133,9 @@ def test_every_public_name_is_there(site):
 def documented_elsewhere(name, text):
     """Tell whether a name is a module's own, or one without a docstring (a type, a constant)."""
     module, _, inner = name.partition(".")
-    return (
-        not inner
-        or (not isinstance(getattr(getattr(unmask, module), inner), type)
-        and not callable(getattr(getattr(unmask, module), inner)))
+    return not inner or (
+        not isinstance(getattr(getattr(unmask, module), inner), type)
+        and not callable(getattr(getattr(unmask, module), inner))
     )
 
 

@@ -49,7 +49,15 @@ class Synthetic(NamedTuple):
     """Below that share of the sample rate it is flat."""
 
 
-Sound = Excerpt | Synthetic
+class Babble(NamedTuple):
+    """Several people who talk at once."""
+
+    rows: Sequence[Row]
+    """One for each of them."""
+    n_samples: int
+
+
+Sound = Excerpt | Synthetic | Babble
 
 
 def draw_filter(rng: np.random.Generator, range_db: float) -> Any:
@@ -81,6 +89,16 @@ def draw_noise(rng: np.random.Generator, n_samples: int, sample_rate: int) -> Sy
     return Synthetic(white, slope=-rng.uniform(0, 1), knee=20 / sample_rate)
 
 
+def draw_rumble(rng: np.random.Generator, n_samples: int, sample_rate: int) -> Any:
+    """Return an offset and brown noise below 60 Hz, 0 to 20 dB below RMS 1, (channel, sample)."""
+    spectrum = rfft(rng.standard_normal(n_samples, dtype=np.float32))
+    frequency = np.arange(len(spectrum), dtype=np.float32) * (sample_rate / n_samples)
+    spectrum *= np.maximum(frequency, 5.0) ** -1 * (frequency < 60)
+    x = irfft(spectrum, n_samples)
+    x = x / max(float(np.sqrt(np.mean(x**2))), 1e-9) + rng.uniform(-1, 1)
+    return (x * 10 ** (-rng.uniform(0, 20) / 20)).astype(np.float32)[None]
+
+
 def _sines(turns: Any, gains: Any, phases: Any, n_samples: int) -> Any:
     """Return a sum of sines, `turns` radians a sample: one product of matrices, not a sine each."""
     starts = _TURN * np.arange(-(-n_samples // _TURN))[:, None] * turns + phases
@@ -108,6 +126,8 @@ def _alike(sound: Sound) -> Hashable:
     """Return what sounds must have in common to be made together."""
     if isinstance(sound, Synthetic):
         return "synthetic", sound.slope == 0
+    if isinstance(sound, Babble):
+        return "babble", sound.n_samples, len(sound.rows)
     return sound.n_samples, sound.gains is None, sound.n_fade, sound.span
 
 
@@ -119,9 +139,12 @@ def _made(group: Sequence[Any], n_samples: int, store: Store) -> Any:
             return samples
         slopes = [sound.slope for sound in group]
         return coloured(samples, slopes, store, knee=group[0].knee)
-    first, (start, stop) = group[0], group[0].span or (0, n_samples)
-    x = store.rows([row for excerpt in group for row in excerpt.rows], first.n_samples)
+    first = group[0]
+    x = store.rows([row for sound in group for row in sound.rows], first.n_samples)
     x = x.reshape(len(group), -1, first.n_samples)
+    if isinstance(first, Babble):
+        return namespace(x).sum(x, axis=1, keepdims=True)
+    start, stop = first.span or (0, n_samples)
     if first.n_fade:
         x = x * store.array(_fade(first.n_samples, first.n_fade))
     if first.gains is not None:
@@ -197,6 +220,17 @@ def in_rooms(x: Any, rooms: Sequence[Any], store: Store) -> Any:
     answers = store.array(np.stack([padded(rooms[k], n_tail) for k in rows]))
     spectrum = _rfft(x[rows], n_fft) * _rfft(answers, n_fft)
     return _put(x, rows, _irfft(spectrum, n_fft)[..., : x.shape[-1]])
+
+
+def clipped(x: Any, depths_db: Sequence[float | None], store: Store) -> Any:
+    """Return `x` clipped so far below the peak of each sound; None leaves it as it is."""
+    rows = [k for k, depth_db in enumerate(depths_db) if depth_db is not None]
+    if not rows:
+        return x
+    xp = namespace(x)
+    most = xp.max(xp.abs(x[rows]), axis=(1, 2), keepdims=True)
+    most = most * column([10 ** (-(depths_db[k] or 0.0) / 20) for k in rows], store)
+    return _put(x, rows, xp.clip(x[rows], -most, most))
 
 
 def levels(x: Any) -> Any:

@@ -193,8 +193,8 @@ def _files(path: Path) -> Iterator[tuple[str, bytes]]:
 
 
 def _zipped(path: Path) -> Iterator[tuple[str, bytes]]:
-    damaged = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, ValueError)
-    damaged += (RuntimeError, NotImplementedError)
+    damaged: tuple[type[Exception], ...] = (zipfile.BadZipFile, zlib.error, lzma.LZMAError)
+    damaged += (EOFError, OSError, ValueError, RuntimeError, NotImplementedError)
     try:
         with zipfile.ZipFile(path) as archive:
             found = [member for member in archive.infolist() if _is_result(member.filename)]
