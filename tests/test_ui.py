@@ -277,12 +277,17 @@ def test_a_recording_goes_with_the_last_of_its_jobs(client, song):
     recording = client.give(song)
     folder = client.desk.folder
     one, other = (client.wait(client.begin(recording))["id"] for _ in range(2))
+    assert client.ask("POST", f"api/recordings/{recording}/remove")[0] == 200
+    assert (folder / "recordings" / str(recording)).exists()
     assert client.ask("POST", f"api/jobs/{one}/remove")[0] == 200
     assert (folder / "recordings" / str(recording)).exists()
     assert client.refused("GET", f"api/jobs/{one}/stretch")[0] == 404
     assert client.ask("POST", f"api/jobs/{other}/remove")[0] == 200
     assert not (folder / "recordings" / str(recording)).exists()
     assert not (folder / "jobs" / str(other)).exists()
+    unused = client.give(song)
+    assert client.ask("POST", f"api/recordings/{unused}/remove")[0] == 200
+    assert not (folder / "recordings" / str(unused)).exists()
 
 
 def test_a_recording_that_vanishes_is_an_error_of_its_job_and_the_queue_goes_on(client, song):
