@@ -254,8 +254,8 @@ def test_what_cannot_be_is_refused_before_it_waits(said, words, client, song):
 
 def test_one_job_runs_at_a_time_and_those_that_wait_can_be_stopped(client, tmp_path):
     path = tmp_path / "long.wav"
-    noise = np.random.default_rng(1).standard_normal((1, 120 * RATE))
-    audio.write(path, 0.1 * noise, RATE)
+    noise = np.random.default_rng(1).standard_normal((1, 2 * RATE))
+    audio.write(path, np.tile(0.1 * noise, 300), RATE)
     recording = client.give(path)
     first, second, third = (client.begin(recording) for _ in range(3))
     client.wait(first, "running")
