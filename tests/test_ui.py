@@ -254,8 +254,8 @@ def test_what_cannot_be_is_refused_before_it_waits(said, words, client, song):
 
 def test_one_job_runs_at_a_time_and_those_that_wait_can_be_stopped(client, tmp_path):
     path = tmp_path / "long.wav"
-    noise = np.random.default_rng(1).standard_normal((1, 120 * RATE))
-    audio.write(path, 0.1 * noise, RATE)
+    noise = np.random.default_rng(1).standard_normal((1, 2 * RATE))
+    audio.write(path, np.tile(0.1 * noise, 300), RATE)
     recording = client.give(path)
     first, second, third = (client.begin(recording) for _ in range(3))
     client.wait(first, "running")
@@ -277,12 +277,17 @@ def test_a_recording_goes_with_the_last_of_its_jobs(client, song):
     recording = client.give(song)
     folder = client.desk.folder
     one, other = (client.wait(client.begin(recording))["id"] for _ in range(2))
+    assert client.ask("POST", f"api/recordings/{recording}/remove")[0] == 200
+    assert (folder / "recordings" / str(recording)).exists()
     assert client.ask("POST", f"api/jobs/{one}/remove")[0] == 200
     assert (folder / "recordings" / str(recording)).exists()
     assert client.refused("GET", f"api/jobs/{one}/stretch")[0] == 404
     assert client.ask("POST", f"api/jobs/{other}/remove")[0] == 200
     assert not (folder / "recordings" / str(recording)).exists()
     assert not (folder / "jobs" / str(other)).exists()
+    unused = client.give(song)
+    assert client.ask("POST", f"api/recordings/{unused}/remove")[0] == 200
+    assert not (folder / "recordings" / str(unused)).exists()
 
 
 def test_a_recording_that_vanishes_is_an_error_of_its_job_and_the_queue_goes_on(client, song):

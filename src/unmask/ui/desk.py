@@ -146,9 +146,14 @@ class Desk:
             raise RefusedError(409, "is not done; stop it first")
         self._jobs.pop(job.id, None)
         shutil.rmtree(job.output.folder, ignore_errors=True)
-        if all(other.recording != job.recording for other in self._jobs.values()):
-            self._recordings.pop(job.recording.id, None)
-            self.discard(job.recording.path)
+        self.forget(job.recording.id)
+
+    def forget(self, number: int) -> None:
+        """Take a recording away, unless a job is of it."""
+        if all(job.recording.id != number for job in list(self._jobs.values())):
+            recording = self._recordings.pop(number, None)
+            if recording is not None:
+                self.discard(recording.path)
 
     def said(self, job: Job) -> dict[str, Any]:
         """Return what the page tells of a job."""

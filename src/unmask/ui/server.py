@@ -90,6 +90,7 @@ class Application:
             Route("/{token}/api/state", own(self.state), methods=get),
             Route("/{token}/api/about", own(self.about), methods=get),
             Route("/{token}/api/recordings", own(self.give), methods=post),
+            Route("/{token}/api/recordings/{recording}/remove", own(self.forget), methods=post),
             Route("/{token}/api/jobs", own(self.begin), methods=post),
             Route(f"{job}/stop", own(self.stop), methods=post),
             Route(f"{job}/remove", own(self.remove), methods=post),
@@ -173,6 +174,12 @@ class Application:
             raise
         found = await run_in_threadpool(self._desk.take, number, path)
         return JSONResponse({"id": found.id, "name": path.name}, 201)
+
+    async def forget(self, request: Request) -> Response:
+        """Take a recording away that no job is of."""
+        number = _number(request.path_params["recording"])
+        await run_in_threadpool(self._desk.forget, number)
+        return JSONResponse({})
 
     def _check_length(self, length: str | None) -> None:
         if length is not None and int(length) > self._most_bytes:

@@ -32,6 +32,7 @@ const results = new Results({
 });
 
 function banner(text) {
+  if (place("banner").textContent === text) return; // it would be read out again
   place("banner").textContent = text;
   place("banner").hidden = !text;
 }
@@ -74,6 +75,10 @@ async function hand(held, said) {
     });
     held.stop = sending.stop;
     const { id } = await sending.done;
+    if (!held.isWanted) {
+      await post(`api/recordings/${id}/remove`);
+      return;
+    }
     const job = await post("api/jobs", { ...said, recording: id });
     wanted = job.id;
     results.drop(key);
@@ -91,6 +96,9 @@ async function look() {
   try {
     const before = new Map(jobs.map(({ id, state }) => [id, state]));
     jobs = (await get("api/state")).jobs;
+    for (const id of before.keys()) { // may have been removed in another tab
+      if (jobs.every((job) => job.id !== id)) results.drop(`job-${id}`);
+    }
     for (const job of jobs) {
       results.job(job, titleOf(job.model));
       if (before.get(job.id) !== job.state) ended(job, before.has(job.id));
