@@ -308,13 +308,13 @@ def end(what):
 
 def _refusing(read, path):
     """Read; what is refused has a line that can be shown."""
-    from unmask.errors import UnmaskError, one_line
+    from unmask.errors import UnmaskError, one_line, printable
 
     try:
         read(path)
     except UnmaskError as error:
         line = one_line(error)
-        assert line.isprintable(), line
+        assert line == printable(line), line
         assert len(line) < 3000, f"a line of {len(line)} characters"
 
 
