@@ -14,7 +14,7 @@ from unmask.engine.model import bundled, load_model
 #: Modules of the training wing: they need PyTorch, so `unmask.__all__` leaves them out.
 TRAINING = ("checkpoint", "data", "export", "losses", "nets", "recipe", "train")
 #: What is rendered away from its module has the heading that others get from it.
-_AS_IN_UNMASK = ("heading: true", "full_path: false", "toc_entry: true")
+_WITH_HEADING = ("heading: true", "full_path: false", "toc_entry: true")
 #: Whose settings commands inherit: that defaults are shown.
 _ROOT = click.Context(main, info_name="unmask", **main.context_settings)
 _PACKAGE = Path(unmask.__file__).parent
@@ -102,8 +102,24 @@ def _modules() -> Iterator[tuple[str, str]]:
         ),
     )
     for name, about in pages.items():
-        body = about if name == "unmask" else f"{about}\n::: {name}\n"
+        body = about if name == "unmask" else f"{about}\n::: {name}\n\n{_hidden(name)}"
         yield f"api/{name}.md", f"# {name}\n\n{body}"
+
+
+def _hidden(module: str) -> str:
+    """Return the public names of a module that are also files in it, where those are found first."""
+    folder = _PACKAGE / module.removeprefix("unmask.")
+    if not folder.is_dir():
+        return ""
+    listed = re.search(r"__all__ = \[(.*?)\]", (folder / "__init__.py").read_text("utf-8"), re.S)
+    names = re.findall(r'"(\w+)"', listed[1]) if listed else []
+    both = [name for name in names if (folder / f"{name}.py").is_file()]
+    return "\n".join(_one(f"{module}.{name}.{name}") for name in both)
+
+
+def _one(path: str) -> str:
+    options = "".join(f"      show_root_{option}\n" for option in _WITH_HEADING)
+    return f"::: {path}\n    options:\n{options}"
 
 
 def _is_module(name: str) -> bool:
@@ -115,12 +131,7 @@ def _front_door() -> str:
     homes = sorted((name, f"unmask.{home}") for name, home in unmask._HOME.items())
     below = [(name, home) for name, home in homes if home.split(".")[1] in unmask.__all__]
     links = "\n".join(f"- [`unmask.{name}`][{home}.{name}]" for name, home in below)
-    options = "".join(f"      show_root_{option}\n" for option in _AS_IN_UNMASK)
-    shown = [
-        f"::: {home}.{name}\n    options:\n{options}"
-        for name, home in homes
-        if (name, home) not in below
-    ]
+    shown = [_one(f"{home}.{name}") for name, home in homes if (name, home) not in below]
     return "\n".join([f"{links}\n", *shown])
 
 
