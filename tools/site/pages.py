@@ -107,7 +107,7 @@ def _modules() -> Iterator[tuple[str, str]]:
 
 
 def _hidden(module: str) -> str:
-    """Return the public names of a module that are also files in it, where those are found first."""
+    """Return what is called like its file: asked for such a name, one is given the file."""
     folder = _PACKAGE / module.removeprefix("unmask.")
     if not folder.is_dir():
         return ""
