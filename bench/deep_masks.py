@@ -184,7 +184,8 @@ def overlap(targets: np.ndarray, sample_rate: int) -> float:
 
 @main.command()
 @click.argument("out", type=click.Path(path_type=Path, file_okay=False))
-def table(out: Path) -> None:
+@click.option("--against", default="shallow", help="Arm that differences are to.")
+def table(out: Path, against: str) -> None:
     """Print the table of what was found so far, in Markdown."""
     lines = defaultdict(list)
     for line in results(out):
@@ -192,17 +193,25 @@ def table(out: Path) -> None:
     if not lines:
         raise click.UsageError(f"{out}: holds no results; call run first")
     ends = [f"≤ {end:.0%}" for end in BINS]
-    heads = ["arm", "seeds", "parameters", "head", "MMAC/s", "head", "CPU s/s", "SI-SDRi dB", *ends]
+    heads = ["arm", "seeds", "parameters", "head", "MMAC/s", "head", "CPU s/s", "SI-SDRi dB"]
+    heads += [f"− {against}", *ends]
     click.echo(f"| {' | '.join(heads)} |")
     click.echo("|" + "---|" * len(heads))
     for arm, found in lines.items():
-        click.echo(f"| {' | '.join(row_of(arm, found))} |")
+        click.echo(f"| {' | '.join(row_of(arm, found, lines.get(against, [])))} |")
 
 
-def row_of(arm: str, found: list[dict[str, Any]]) -> list[str]:
-    """Return the cells of an arm."""
-    first = found[0]
-    gains = np.array([[row["improvement_db"] for row in line["examples"]] for line in found])
+def gains_of(found: list[dict[str, Any]]) -> np.ndarray:
+    """Return the improvement of every example (seed, example) in dB, seeds in their order."""
+    lines = sorted(found, key=lambda line: line["seed"])
+    return np.array([[row["improvement_db"] for row in line["examples"]] for line in lines])
+
+
+def row_of(arm: str, found: list[dict[str, Any]], others: list[dict[str, Any]]) -> list[str]:
+    """Return the cells of an arm; differences to others are of the same seed and example."""
+    first, gains = found[0], gains_of(found)
+    n_both = min(len(found), len(others))
+    over = gains[:n_both] - gains_of(others)[:n_both] if n_both else gains[:0, :0]
     shares = np.array([row["overlap"] for row in first["examples"]])
     places = np.digitize(shares, BINS[:-1], right=True)
     each = [gains[:, places == k] for k in range(len(BINS))]
@@ -216,6 +225,7 @@ def row_of(arm: str, found: list[dict[str, Any]]) -> list[str]:
         f"{first['head_macs']:.0%}",
         f"{cpu:.4f}",
         interval(gains),
+        interval(over) if over.any() else "",
         *(interval(part) for part in each),
     ]
 

@@ -5,11 +5,17 @@ stem beside the mixture and the oracles of the model's own family and of a real 
 silence, stereo image and chunk borders on the first song; then CPU time. A SONG is a folder of
 stems or a ``.stem.mp4``, with ``=bass`` behind it if that stem lies inside "other"; ``CAPTION:``
 may stand before it. Stems that no stem of the model begins the name of count as "other".
+
+``--peers PYTHON`` runs HANCE's models on the same mixtures, with the interpreter of an environment
+that has them (``bench/peers/hance_stems.py``). Without a key they add noise to the first 2.5 s, so
+that then every score, ours too, leaves out 3 s.
 """
 
 import argparse
 import json
+import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -21,6 +27,7 @@ from unmask.oracle import Oracle
 from unmask.stems import MIXTURES, canonical, locate_stems
 
 LIMIT_S = 120
+NOISY_S = 3
 
 
 def song_of(text, model):
@@ -49,15 +56,38 @@ def folded(estimates, inside):
     return {k: v for k, v in estimates.items() if k not in inside} | {"other": other}
 
 
-def quality(model, caption, stems, rate, inside):
-    """Return a row for every stem of a song."""
+def of_peers(python, mixture, rate):
+    """Return the stems of every peer, name -> stem -> waveform, and times real time of each."""
+    with tempfile.TemporaryDirectory() as folder:
+        folder = Path(folder)
+        audio.write(folder / "mixture.wav", mixture, rate, subtype="FLOAT")
+        script = Path(__file__).parent / "peers" / "hance_stems.py"
+        command = [python, script, folder / "mixture.wav", folder]
+        done = subprocess.run(command, check=True, capture_output=True, text=True)
+        found = {path.name: path for path in folder.iterdir() if path.is_dir()}
+        stems = {
+            name: {file.stem: audio.read(file)[0] for file in path.glob("*.wav")}
+            for name, path in found.items()
+        }
+    return stems, json.loads(done.stdout.splitlines()[-1])
+
+
+def quality(model, caption, stems, rate, inside, python=None):
+    """Return a row for every stem of a song; with `python`, what the peers say of it too."""
     mixture = sum(stems.values())
     separated = folded(model.separate(mixture, rate), inside)
+    peers, speeds = of_peers(python, mixture, rate) if python else ({}, {})
+    peers = {name: folded(found, inside) for name, found in peers.items()}
     stft = model.stft_at(rate)
     oracles = {
         mask: Oracle(stems, rate, mask=mask, stft=stft).separate(mixture, rate)
         for mask in (model.family_at(rate), "psm_unit")
     }
+    start = NOISY_S * rate if peers else 0
+
+    def score(estimates, target):
+        return float(sdr(estimates[..., start:], target[..., start:]))
+
     rows = []
     for name, target in stems.items():
         if not target.any():
@@ -67,10 +97,12 @@ def quality(model, caption, stems, rate, inside):
                 "song": caption,
                 "seconds": mixture.shape[1] / rate,
                 "stem": f"other (with {', '.join(inside)})" if inside and name == "other" else name,
-                "mixture_db": float(sdr(mixture, target)),
-                "model_db": float(sdr(separated[name], target)),
-                "real_oracle_db": float(sdr(oracles["psm_unit"][name], target)),
-                "family_oracle_db": float(sdr(oracles[model.family_at(rate)][name], target)),
+                "mixture_db": score(mixture, target),
+                "model_db": score(separated[name], target),
+                "real_oracle_db": score(oracles["psm_unit"][name], target),
+                "family_oracle_db": score(oracles[model.family_at(rate)][name], target),
+                "peers_db": {peer: score(found[name], target) for peer, found in peers.items()},
+                "peers_times_real_time": speeds,
             }
         )
     return rows
@@ -122,10 +154,13 @@ def speed(model, mixture, rate, rounds):
 
 def show(report):
     """Print the tables."""
-    print("| song | s | stem | mixture | model | oracle, real mask | oracle, own family |")
-    print("|---|---|---|---|---|---|---|")
+    peers = list(report["quality"][0]["peers_db"])
+    heads = ["song", "s", "stem", "mixture", "model", "oracle, real mask", "oracle, own family"]
+    print(f"| {' | '.join(heads + peers)} |")
+    print("|---" * len(heads + peers) + "|")
     for row in report["quality"]:
         numbers = [row[k] for k in ("mixture_db", "model_db", "real_oracle_db", "family_oracle_db")]
+        numbers += [row["peers_db"][peer] for peer in peers]
         cells = [row["song"], f"{row['seconds']:.0f}", row["stem"], *(f"{x:.1f}" for x in numbers)]
         print("| " + " | ".join(cells) + " |")
     print("\n| listening by measurement | |\n|---|---|")
@@ -133,6 +168,8 @@ def show(report):
         unit = "" if "sample" in name else " dB"
         print(f"| {name} | {value:.1f}{unit} |" if unit else f"| {name} | {value:.1e} |")
     print(f"\nOne CPU thread: {report['speed']['times_real_time']:.1f} times real time.")
+    for peer, speed in report["quality"][0]["peers_times_real_time"].items():
+        print(f"{peer}: {speed:.1f} times real time, a stem a pass.")
 
 
 def main():
@@ -141,6 +178,7 @@ def main():
     parser.add_argument("songs", nargs="+")
     parser.add_argument("--model", default="music")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--peers", metavar="PYTHON", help="interpreter that has HANCE")
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
     model = load_model(args.model)
@@ -152,7 +190,7 @@ def main():
     report["quality"] = []
     for song in songs:
         print(song[0], file=sys.stderr)
-        report["quality"] += quality(model, *song)
+        report["quality"] += quality(model, *song, python=args.peers)
     show(report)
     if args.json:
         args.json.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")

@@ -65,9 +65,11 @@ def last_core():
 
 
 def bundled():
-    import unmask.engine.model
+    """Return the bundled models that give clean speech."""
+    from unmask import load_model
+    from unmask.model import bundled as all_bundled
 
-    return list(unmask.engine.model.bundled())
+    return [name for name in all_bundled() if "speech" in load_model(name).stems]
 
 
 def launch(name, script, *words, args):

@@ -151,7 +151,7 @@ def test_a_provider_that_is_not_there(run, model, noisy, tmp_path):
 def test_a_model_that_is_not_there(run, noisy):
     refused(run("separate", "-m", "none", noisy), "no model named 'none'")
     refused(run("separate", "-m", "none.onnx", noisy), "none.onnx: no such file")
-    refused(run("models", "info", "none"), "no model named 'none'")
+    refused(run("models", "show", "none"), "no model named 'none'")
 
 
 @pytest.mark.parametrize(
@@ -299,7 +299,7 @@ def test_scores_are_printed_and_written(run, tmp_path, model):
 
 
 def test_models_say_what_they_are(run, tmp_path, model):
-    result = run("models", "info", model, "--json", "-")
+    result = run("models", "show", model, "--json", "-")
     assert result.exit_code == 0
     assert "complex_tanh" in result.stderr
     said = json.loads(result.stdout)

@@ -41,8 +41,9 @@ COMMANDS = {
     "masks inspect": ["kept.npz"],
     "masks list": [],
     "masks save": ["song/mixture.wav", "-m", "m.onnx", "-o", "saved.npz"],
-    "models info": ["m.onnx"],
     "models list": [],
+    "models show": ["m.onnx"],
+    "models verify": ["m.onnx"],
     "oracle": ["song", "-m", LONG, "-m", "irm1", "--n-fft", "512", "--hop", "256"],
     "plot difference": [LONG, "irm1", "song", "--stem", "speech", "-o", "page"],
     "plot masks": [LONG, "song", "-o", "masks.svg", "--n-fft", "512"],
@@ -58,7 +59,7 @@ COMMANDS = {
     "separate": ["-m", "m.onnx", "song/mixture.wav", "--reference", "song", "-o", "apart"],
 }
 #: Those whose --json is tested where they are: they make something once, or answer people.
-ELSEWHERE = {"listen make", "listen export"}
+ELSEWHERE = {"listen make", "listen export", "models pull"}
 WIDTHS = [40, 80, 120]
 
 
@@ -86,7 +87,9 @@ def place(tmp_path_factory):
     words = ["masks", "save", str(folder / "song/mixture.wav"), "-m", str(folder / "m.onnx")]
     CliRunner().invoke(main, [*words, "-o", str(folder / "kept.npz")])
     tracks = [
-        evaluate.Track(f"t{k}", {"speech": (folder / "mine/speech.wav",)}, dict(targets(folder)))
+        evaluate.Track(
+            f"t{k}", {"speech": (audio.Place(folder / "mine/speech.wav"),)}, dict(targets(folder))
+        )
         for k in range(3)
     ]
     for system in ("first", "a_system_of_a_long_name"):
@@ -250,10 +253,10 @@ def test_json_is_strict_and_takes_numbers_of_numpy():
 
 @pytest.mark.parametrize("name", bundled())
 def test_every_bundled_model_has_a_card_of_a_page_with_measured_speeds(name):
-    result = CliRunner().invoke(main, ["models", "info", name])
+    result = CliRunner().invoke(main, ["models", "show", name])
     assert "take it when" in result.stdout
     assert len(result.stdout.splitlines()) <= 30
-    everything = CliRunner().invoke(main, ["models", "info", name, "--all"]).stdout
+    everything = CliRunner().invoke(main, ["models", "show", name, "--all"]).stdout
     assert f"{load_model(name).metadata['macs_per_second']}" in everything
     page = (Path(__file__).parents[1] / "bench/speed.md").read_text("utf-8")
     row = next(line for line in page.splitlines() if line.startswith(f"| **{name}** |"))

@@ -71,7 +71,7 @@ def test_a_separator_combined_with_itself_is_itself(tmp_path, kind):
         pair(one, one).tracks[0],
         Way(kind=kind, low_hz=500),
         tmp_path / "out",
-        truth={"vocals": (one / "vocals.wav",)},
+        truth={"vocals": (audio.Place(one / "vocals.wav"),)},
     )
     assert [path.name for path in paths] == ["other.wav", "vocals.wav"]
     for path in paths:
@@ -145,7 +145,9 @@ LAYOUTS = {
     "demucs, two stems": ["htdemucs/my song/vocals.wav", "htdemucs/my song/no_vocals.wav"],
     "spleeter": ["my song/vocals.wav", "my song/accompaniment.wav"],
     "UVR": ["1_my song_(Vocals).wav", "1_my song_(Instrumental).wav"],
+    "UVR, test mode": ["1732802400_1_my song_(Vocals).wav", "1732802400_1_my song_(No Drums).wav"],
     "audio-separator": ["my song_(Vocals)_UVR-MDX.wav", "my song_(Instrumental)_UVR-MDX.wav"],
+    "audio-separator, rest": ["my song_(Vocals)_htdemucs.wav", "my song_(No Vocals)_htdemucs.wav"],
     "MSST": ["my song/vocals.wav", "my song/instrumental.wav"],
     "MSST, flat": ["my song_vocals.wav", "my song_instrumental.wav"],
     "MUSDB18-HQ": ["test/my song/vocals.wav", "test/my song/drums.wav", "test/my song/bass.wav"],
@@ -163,8 +165,22 @@ def test_folders_of_other_programs_are_read(tmp_path, name):
     how = Pairing(allow_missing=True, allow_other_stems=True)
     [track] = pair(root, truth.parent, how=how).tracks
     assert track.name == "my song"
-    assert track.estimates["vocals"][0].name.lower().count("vocals") == 1
+    assert track.estimates["vocals"][0].path.name.lower().count("vocals") == 1
     assert all(stem in track.targets for stem in track.estimates)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("12_99 Luft_(Wind Inst)", ("99 Luft", "wind_inst")),
+        # audio-separator writes no number: it belongs to the song.
+        ("99_Luft_(No Drums)_htdemucs_ft", ("99_Luft", "no_drums")),
+        ("song_(Lead Vocals)_model_(x)", ("song", "lead_vocals")),
+        ("song_(No Vocals)", ("song", "accompaniment")),
+    ],
+)
+def test_names_of_uvr_and_audio_separator_say_track_and_stem(name, said):
+    assert split_name(name) == said
 
 
 def test_a_folder_of_one_song_is_one_of_stems(tmp_path):
@@ -176,6 +192,86 @@ def test_a_folder_of_one_song_is_one_of_stems(tmp_path):
 @pytest.mark.parametrize("name", ["my song", "p232_001", "vocals", "(Vocals)", "song_(Live)"])
 def test_names_without_track_and_stem_are_left_alone(name):
     assert split_name(name) is None
+
+
+def streams(path, *waveforms):
+    """Write a file of MUSDB18: mixture, drums, bass, other, vocals, a stream each, lossless."""
+    av = pytest.importorskip("av")
+    with av.open(str(path), "w") as container:
+        outputs = [container.add_stream("alac", rate=RATE, layout="stereo") for _ in waveforms]
+        for output, waveform in zip(outputs, waveforms, strict=True):
+            for start in range(0, waveform.shape[1], 1024):
+                part = np.ascontiguousarray(waveform[:, start : start + 1024], "float32")
+                frame = av.AudioFrame.from_ndarray(part, format="fltp", layout="stereo")
+                frame.sample_rate, frame.pts = RATE, start
+                container.mux(output.encode(frame))
+            container.mux(output.encode(None))
+    return path
+
+
+@pytest.fixture
+def musdb(tmp_path):
+    """A song of MUSDB18, the folder of it, and the same as a folder of files."""
+    stems = [noise(k, n_samples=4096) for k in range(4)]
+    names = ("drums", "bass", "other", "vocals")
+    song = tmp_path / "test" / "A - b.stem.mp4"
+    song.parent.mkdir()
+    streams(song, sum(stems), *stems)
+    folder = written(tmp_path / "hq" / "A - b", **dict(zip(names, stems, strict=True)))
+    ours = dict(zip(names, [x + 0.1 * noise(9, n_samples=4096) for x in stems], strict=True))
+    return song, folder, written(tmp_path / "ours" / "A - b", **ours)
+
+
+def run(*words):
+    result = CliRunner().invoke(main, [str(word) for word in words])
+    assert result.exit_code == 0, result.stderr
+    return json.loads(result.stdout)
+
+
+def test_the_streams_of_musdb_are_stems_to_the_gap_and_to_evaluate(musdb, tmp_path):
+    song, folder, ours = musdb
+    words = ("--no-octaves", "--n-fft", 256, "--hop", 64, "--json", "-")
+    expected = run("gap", ours, folder, *words)
+    for targets, estimates in ((song, ours), (song.parent, ours.parent)):
+        [found] = run("gap", estimates, targets, *words)
+        assert found["folder"] == "A - b"
+        for one, other in zip(found["scores"], expected[0]["scores"], strict=True):
+            assert (one["stem"], one["case"]) == (other["stem"], other["case"])
+            if other["sdr"] < 80:  # the streams have 24 bits
+                assert one["sdr"] == pytest.approx(other["sdr"], abs=0.01)
+    words = ("--metric", "sdr", "--json", "-", "-o")
+    found = [
+        run("evaluate", ours.parent, targets.parent, *words, tmp_path / name)["median"]["scores"]
+        for name, targets in (("streams", song), ("files", folder))
+    ]
+    scores = [[row["value"] for row in rows] for rows in found]
+    assert len(scores[0]) == 4
+    np.testing.assert_allclose(*scores, atol=0.01)
+
+
+def test_the_streams_of_musdb_are_combined_as_files_are(musdb, tmp_path):
+    song, _, ours = musdb
+    found = run("combine", ours, song, "--mean", "0.5", "--reference", song, "-o", tmp_path / "o",
+                "--json", "-")  # fmt: skip
+    assert {row["stem"] for row in found} == {"drums", "bass", "other", "vocals"}
+    for row in found:  # half of the error is left
+        assert row["combined"] - row["first"] == pytest.approx(20 * np.log10(2), abs=0.01)
+
+
+def test_streams_beside_files_are_refused(musdb, tmp_path):
+    song, _, ours = musdb
+    audio.write(song.parent / "x.wav", noise(1), RATE)
+    with pytest.raises(ConfigError, match=r"A - b.stem.mp4 and x.wav; keep one kind"):
+        pair(ours.parent, song.parent)
+
+
+def test_the_gap_of_files_tells_its_progress(tmp_path):
+    one = written(tmp_path / "one", vocals=noise(1, n_samples=200_000))
+    told = []
+    track = pair(one, one).tracks[0]
+    list(gap_of_files(track, stft=STFT_, octaves=False, progress=told.append))
+    assert told == sorted(told)
+    assert 0 < told[0] < told[-1] == 1
 
 
 def test_the_command_line_compares_two_folders(tmp_path):

@@ -15,8 +15,14 @@ pytest.importorskip("lightning_fabric")
 
 ROOT, RATE = Path(__file__).parents[1], 8000
 SMALL = (
-    *("frontend.filters=16", "backbone.channels=4", "backbone.hidden=6", "backbone.skip=4"),
-    *("backbone.blocks=2", "backbone.segment=129", "head.hidden=5", "train.steps=2"),
+    *("frontend.n_fft=32", "frontend.hop=16", "backbone.channels=4", "backbone.hidden=6"),
+    *(
+        "backbone.skip=4",
+        "backbone.blocks=2",
+        "backbone.segment=129",
+        "head.hidden=5",
+        "train.steps=2",
+    ),
 )
 DATA = """
 [data]
@@ -56,7 +62,7 @@ def call(study, *arguments):
     return result.stdout
 
 
-ARMS = ("shallow", "sum-4", "groups-4", "mixit-8", "learned-8", "deep-64", "shared-64")
+ARMS = ("shallow", "sum-4", "groups-8", "mixit-8", "learned-8", "deep-64")
 
 
 def test_every_arm_is_trained_once_and_stands_in_the_table(study, folder):
@@ -75,13 +81,13 @@ def test_every_arm_is_trained_once_and_stands_in_the_table(study, folder):
     # a line that was lost is scored again, not trained again
     written = path.read_text()
     path.write_text("".join(written.splitlines(keepends=True)[:-1]))
-    before = (folder / "out/shared-64-2/last.safetensors").stat().st_mtime_ns
+    before = (folder / "out/deep-64-2/last.safetensors").stat().st_mtime_ns
     call(study, "run", *where, "--data", folder, *only, *small)
     again = json.loads(path.read_text().splitlines()[-1])
     for line in (again, lines[-1]):
         line.pop("cpu_seconds_per_second")
     assert again == lines[-1]
-    assert (folder / "out/shared-64-2/last.safetensors").stat().st_mtime_ns == before
+    assert (folder / "out/deep-64-2/last.safetensors").stat().st_mtime_ns == before
     rows = call(study, "table", folder / "out").splitlines()[2:]
     assert [row.split(" | ")[0] for row in rows] == [f"| {arm}" for arm in ARMS]
 

@@ -26,7 +26,7 @@ def song(root, track, stems=MUSDB, ext="wav"):
 
 
 def below(root, stems):
-    return {name: path.relative_to(root).as_posix() for name, (path,) in stems.items()}
+    return {name: place.path.relative_to(root).as_posix() for name, (place,) in stems.items()}
 
 
 @pytest.fixture
@@ -188,7 +188,9 @@ def test_impossible_folders_are_refused(roots):
 def test_files_that_do_not_agree_are_named(tmp_path, wrong, error, text):
     put(tmp_path, "t/a.wav", "t/b.wav", "e/a.wav")
     put(tmp_path, "e/b.wav", **wrong)
-    sides = ({name: (tmp_path / side / f"{name}.wav",) for name in "ab"} for side in "et")
+    sides = (
+        {name: (audio.Place(tmp_path / side / f"{name}.wav"),) for name in "ab"} for side in "et"
+    )
     with pytest.raises(error, match=f"^{tmp_path}/e/b.wav: {text}"):
         check_agree(Track("x", *sides))
 

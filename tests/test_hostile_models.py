@@ -288,6 +288,39 @@ def huge(graph, mask):
     return graph("Mul", mask, graph.constant(1e38))
 
 
+def made_of_a_sum(graph, mask):
+    """Add zeros of a shape that is computed of the weights: 2^37 bytes of them."""
+    shape = graph("Mul", graph.ints(2**18), graph.ints(2**17))
+    return graph("Add", mask, graph("ReduceSum", graph("ConstantOfShape", shape), keepdims=0))
+
+
+def made_of_frames(graph, mask):
+    """Add zeros of a shape that is computed of the input."""
+    shape = graph("Mul", n_frames(graph), graph.ints(2**35))
+    return graph("Add", mask, graph("ReduceSum", graph("ConstantOfShape", shape), keepdims=0))
+
+
+def repeated(graph, mask):
+    """Repeat a value as often as a computed number says."""
+    count = graph("Mul", graph.ints(2**18), graph.ints(2**17))
+    many = graph("Tile", graph.constant([0.0]), count)
+    return graph("Add", mask, graph("ReduceSum", many, keepdims=0))
+
+
+def counted(graph, mask):
+    """Count to a computed number."""
+    end = graph("Mul", graph.constant(2**18, np.int64), graph.constant(2**17, np.int64))
+    first, step = (graph.constant(k, np.int64) for k in (0, 1))
+    many = graph("Cast", graph("Range", first, end, step), to=TensorProto.FLOAT)
+    return graph("Mul", mask, graph("ReduceSum", many, keepdims=0))
+
+
+@pytest.mark.parametrize("value", [made_of_a_sum, made_of_frames, repeated, counted])
+def test_what_a_network_makes_beyond_the_memory_is_refused(tmp_path, value):
+    own = "more than 4294967296 bytes" if value is repeated else "GB of memory that it may have"
+    refused(model(tmp_path / "model.onnx", value), own)
+
+
 MIXTURE = 50 * np.random.default_rng(0).standard_normal((2, 4000)).astype(np.float32)
 
 

@@ -8,9 +8,11 @@ import pytest
 from click.testing import CliRunner
 
 import onnx_models
-from unmask import audio
+from unmask import Output, audio, into_video, load_model
 from unmask.cli import main
-from unmask.errors import AudioFileError
+from unmask.errors import AudioFileError, UnmaskError
+from unmask.layout import plan
+from unmask.separate import separate_files
 
 av = pytest.importorskip("av")
 
@@ -154,6 +156,20 @@ def test_every_stem_and_the_remix_can_be_video(run, tmp_path, half):
     record = json.loads((tmp_path / "clean.job.json").read_text())
     assert record["outputs"][0]["path"] == "clean.mkv"
     assert pictures(tmp_path / "clean.mkv")
+
+
+def test_the_share_that_is_done_goes_on_while_sound_is_encoded(run, tmp_path, half):
+    model, video = load_model(half), make(tmp_path / "talk.mp4")
+    output = Output(out=tmp_path / "made", residual=True, subtype="FLOAT")
+    jobs, _ = into_video.as_videos(plan([video], model, output), tmp_path / "made")
+    told = []
+    [result] = separate_files(jobs, model, output, progress=lambda _, share: told.append(share))
+    assert not isinstance(result.outcome, UnmaskError)
+    assert told == sorted(told)
+    # Encoding the two stems counts as two tenths of separating them, and comes in many steps.
+    assert sum(1 / 1.2 < share < 1.1 / 1.2 for share in told) > 20
+    assert sum(1.1 / 1.2 < share < 1 for share in told) > 20
+    assert told[-1] == pytest.approx(1)
 
 
 def test_subtitles_stay_where_the_container_has_them_and_are_told_where_not(run, tmp_path, half):

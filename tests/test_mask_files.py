@@ -13,14 +13,15 @@ import onnx_models
 from unmask import STFT, Settings, audio, mask_files, masks
 from unmask.cli import main
 from unmask.engine.model import load_model
-from unmask.errors import FileError, SampleRateError, ShapeError, SignalError
+from unmask.errors import ConfigError, FileError, SampleRateError, ShapeError, SignalError
 
 STFT_ = STFT(64, 16)
 
 
-def written(path, n_channels=2, n_samples=5003, sample_rate=16000, seed=0):
+def written(path, n_channels=2, n_samples=5003, sample_rate=16000, seed=0, offset=0.0):
     rng = np.random.default_rng(seed)
-    audio.write(path, 0.2 * rng.standard_normal((n_channels, n_samples)), sample_rate)
+    noise = 0.2 * rng.standard_normal((n_channels, n_samples))
+    audio.write(path, noise + offset, sample_rate)
     return path
 
 
@@ -59,6 +60,8 @@ MODELS = {
     "complex": {"n_parts": 2},
     "real": {"n_parts": 1, "mask": {"family": "irm1", "options": {}}},
     "deep filter": {"n_parts": 10, "mask": {"family": "deep_filter", "options": {}}},
+    "without an offset": {"n_parts": 2, "slow_terms": 1},
+    "without a slope": {"n_parts": 1, "mask": {"family": "irm1", "options": {}}, "slow_terms": 2},
 }
 
 
@@ -66,7 +69,8 @@ MODELS = {
 @pytest.mark.parametrize("kind", MODELS)
 def test_saved_masks_of_a_model_give_its_separation(tmp_path, kind, rate):
     model = load_model(onnx_models.recurrent(tmp_path / "m.onnx", **MODELS[kind]))
-    path = written(tmp_path / "x.wav", sample_rate=rate)
+    offset = 0.3 if "slow_terms" in MODELS[kind] else 0.0
+    path = written(tmp_path / "x.wav", sample_rate=rate, offset=offset)
     made = mask_files.save_used(model, path, tmp_path / "x.npz", residual=True)
     samples, _ = audio.read(path)
     found = mask_files.apply(mask_files.load(tmp_path / "x.npz"), samples, rate)
@@ -74,6 +78,51 @@ def test_saved_masks_of_a_model_give_its_separation(tmp_path, kind, rate):
     assert found.keys() == expected.keys() == set(made.outputs)
     for stem in expected:
         np.testing.assert_allclose(found[stem], expected[stem], rtol=0, atol=1e-6)
+
+
+#: Masks of 0.75 and 0.25, and what is slow goes to the second.
+SUMMING = {"slow_terms": 2, "slow_stem": "b", "stems": ["a", "b"], "residual": None}
+
+
+def under_an_offset(path, n_samples=5003):
+    """Write noise under an offset and a slope."""
+    rng, time = np.random.default_rng(5), np.linspace(-1, 1, n_samples)
+    waveform = 0.1 * rng.standard_normal((2, n_samples)) + 0.3 + 0.2 * time
+    audio.write(path, waveform, 16000, subtype="FLOAT")
+    return path
+
+
+@pytest.mark.parametrize("settings", [None, Settings(sensitivity=2.0)])
+def test_what_is_slow_goes_where_the_model_puts_it(tmp_path, settings):
+    mask = {"family": "softmax", "options": {}}
+    path = onnx_models.constant(tmp_path / "m.onnx", [[0.75], [0.25]], mask=mask, **SUMMING)
+    model, recording = load_model(path), under_an_offset(tmp_path / "x.wav")
+    mask_files.save_used(model, recording, tmp_path / "x.npz", settings=settings)
+    samples, rate = audio.read(recording)
+    found = mask_files.apply(mask_files.load(tmp_path / "x.npz"), samples, rate)
+    expected = model.separate(samples, rate, settings=settings)
+    for stem in expected:
+        np.testing.assert_allclose(found[stem], expected[stem], rtol=0, atol=1e-6)
+    assert abs(found["a"].mean()) < 0.01
+
+
+def test_an_edit_does_not_move_to_the_stem_of_what_is_slow(tmp_path):
+    mask = {"family": "softmax", "options": {}}
+    path = onnx_models.constant(tmp_path / "m.onnx", [[0.75], [0.25]], mask=mask, **SUMMING)
+    recording = under_an_offset(tmp_path / "x.wav")
+    mask_files.save_used(load_model(path), recording, tmp_path / "x.npz")
+    saved, (samples, rate) = mask_files.load(tmp_path / "x.npz"), audio.read(recording)
+    before = mask_files.apply(saved, samples, rate)
+    saved.masks[0] = 0
+    after = mask_files.apply(saved, samples, rate)
+    np.testing.assert_array_equal(after["b"], before["b"])
+    assert not after["a"].any()
+
+
+@pytest.mark.parametrize("wrong", [{"slow_terms": 9}, {"slow_terms": 1.0}, {"slow_stem": "c"}])
+def test_a_header_whose_slow_part_cannot_be_is_refused(wrong):
+    with pytest.raises(ConfigError, match=r"slow_(terms|stem): .*, expected"):
+        header(**wrong)
 
 
 def test_settings_of_masks_are_in_them(tmp_path, mixture):

@@ -1,15 +1,21 @@
 """Separators of waveforms: sizes of their papers, what they reach, what they remember."""
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("onnx")
 
 import model_files  # noqa: E402
 from small_nets import VARIANTS, build, fresh, noise, run  # noqa: E402
-from unmask import Streamer, export, load_model, masks, nets  # noqa: E402
+from unmask import Streamer, audio, export, load_model, masks, nets  # noqa: E402
+from unmask.cli import main  # noqa: E402
 from unmask.errors import ConfigError  # noqa: E402
+from unmask.metrics import pairwise, si_sdr  # noqa: E402
 from unmask.nets.counting import count_parameters, macs_per_frame  # noqa: E402
 from unmask.nets.fronts import LearnedConfig  # noqa: E402
 from unmask.nets.norms import CumulativeNorm, global_norm  # noqa: E402
@@ -138,15 +144,77 @@ def test_the_engine_gives_what_torch_gives_however_a_recording_is_cut(name, fron
     net = model_files.build(masks.get("irm1"), channels=1, n_sources=2, head=(), seed=0, **settings)
     model = load_model(path)
     export.check(model, net, path, 1e-4)
-    mixture = np.random.default_rng(0).standard_normal((1, 3001)).astype(np.float32)
     host = frontend.host()
+    # Of segments one: how several are joined is the matter of test_segments.py.
+    n_samples = (model.segment - 4) * host.hop + 1 if model.segment else 3001
+    mixture = np.random.default_rng(0).standard_normal((1, n_samples)).astype(np.float32)
     n = net.context_frames * host.hop  # a file is heard between silences
     silent = torch.from_numpy(np.pad(mixture, [(0, 0), (n, n)]))
     with torch.no_grad():
-        expected = MaskingSystem(net, host)(silent[None])[0].numpy()[..., n : n + 3001]
+        expected = MaskingSystem(net, host)(silent[None])[0].numpy()[..., n : n + n_samples]
     streamer = Streamer(model)
-    parts = [streamer.process(part) for part in np.split(mixture, [1, 700, 701, 2500], axis=1)]
+    parts = [
+        streamer.process(part)
+        for part in np.split(
+            mixture, [1, n_samples // 4, n_samples // 4 + 1, n_samples // 2], axis=1
+        )
+    ]
     parts.append(streamer.flush())
     found = np.stack([np.concatenate([part[stem] for part in parts], axis=1) for stem in stems])
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4)
     assert np.abs(expected).max() > 1e-2
+
+
+def talkers_model(path, frontend, **settings):
+    options = {"backbone": "tcn", "net": VARIANTS["tcn of segments"], "permutation": "free"}
+    options |= {"stems": ("speaker1", "speaker2"), "residual": None, "task": "separate"}
+    return model_files.write(path, frontend=frontend, **{"mask": "softmax"} | options | settings)
+
+
+@pytest.mark.parametrize("frontend", [model_files.SPECTRUM, model_files.LEARNED])
+def test_joined_segments_are_the_same_however_a_recording_is_cut(frontend, tmp_path):
+    mask = "softmax" if frontend is model_files.SPECTRUM else "irm1"
+    model = load_model(talkers_model(tmp_path / "x.onnx", frontend, mask=mask))
+    hop = model.frontend.hop
+    mixture = np.random.default_rng(1).standard_normal((2, 100 * hop + 3)).astype(np.float32)
+    whole = model.separate(mixture, model.sample_rate)
+    streamer, n_out = Streamer(model, n_channels=2), 0
+    parts = []
+    for start in range(0, mixture.shape[1], 777):
+        parts.append(streamer.process(mixture[:, start : start + 777]))
+        n_out += parts[-1]["speaker1"].shape[1]
+        n_in = min(start + 777, mixture.shape[1])
+        assert n_in - n_out <= streamer.latency
+    parts.append(streamer.flush())
+    for stem, wave in whole.items():
+        assert wave.shape == mixture.shape
+        found = np.concatenate([part[stem] for part in parts], axis=1)
+        np.testing.assert_allclose(found, wave, rtol=0, atol=1e-5)
+    short = model.separate(mixture[:, :hop], model.sample_rate)
+    assert short["speaker2"].shape == (2, hop)
+
+
+def test_talkers_are_separated_and_scored_whatever_the_true_ones_are_called(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    model = talkers_model(tmp_path / "m.onnx", model_files.SPECTRUM)
+    true = np.random.default_rng(2).normal(scale=0.1, size=(2, 1, 20_000))
+    audio.write("talk.wav", true.sum(0), 16000, subtype="FLOAT")
+    rows = []
+    for k, names in enumerate((("s1", "s2"), ("speaker2", "speaker1"))):
+        Path(f"true{k}").mkdir()
+        for name, wave in zip(names, true, strict=True):
+            audio.write(f"true{k}/{name}.wav", wave, 16000, subtype="FLOAT")
+        words = ["separate", "-m", model, "talk.wav", "-o", f"out{k}", "--reference", f"true{k}"]
+        result = CliRunner().invoke(main, [*map(str, words), "--json", "-"])
+        assert result.exit_code == 0, result.output
+        rows.append(json.loads(result.stdout)[0]["reference"])
+        written = sorted(path.name for path in Path(f"out{k}").rglob("*.wav"))
+        assert written == ["speaker1.wav", "speaker2.wav"]
+    assert [(row["stem"], row["estimate"]) for row in rows[0]] == [
+        (row["stem"], pytest.approx(row["estimate"])) for row in rows[1]
+    ]
+    first, second = (row["estimate"] for row in rows[0] if row["metric"] == "SI-SDR")
+    sides = [audio.read(path)[0] for path in sorted(Path("out0").rglob("*.wav"))]
+    fits = pairwise(si_sdr, np.stack(sides), true)
+    best = max(fits[0, 0] + fits[1, 1], fits[0, 1] + fits[1, 0])
+    assert first + second == pytest.approx(best, abs=1e-3)

@@ -10,18 +10,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from unmask import audio
+from unmask import audio, pins
+from unmask.engine.model import bundled
+from unmask.files import sha256
 
 ROOT = Path(__file__).parents[1]
 IMPORT = re.compile(r"^\s*(?:import|from)\s+onnxruntime\b", re.MULTILINE)
 OFF = 'os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")'
 
-#: Ends the process where ONNX Runtime is imported and not told to be silent before.
+#: Ends the process where a library that reports home is imported and not told to be silent before.
 GUARD = """
 import os, sys
+OFF = {"onnxruntime": "ORT_DISABLE_TELEMETRY", "huggingface_hub": "HF_HUB_DISABLE_TELEMETRY"}
 class Guard:
     def find_spec(self, name, *_):
-        if name == "onnxruntime" and os.environ.get("ORT_DISABLE_TELEMETRY") != "1":
+        if name in OFF and os.environ.get(OFF[name]) != "1":
             os._exit(77)
 sys.meta_path.insert(0, Guard())
 """
@@ -31,6 +34,10 @@ WAYS = {
     "try: DNSMOS(sys.argv[1])\nexcept ValueError: pass",
     "info": "from unmask.cli import main; main(['info'])",
     "denoise": "from unmask.cli import main; main(['denoise', sys.argv[1], '-o', sys.argv[2]])",
+    "hub": "from unmask.hub import client; client.host(); client.is_offline()",
+    "a model of a hub": "from unmask.cli import main\n"
+    "try: main(['denoise', '-m', 'hf://people/voices', sys.argv[1]])\n"
+    "except SystemExit as end: sys.exit(end.code != 1 or 'huggingface_hub' in sys.modules)",
 }
 
 
@@ -59,7 +66,11 @@ needs_unshare = pytest.mark.skipif(not can_unshare(), reason="no network namespa
 def alone(home, *command):
     """Run a command with an empty home and no network; return what it tried to send."""
     own = {"HOME": str(home), "PATH": os.environ["PATH"]}
-    kept = {k: v for k, v in os.environ.items() if k.startswith(("PYTHON", "OPENBLAS", "LD_"))}
+    kept = {
+        k: v
+        for k, v in os.environ.items()
+        if k.startswith(("PYTHON", "OPENBLAS", "LD_", "UNMASK_"))
+    }
     done = subprocess.run(
         ["unshare", "-n", "sh", "-c", ALONE, "sh", *map(str, command)],
         cwd=home.parent,
@@ -87,11 +98,24 @@ recordings = [{role = "speech", glob = "*/speech.wav", valid_share = 0.5},
 
 
 @pytest.fixture
-def folder(tmp_path):
-    """An empty home, and beside it a recipe and folders of stems."""
+def folder(tmp_path, monkeypatch):
+    """An empty home, a pin, and beside it a recipe and folders of stems."""
     rng = np.random.default_rng(0)
     (tmp_path / "home").mkdir()
     (tmp_path / "recipe.toml").write_text(RECIPE)
+    monkeypatch.setenv("UNMASK_PINS", str(tmp_path / "pins"))
+    model = bundled()["denoise-16k"]
+    pins.Pin(
+        repository="people/voices",
+        revision=None,
+        commit=40 * "0",
+        file=model.name,
+        sha256=sha256(model),
+        n_bytes=model.stat().st_size,
+        licence="mit",
+        path=str(model),
+        pulled="2026-11-28",
+    ).save()
     for song in "abcd":
         (tmp_path / "songs" / song).mkdir(parents=True)
         for stem in ("speech", "noise"):
@@ -102,11 +126,13 @@ def folder(tmp_path):
 
 COMMANDS = {
     "denoise": ("denoise", "songs/a/speech.wav", "-o", "out"),
+    "a pulled model": ("denoise", "-m", "hf://people/voices", "songs/a/speech.wav", "-o", "out"),
     "separate": ("separate", "-m", "denoise-16k", "songs/a/speech.wav", "-o", "out", "-j", 2),
     "oracle": ("oracle", "songs/a"),
     "plot": ("plot", "masks", "complex_tanh", "songs/a", "-o", "masks.png"),
     "train": ("train", "recipe.toml", "--data", "songs", "-o", "run"),
 }
+WAY_NEEDS = {"hub": "huggingface_hub"}
 NEEDS = {"plot": "matplotlib", "train": "lightning_fabric"}
 
 
@@ -133,11 +159,12 @@ def test_a_look_up_is_noticed(tmp_path):
 def run(code, home, *arguments, **environment):
     """Run Python with an empty home; return the exit code and the files that it left there."""
     own = {"HOME", "USERPROFILE", "LOCALAPPDATA", "APPDATA", "ORT_DISABLE_TELEMETRY"}
+    own |= {"HF_HUB_DISABLE_TELEMETRY"}
     kept = {k: v for k, v in os.environ.items() if k not in own and not k.startswith("XDG_")}
     done = subprocess.run(
         [sys.executable, "-c", code, *map(str, arguments)],
         cwd=home,
-        env=kept | {name: str(home) for name in own - {"ORT_DISABLE_TELEMETRY"}} | environment,
+        env=kept | {name: str(home) for name in own if name.isalpha()} | environment,
         capture_output=True,
         timeout=120,
     )
@@ -146,6 +173,7 @@ def run(code, home, *arguments, **environment):
 
 @pytest.mark.parametrize("way", WAYS)
 def test_an_empty_home_stays_empty(way, tmp_path):
+    pytest.importorskip(WAY_NEEDS.get(way, "unmask"))
     home, out = tmp_path / "home", tmp_path / "out"
     home.mkdir()
     recording = ROOT / "assets" / "demo" / "mixture.flac"
@@ -153,7 +181,8 @@ def test_an_empty_home_stays_empty(way, tmp_path):
 
 
 def test_the_guard_notices_an_import_that_was_not_told(tmp_path):
-    assert run(GUARD + "import onnxruntime", tmp_path) == (77, [])
+    for library in ("onnxruntime", "huggingface_hub"):
+        assert run(f"{GUARD}import {library}", tmp_path) == (77, [])
 
 
 def test_who_asks_for_it_is_not_overruled(tmp_path):

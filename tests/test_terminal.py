@@ -44,7 +44,7 @@ def test_a_model_cannot_steer_the_terminal(tmp_path):
     path = onnx_models.constant(
         tmp_path / "m.onnx", [[0.5, 0]], licence=EVIL, training={EVIL: EVIL}
     )
-    result = CliRunner().invoke(main, ["models", "info", str(path)])
+    result = CliRunner().invoke(main, ["models", "show", str(path)])
     assert result.exit_code == 0
     assert result.output.replace("\n", "").isprintable()
     assert "\nunmask: all" not in result.output

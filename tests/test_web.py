@@ -315,6 +315,43 @@ await post("/after", text("status") + button.textContent);
 await post("/done", text("error"));
 </script>"""
 
+# Chooses models, drops a recording on the page, and listens.
+PLAYER_PAGE = """<!doctype html><iframe src="index.html"></iframe><script type="module">
+const post = (path, body) => fetch(path, {method: "POST", body});
+const frame = document.querySelector("iframe");
+await new Promise((resolve) => frame.onload = resolve);
+const page = frame.contentDocument;
+const text = (id) => page.getElementById(id).textContent;
+const until = async (condition) => {
+  while (!condition()) await new Promise((resolve) => setTimeout(resolve, 50));
+};
+const choose = (name) => {
+  page.getElementById("bundled").value = name;
+  page.getElementById("bundled").dispatchEvent(new Event("change"));
+};
+await until(() => text("licence"));
+await post("/licence", text("licence"));
+choose("music");
+await until(() => text("licence").includes("NC"));
+await post("/music", text("licence"));
+choose("denoise-16k");
+const transfer = new frame.contentWindow.DataTransfer();
+const recording = await (await fetch("../assets/demo/mixture.flac")).blob();
+transfer.items.add(new File([recording], "mixture.flac"));
+page.dispatchEvent(new frame.contentWindow.DragEvent("drop", { dataTransfer: transfer }));
+await until(() => page.querySelectorAll("a[download]").length === 3 || text("error"));
+const button = page.querySelector(".transport button");
+button.click();
+await until(() => button.textContent === "Pause");
+page.querySelectorAll("input[name=heard]")[1].click();
+await until(() => page.querySelector(".transport input").value > 0.1);
+const heard = page.querySelector("input[name=heard]:checked").parentElement.textContent;
+button.click();
+await until(() => button.textContent === "Play");
+await post("/heard", heard);
+await post("/done", text("error"));
+</script>"""
+
 # What a policy of a page forbids is reported by the browser; here it is collected.
 POLICY_PAGE = """<!doctype html><iframe src="index.html"></iframe><script type="module">
 const post = (path, body) => fetch(path, {method: "POST", body});
@@ -401,6 +438,16 @@ def test_the_page_separates_a_microphone_until_it_is_told_to_stop(visit):
     assert re.match(rb"denoise-16k: speech 9\d ms behind what is heard", results["/status"])
     assert results["/label"] == b"Stop"
     assert results["/after"] == b"Separate the microphone live"
+
+
+@needs_chromium
+@needs_runtime
+def test_the_page_says_licences_takes_what_is_dropped_and_switches_what_is_heard(visit):
+    results = visit(PLAYER_PAGE, "--autoplay-policy=no-user-gesture-required")
+    assert results["/done"] == b""
+    assert results["/licence"].startswith(b"Licence of the model: MIT")
+    assert results["/music"].startswith(b"Licence of the model: CC-BY-NC-SA-4.0")
+    assert results["/heard"].strip() == b"speech"
 
 
 @needs_chromium

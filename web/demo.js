@@ -3,15 +3,16 @@
 import * as ort from "./node_modules/onnxruntime-web/dist/ort.wasm.bundle.min.mjs";
 
 import { startLive } from "./live.js";
+import { readMetadata } from "./metadata.js";
+import { Sounds } from "./sounds.js";
 import { UnmaskError, loadModel } from "./unmask.js";
-import { encodeWav } from "./wav.js";
 
 // Where it lies in an installed package, and in the repository.
-const BUNDLED = ["../models/denoise-16k.onnx", "../src/unmask/models/denoise-16k.onnx"];
+const MODELS = ["../models/", "../src/unmask/models/"];
 const EXAMPLE = "../assets/demo/mixture.flac";
 
 const element = (id) => document.getElementById(id);
-const inputs = document.querySelectorAll("input, button");
+const inputs = document.querySelectorAll("input, select, button");
 
 /** Return what lies at the first of some places where something does. */
 async function fetchBytes(...urls) {
@@ -31,35 +32,35 @@ async function decode(bytes, sampleRate) {
   return Array.from({ length: audio.numberOfChannels }, (_, k) => audio.getChannelData(k));
 }
 
-/** Show a waveform under a name, to hear and to download. */
-function show(name, channels, sampleRate) {
-  const url = URL.createObjectURL(
-    new Blob([encodeWav(channels, sampleRate)], { type: "audio/wav" }),
-  );
-  const figure = document.createElement("figure");
-  const caption = document.createElement("figcaption");
-  const audio = Object.assign(document.createElement("audio"), { controls: true, src: url });
-  const link = document.createElement("a");
-  Object.assign(link, { href: url, download: `${name}.wav`, textContent: "download WAV" });
-  caption.append(`${name} `, link);
-  figure.append(caption, audio);
-  element("sounds").append(figure);
-}
+// What can be heard, or null.
+let sounds = null;
 
 function clear() {
-  document.querySelectorAll("#sounds a").forEach((link) => URL.revokeObjectURL(link.href));
+  sounds?.close();
+  sounds = null;
   element("sounds").replaceChildren();
   element("error").textContent = "";
 }
 
 /** Return the bytes of the model that was chosen, or of the bundled one. */
 async function modelBytes() {
-  element("status").textContent = "Loading the model";
   const file = element("model").files[0];
-  return new Uint8Array(await (file ? file.arrayBuffer() : fetchBytes(...BUNDLED)));
+  const bundled = MODELS.map((folder) => `${folder}${element("bundled").value}.onnx`);
+  return new Uint8Array(await (file ? file.arrayBuffer() : fetchBytes(...bundled)));
+}
+
+/** Say whose the model is that was chosen, as its file has it. */
+async function showLicence() {
+  try {
+    const { licence } = readMetadata(await modelBytes());
+    element("licence").textContent = `Licence of the model: ${licence ?? "not told"}`;
+  } catch (error) {
+    element("licence").textContent = error.message;
+  }
 }
 
 async function separate(recording) {
+  element("status").textContent = "Loading the model";
   const model = await loadModel(ort, await modelBytes());
   const mixture = await decode(await recording(), model.sampleRate);
   const start = performance.now();
@@ -70,8 +71,8 @@ async function separate(recording) {
   const stems = await model.separate(mixture, model.sampleRate, { residual: true, progress });
   const seconds = (performance.now() - start) / 1000;
   const duration = mixture[0].length / model.sampleRate;
-  show("mixture", mixture, model.sampleRate);
-  Object.entries(stems).forEach(([stem, channels]) => show(stem, channels, model.sampleRate));
+  sounds = new Sounds([["mixture", mixture], ...Object.entries(stems)], model.sampleRate);
+  element("sounds").replaceChildren(...sounds.elements);
   element("status").textContent =
     `${model.name}: ${duration.toFixed(1)} s in ${seconds.toFixed(1)} s, ` +
     `${(duration / seconds).toFixed(1)} times real time`;
@@ -86,6 +87,7 @@ async function listen() {
   const stream = await navigator.mediaDevices.getUserMedia({ audio: exact });
   const stop = () => stream.getTracks().forEach((track) => track.stop());
   try {
+    element("status").textContent = "Loading the model";
     live = { stop, ...(await startLive(await modelBytes(), { onReport: report })) };
   } catch (error) {
     stop();
@@ -138,7 +140,15 @@ async function run(work) {
 // One thread needs no special headers of the server.
 ort.env.wasm.numThreads = 1;
 element("example").onclick = () => run(() => separate(() => fetchBytes(EXAMPLE)));
+element("bundled").onchange = element("model").onchange = showLicence;
 element("live").onclick = () => (live ? silence() : run(listen));
 element("recording").onchange = ({ target }) => {
   if (target.files.length) run(() => separate(() => target.files[0].arrayBuffer()));
 };
+document.ondragover = (event) => event.preventDefault();
+document.ondrop = (event) => {
+  event.preventDefault();
+  const [file] = event.dataTransfer.files;
+  if (file && !element("recording").disabled) run(() => separate(() => file.arrayBuffer()));
+};
+showLicence();

@@ -82,5 +82,11 @@ function check(json) {
   if (missing.length) {
     throw new UnmaskError(`model: metadata has no ${missing.join(", ")}; export it again`);
   }
+  const waits = metadata.context_frames || metadata.lookahead_frames || metadata.state.length;
+  if (metadata.unit_frames > 1 && !waits) {
+    throw new UnmaskError(
+      "model: hears segments by themselves, which are not joined here; take unmask separate",
+    );
+  }
   return metadata;
 }

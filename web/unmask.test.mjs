@@ -319,6 +319,11 @@ for (const [what, work, expected] of [
   ["no metadata", () => readMetadata(file(entry("author", "x"))), /without the metadata/],
   ["no JSON", () => readMetadata(file(entry("unmask", "{"))), /no JSON/],
   ["a newer format", () => load({ format: 3 }, identity), /format 3, .* reads 2; update it/],
+  [
+    "segments that are to be joined",
+    () => load({ unit_frames: 32, state: [] }, identity),
+    /hears segments by themselves, which are not joined here/,
+  ],
   ["an older format", () => load({ format: 1 }, identity), /format 1, .* export it again/],
   ["a field missing", () => load({ stems: undefined }, identity), /no stems/],
   ["another window", () => load({ frontend: { ...STFT, window: "kaiser" } }), /'kaiser'/],

@@ -110,7 +110,7 @@ def combine_files(
     folder: str | Path,
     *,
     stft: STFT | None = None,
-    truth: Mapping[str, tuple[Path, ...]] | None = None,
+    truth: Mapping[str, tuple[audio.Place, ...]] | None = None,
     progress: Callable[[float], None] | None = None,
 ) -> tuple[list[Path], list[Gain]]:
     """Write the combined stems of a track, in the format of the first's, and score them.
@@ -125,7 +125,7 @@ def combine_files(
         Where ``STEM.wav`` goes; it is made.
     stft : STFT, optional
         What is combined.
-    truth : mapping of str to tuple of path, optional
+    truth : mapping of str to tuple of Place, optional
         Stem -> files that it is the sum of; stems that it lacks are not scored.
     progress : callable, optional
         Is told the share that is done.
@@ -169,7 +169,9 @@ def combine_files(
     return [writer.path for writer in writers], gains
 
 
-def _named_truth(truth: Mapping[str, tuple[Path, ...]]) -> dict[str, tuple[Path, ...]]:
+def _named_truth(
+    truth: Mapping[str, tuple[audio.Place, ...]],
+) -> dict[str, tuple[audio.Place, ...]]:
     return {f"truth of {stem}": paths for stem, paths in truth.items()}
 
 
@@ -178,7 +180,7 @@ def _pieces(
     way: Way,
     stft: STFT,
     like: audio.AudioInfo,
-    truth: Mapping[str, tuple[Path, ...]],
+    truth: Mapping[str, tuple[audio.Place, ...]],
 ) -> Iterator[tuple[Array, Array, Array]]:
     """Yield both inputs (separator, stem, channel, sample), what is made of them, the truth."""
     stems = list(track.estimates)

@@ -41,6 +41,10 @@ __all__ = [
 ]
 
 
+#: Characters of a line: the longest name of a file takes 255 bytes, a path 4096 of them.
+_MOST_SHOWN = 2000
+
+
 class UnmaskError(Exception):
     """Base of every error that is raised on purpose."""
 
@@ -82,8 +86,13 @@ class MissingExtraError(UnmaskError, ImportError):
 
 
 def one_line(error: BaseException) -> str:
-    """Return the message of an error after its notes, which say where it arose, printable."""
-    return printable(": ".join([*reversed(getattr(error, "__notes__", [])), str(error)]))
+    """Return the message of an error after its notes, which say where it arose, printable.
+
+    What files of others put into it may be long: then its middle is left out.
+    """
+    line = printable(": ".join([*reversed(getattr(error, "__notes__", [])), str(error)]))
+    half = _MOST_SHOWN // 2
+    return line if len(line) <= _MOST_SHOWN else f"{line[:half]} … {line[-half:]}"
 
 
 def printable(text: str) -> str:

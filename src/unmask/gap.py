@@ -14,7 +14,7 @@ oracle lacks is what no training can win.
 """
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -32,6 +32,7 @@ from unmask.masks import Family
 from unmask.metrics import RunningScores
 from unmask.mixtures import Sources, cut, own_frames
 from unmask.octaves import decibels, in_bands, octave_bands, power
+from unmask.order import best_order
 
 __all__ = [
     "CASES",
@@ -53,6 +54,9 @@ CASES = (
     "family oracle",
     "unbounded oracle",
 )
+
+
+_Progress = Callable[[float], None]
 
 
 class Separator(Protocol):
@@ -148,11 +152,21 @@ def gap(
         n_samples=sources.n_samples,
         sample_rate=rate,
     )
-    yield from report.of(_separated(model, sources, folding), octaves=octaves)
+    n = len(folding.targets)
+    pairs = ((rows[n:], rows[report.places]) for rows in _separated(model, sources, folding))
+    order = best_order(folding.common, pairs)
+    rows = _separated(model, sources, folding)
+    ordered = (np.concatenate([block[:n], block[n:][order]]) for block in rows)
+    yield from report.of(ordered, octaves=octaves)
 
 
 def gap_of_files(
-    track: Track, *, stft: STFT, family: str | Family = "complex", octaves: bool = True
+    track: Track,
+    *,
+    stft: STFT,
+    family: str | Family = "complex",
+    octaves: bool = True,
+    progress: _Progress | None = None,
 ) -> Iterator[Cell]:
     """Yield the same scores for estimates that any separator wrote; memory does not grow.
 
@@ -168,6 +182,8 @@ def gap_of_files(
         separators that need none.
     octaves : bool
         Also score per octave band.
+    progress : callable, optional
+        Is told the share that is done.
 
     Yields
     ------
@@ -181,10 +197,9 @@ def gap_of_files(
         If there is no such family.
     """
     check_agree(track)
-    targets, estimates = (
-        {name: audio.SumOnDisk(paths) for name, paths in side.items()}
-        for side in (track.targets, track.estimates)
-    )
+    track = track.in_order()
+    sides = (track.targets, track.estimates)
+    targets, estimates = ({k: audio.SumOnDisk(side[k]) for k in side} for side in sides)
     first = next(iter(targets.values()))
     if isinstance(family, str):
         family = masks.get(family, sample_rate=first.sample_rate)
@@ -196,8 +211,9 @@ def gap_of_files(
         n_samples=first.shape[1],
         sample_rate=first.sample_rate,
     )
-    signals = [signal.blocks() for signal in (*targets.values(), *estimates.values())]
-    yield from report.of(map(np.stack, zip(*signals, strict=True)), octaves=octaves)
+    signals = (signal.blocks() for signal in (*targets.values(), *estimates.values()))
+    rows = map(np.stack, zip(*signals, strict=True))
+    yield from report.of(rows, octaves=octaves, progress=progress)
 
 
 def _separated(model: Separator, sources: Sources, folding: Folding) -> Iterator[Array]:
@@ -251,10 +267,14 @@ class _Report:
         self.energy = np.zeros((len(self.scored), self.stft.n_freq))
         self.error = {case: np.zeros_like(self.energy) for case in CASES}
 
-    def of(self, blocks: Iterator[Array], *, octaves: bool) -> Iterator[Cell]:
+    def of(
+        self, blocks: Iterator[Array], *, octaves: bool, progress: _Progress | None = None
+    ) -> Iterator[Cell]:
         """Yield the scores of targets, then estimates, in blocks (row, channel, sample)."""
         for outer, inner, rows in cut(blocks, self.spans()):
             self.add(rows, outer, inner)
+            if progress:
+                progress((outer.start + inner.stop) / self.n_samples)
         yield from self.cells(list(octave_bands(self.sample_rate)) if octaves else [])
 
     def spans(self) -> Iterator[tuple[slice, slice]]:

@@ -1,7 +1,8 @@
 """Stems in the place of a video's sound: the picture is copied, the sound replaced."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -86,21 +87,32 @@ def sounds(staged: Mapping[str, Path]) -> dict[str, Path]:
 
 
 def finish(
-    job: Job, staged: Mapping[str, Path], reports: Sequence[audio.WriteReport]
+    job: Job,
+    staged: Mapping[str, Path],
+    reports: Sequence[audio.WriteReport],
+    done: Callable[[int], None],
 ) -> list[audio.WriteReport]:
     """Make the videos of the sound files that were written; return reports of both.
+
+    `done` is told how many samples of all of them are encoded.
 
     Raises
     ------
     AudioFileError
         If FFmpeg cannot write one.
     """
-    made = []
+    made, n_encoded = [], 0
     for (stem, path), report in zip(staged.items(), reports, strict=True):
         if not is_sound(path):
             sound = sounds(staged)[stem]
-            lost = audio.replace_sound(job.source, sound, path, name=job.targets[stem])
+            told = partial(_added, done, n_encoded)
+            lost = audio.replace_sound(job.source, sound, path, name=job.targets[stem], done=told)
             sound.unlink()  # room for the next
+            n_encoded += report.n_samples
             report = replace(report, path=path, lost=lost)
         made.append(report)
     return made
+
+
+def _added(done: Callable[[int], None], before: int, n: int) -> None:
+    done(before + n)

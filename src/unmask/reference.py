@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,7 @@ from unmask.layout import Job
 from unmask.metrics import RunningScores
 from unmask.mixtures import Sources
 from unmask.oracle import ideal_piece, is_audible
+from unmask.order import best_order_of_files
 from unmask.stems import find_stems
 
 #: What is scored, each of the whole recording, all channels together.
@@ -98,13 +99,24 @@ def score(
         for name, row in folding.estimates.items()
         if name in folding.targets and all(stem in job.targets for stem in row)
     }
-    found = _Sums(job, find_stems(_own(job, folder)), folding, rows).scores(model) if rows else {}
+    true = find_stems(_own(job, folder))
+    folding = _in_order(job, folding, rows, true)
+    found = _Sums(job, true, folding, rows).scores(model) if rows else {}
     scores = []
     for name, row in folding.estimates.items():
         if called := [stem for stem in row if stem in job.targets]:
             stem = called[0] if len(row) == 1 else name
             scores += [_score(job.track, stem, metric, found.get(name)) for metric in METRICS]
     return scores
+
+
+def _in_order(job: Job, folding: Folding, rows: Rows, true: Mapping[str, Path]) -> Folding:
+    """Return it with the true talkers, who are in no order, where their estimates fit best."""
+    files = {name: [job.targets[stem] for stem in row] for name, row in rows.items()}
+    truth = {name: [true[stem] for stem in folding.targets[name]] for name in rows}
+    order = {estimate: name for name, estimate in best_order_of_files(files, truth).items()}
+    targets = {name: folding.targets[order.get(name, name)] for name in folding.targets}
+    return replace(folding, targets=targets)
 
 
 def _own(job: Job, folder: str | Path) -> Path:

@@ -16,9 +16,12 @@ __all__ = [
     "STREAMS",
     "STREAMS_SUFFIX",
     "SYNONYMS",
+    "by_stem",
     "canonical",
     "check_aligned",
     "find_stems",
+    "in_no_order",
+    "is_of_streams",
     "locate_stems",
     "read_stems",
     "split_mixture",
@@ -37,10 +40,11 @@ SYNONYMS: Mapping[str, str] = {
     "percussion": "drums",
     "dialogue": "speech",
     "clean": "speech",
+    **{f"s{k}": f"speaker{k}" for k in (1, 2, 3)},
 }
 
 #: Names of files that hold the mixture, not a source.
-MIXTURES = frozenset({"mixture", "mix", "noisy"})
+MIXTURES = frozenset({"mixture", "mix", "noisy", "mix_clean", "mix_both", "mix_single"})
 
 #: Stems that are part of "other" where nobody asks for them.
 PARTS_OF_OTHER = frozenset(
@@ -48,7 +52,7 @@ PARTS_OF_OTHER = frozenset(
         *("acoustic_guitar", "electric_guitar", "guitar", "guitars", "lead_guitar", "leadguitar"),
         *("rhythm_guitar", "clav", "keyboard", "keyboards", "keys", "organ", "piano", "synth"),
         *("synths", "accordion", "brass", "horns", "saxophone", "strings", "trumpet", "violin"),
-        *("cello", "flute", "wind", "winds", "woodwinds"),
+        *("cello", "flute", "wind", "winds", "wind_inst", "woodwinds", "synthesizer"),
     }
 )
 
@@ -56,7 +60,9 @@ PARTS_OF_OTHER = frozenset(
 STEM_NAMES = (
     frozenset(SYNONYMS.values())
     | PARTS_OF_OTHER
-    | {*("bass", "effects", "music", "noise", "other", "residual", "s1", "s2", "s3", "vocals")}
+    | {*("bass", "effects", "music", "noise", "other", "residual", "vocals")}
+    | {*("lead_vocals", "backing_vocals", "crowd", "dry", "echo", "reverb")}
+    | {*("crash", "hh", "kick", "ride", "snare", "toms")}
 )
 
 #: Suffix of files that hold a mixture and its stems as streams, and what the streams are (MUSDB18).
@@ -76,10 +82,23 @@ def canonical(name: str) -> str:
     return SYNONYMS.get(name, name)
 
 
-#: ``1_song_(Vocals).wav`` of UVR, ``song_(Vocals)_MODEL.wav`` of audio-separator; and
-#: ``song_vocals.wav`` of MSST and many scripts.
-_IN_BRACKETS = re.compile(r"(?:\d+_)?(?P<track>.+?)_\((?P<stem>[^()]+)\)(?:_.*)?")
+#: ``1_song_(Vocals).wav`` of UVR, which numbers what it was given, and in its test mode writes the
+#: time before that; ``song_(Vocals)_MODEL.wav`` of audio-separator; ``song_vocals.wav`` of scripts.
+_NUMBERED = re.compile(r"(?:\d{10}_)?(?:\d+_)?(?P<track>.+?)_\((?P<stem>[^()]+)\)")
+_WITH_MODEL = re.compile(r"(?P<track>.+?)_\((?P<stem>[^()]+)\)_.+")
 _AT_THE_END = re.compile(r"(?P<track>.+?)[_-](?P<stem>(?:no[_-])?[^\W_]+)")
+
+
+def in_no_order(names: Iterable[str]) -> list[str]:
+    """Return those of some stems that nothing but their number tells apart: talkers, if several.
+
+    Examples
+    --------
+    >>> in_no_order(["speaker1", "speaker2", "noise"]), in_no_order(["vocals", "drums"])
+    (['speaker1', 'speaker2'], [])
+    """
+    found = [name for name in names if re.fullmatch(r"speaker\d+", name)]
+    return found if len(found) > 1 else []
 
 
 def split_name(name: str) -> tuple[str, str] | None:
@@ -92,10 +111,10 @@ def split_name(name: str) -> tuple[str, str] | None:
     >>> split_name("my_song_vocals"), split_name("my_song_no_vocals"), split_name("my_song")
     (('my_song', 'vocals'), ('my_song', 'accompaniment'), None)
     """
-    for form in (_IN_BRACKETS, _AT_THE_END):
+    for form in (_NUMBERED, _WITH_MODEL, _AT_THE_END):
         if found := form.fullmatch(name):
             stem = canonical(found["stem"].replace(" ", "_"))
-            if stem in STEM_NAMES:
+            if canonical(stem.removeprefix("no_")) in STEM_NAMES:
                 return found["track"], stem
     return None
 
@@ -133,6 +152,24 @@ def find_stems(folder: str | Path) -> dict[str, Path]:
     return dict(sorted(found.items()))
 
 
+def by_stem(root: Path, files: Iterable[Path]) -> dict[str, dict[str, Path]]:
+    """Return the tracks of folders of stems that hold a file a track; empty if it is no such.
+
+    As LibriMix (``mix_clean``, ``s1``, ``s2``, ``noise``), WSJ0-2mix (``mix``, ``s1``, ``s2``) and
+    others have it: each folder in `root` is a stem, and two or more are no mixtures.
+    """
+    tracks: dict[str, dict[str, Path]] = {}
+    stems = set()
+    for path in files:
+        stem = canonical(path.parent.name)
+        if path.parent.parent != root or stem not in STEM_NAMES | MIXTURES:
+            return {}
+        if stem not in MIXTURES:
+            tracks.setdefault(path.stem, {})[stem] = path
+            stems.add(stem)
+    return tracks if len(stems) > 1 and STEM_NAMES.isdisjoint(map(canonical, tracks)) else {}
+
+
 def split_mixture(files: Iterable[Path]) -> tuple[list[Path], list[Path]]:
     """Return the mixture of a folder of stems, and its true stems; both empty if it is none.
 
@@ -144,7 +181,12 @@ def split_mixture(files: Iterable[Path]) -> tuple[list[Path], list[Path]]:
     return (mixtures, stems) if len(mixtures) == 1 and stems else ([], [])
 
 
-def locate_stems(track: str | Path) -> dict[str, tuple[Path, int]]:
+def is_of_streams(path: Path) -> bool:
+    """Tell whether a file is a mixture and its stems as streams, by its name."""
+    return path.name.lower().endswith(STREAMS_SUFFIX)
+
+
+def locate_stems(track: str | Path) -> dict[str, audio.Place]:
     """Return the file and the stream of every stem of a folder or a ``.stem.mp4`` file.
 
     Raises
@@ -153,9 +195,11 @@ def locate_stems(track: str | Path) -> dict[str, tuple[Path, int]]:
         As :func:`find_stems`.
     """
     track = Path(track)
-    if track.name.lower().endswith(STREAMS_SUFFIX):
-        return {name: (track, k) for k, name in enumerate(STREAMS) if name not in MIXTURES}
-    return {name: (path, 0) for name, path in find_stems(track).items()}
+    if is_of_streams(track):
+        return {
+            name: audio.Place(track, k) for k, name in enumerate(STREAMS) if name not in MIXTURES
+        }
+    return {name: audio.Place(path) for name, path in find_stems(track).items()}
 
 
 def check_aligned(files: Iterable[tuple[Path, int]]) -> None:

@@ -16,7 +16,7 @@ Arrays are (channel, sample). Full scale is 1. Nothing is resampled, mixed, or s
 * *Content, not suffix.* What is in a file decides who reads it.
 """
 
-from unmask.audio.formats import MEDIA_SUFFIXES, SUFFIXES, WRITABLE, AudioInfo, find
+from unmask.audio.formats import MEDIA_SUFFIXES, SUFFIXES, WRITABLE, AudioInfo, Place, find
 from unmask.audio.on_disk import OnDisk, SumOnDisk
 from unmask.audio.reading import info, read, read_blocks
 from unmask.audio.resampling import resample
@@ -30,6 +30,7 @@ __all__ = [
     "WRITABLE",
     "AudioInfo",
     "OnDisk",
+    "Place",
     "SumOnDisk",
     "WriteReport",
     "Writer",

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,6 +70,23 @@ class AudioInfo:
     def duration_s(self) -> float:
         """Length in seconds."""
         return self.n_samples / self.sample_rate
+
+
+class Place(NamedTuple):
+    """Where sound is on disk: whatever reads a path reads a place."""
+
+    path: Path
+    stream: int = 0
+    """Which audio stream of the file."""
+
+    def __str__(self) -> str:
+        """Return what messages call it."""
+        return f"{self.path}, stream {self.stream}" if self.stream else str(self.path)
+
+
+def placed(path: str | Path | Place, stream: int = 0) -> Place:
+    """Return the place that a path, with a stream, or a place says."""
+    return path if isinstance(path, Place) else Place(Path(path), stream)
 
 
 def find(paths: str | Path | Iterable[str | Path]) -> list[Path]:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from unmask.audio.formats import BLOCK
+from unmask.audio.formats import BLOCK, Place, placed
 from unmask.audio.reading import info, read_blocks
 from unmask.errors import AudioFileError
 
@@ -24,11 +24,11 @@ class OnDisk:
 
     Parameters
     ----------
-    path : path
+    path : path or Place
 
     Attributes
     ----------
-    path : Path
+    place : Place
     shape : (int, int)
         (channel, sample).
     sample_rate : int
@@ -42,9 +42,9 @@ class OnDisk:
 
     ndim = 2
 
-    def __init__(self, path: str | Path) -> None:
-        found = info(path)
-        self.path, self.sample_rate = found.path, found.sample_rate
+    def __init__(self, path: str | Path | Place) -> None:
+        self.place, found = placed(path), info(path)
+        self.sample_rate = found.sample_rate
         self.shape = found.n_channels, found.n_samples
         self._blocks: Iterator[NDArray[Any]] = iter(())
         self._held: NDArray[Any] | None = None
@@ -66,7 +66,7 @@ class OnDisk:
 
     def _go_to(self, first: int) -> None:
         start_s = first / self.sample_rate
-        self._blocks, self._first = read_blocks(self.path, start_s=start_s), first
+        self._blocks, self._first = read_blocks(self.place, start_s=start_s), first
         self._held = next(self._blocks)
 
     def _until(self, first: int, last: int) -> NDArray[Any]:
@@ -75,7 +75,7 @@ class OnDisk:
         parts, end = [self._held], self._first + self._held.shape[-1]
         while end < last:
             if (block := next(self._blocks, None)) is None:
-                raise AudioFileError(f"{self.path}: ends early or was changed; make it again")
+                raise AudioFileError(f"{self.place}: ends early or was changed; make it again")
             parts.append(block)
             end += block.shape[-1]
         if len(parts) > 1:
@@ -86,7 +86,7 @@ class OnDisk:
 
     def blocks(self) -> Iterator[NDArray[Any]]:
         """Yield all of it in blocks (channel, sample), from the beginning."""
-        yield from read_blocks(self.path, block=BLOCK)
+        yield from read_blocks(self.place, block=BLOCK)
 
 
 class SumOnDisk:
@@ -94,7 +94,7 @@ class SumOnDisk:
 
     Parameters
     ----------
-    paths : iterable of path
+    paths : iterable of path or Place
         They agree in sample rate, channels and length.
 
     Attributes
@@ -112,7 +112,7 @@ class SumOnDisk:
 
     ndim = 2
 
-    def __init__(self, paths: Iterable[str | Path]) -> None:
+    def __init__(self, paths: Iterable[str | Path | Place]) -> None:
         self._parts = [OnDisk(path) for path in paths]
         self.shape, self.sample_rate = self._parts[0].shape, self._parts[0].sample_rate
 

@@ -15,7 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unmask.audio import media
-from unmask.audio.formats import BLOCK, SUFFIXES, AudioInfo, check_finite, native
+from unmask.audio.formats import (
+    BLOCK,
+    SUFFIXES,
+    AudioInfo,
+    Place,
+    check_finite,
+    native,
+    placed,
+)
 from unmask.audio.lengths import Extent, Part, View, measure
 from unmask.audio.lengths.parts import truncated
 from unmask.errors import AudioFileError, ConfigError
@@ -24,7 +32,7 @@ from unmask.errors import AudioFileError, ConfigError
 _UNKNOWN = 1 << 62
 
 
-def info(path: str | Path, *, stream: int = 0) -> AudioInfo:
+def info(path: str | Path | Place, *, stream: int = 0) -> AudioInfo:
     """Describe a sound file.
 
     Media containers do not tell exactly how many samples a decoder will give, so a file that is
@@ -37,6 +45,7 @@ def info(path: str | Path, *, stream: int = 0) -> AudioInfo:
     MissingExtraError
         The file needs PyAV.
     """
+    path, stream = placed(path, stream)
     path = _existing(path)
     extent = _extent(path)
     remarks = "; ".join(extent.remarks)
@@ -55,7 +64,11 @@ def info(path: str | Path, *, stream: int = 0) -> AudioInfo:
 
 
 def read(
-    path: str | Path, *, start_s: float = 0.0, stop_s: float | None = None, stream: int = 0
+    path: str | Path | Place,
+    *,
+    start_s: float = 0.0,
+    stop_s: float | None = None,
+    stream: int = 0,
 ) -> tuple[NDArray[Any], int]:
     """Read a sound file, or the part of it from `start_s` to `stop_s` seconds.
 
@@ -84,7 +97,7 @@ def read(
 
 
 def read_blocks(
-    path: str | Path,
+    path: str | Path | Place,
     *,
     block: int = BLOCK,
     start_s: float = 0.0,
@@ -120,13 +133,14 @@ def _existing(path: str | Path) -> Path:
 
 
 def _decoded(
-    path: str | Path, block: int, start_s: float, stop_s: float | None, stream: int
+    path: str | Path | Place, block: int, start_s: float, stop_s: float | None, stream: int
 ) -> Iterator[tuple[int, NDArray[Any]]]:
     """Blocks with their sample rate, checked for NaN."""
     if block < 1:
         raise ConfigError(f"block: {block} samples, should be 1 or more")
     if not 0 <= start_s < (np.inf if stop_s is None else stop_s):
         raise ConfigError(f"start_s, stop_s: {start_s}, {stop_s}, should be 0 <= start_s < stop_s")
+    path, stream = placed(path, stream)
     path = _existing(path)
     position = 0
     for rate, samples in _source(path)(path, block, start_s, stop_s, stream):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
@@ -39,7 +39,9 @@ def check_video(path: Path) -> None:
             )
 
 
-def replace_sound(video: Path, sound: Path, out: Path, *, name: Path) -> tuple[str, ...]:
+def replace_sound(
+    video: Path, sound: Path, out: Path, *, name: Path, done: Callable[[int], None]
+) -> tuple[str, ...]:
     """Write a copy of a video with another sound; return what the copy has not got.
 
     Packets of pictures and subtitles are copied. The sound begins when the old one begins, and is
@@ -55,6 +57,8 @@ def replace_sound(video: Path, sound: Path, out: Path, *, name: Path) -> tuple[s
         Where it goes.
     name : Path
         What errors call it.
+    done : callable
+        Is told how many samples were encoded.
 
     Raises
     ------
@@ -64,11 +68,11 @@ def replace_sound(video: Path, sound: Path, out: Path, *, name: Path) -> tuple[s
     import av
 
     try:
-        return _copied(video, sound, out, subtitles=True)
+        return _copied(video, sound, out, done, subtitles=True)
     except (av.FFmpegError, ValueError):  # the container may have none of this kind
         out.unlink(missing_ok=True)
     try:
-        return ("subtitles", *_copied(video, sound, out, subtitles=False))
+        return ("subtitles", *_copied(video, sound, out, done, subtitles=False))
     except (av.FFmpegError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise AudioFileError(
@@ -105,7 +109,9 @@ def _pictures(container: Any) -> list[Any]:
     ]
 
 
-def _copied(video: Path, sound: Path, out: Path, *, subtitles: bool) -> tuple[str, ...]:
+def _copied(
+    video: Path, sound: Path, out: Path, done: Callable[[int], None], *, subtitles: bool
+) -> tuple[str, ...]:
     with _opened(video) as source, _created(out, source) as target:
         old = source.streams.audio[0]
         kept = [*source.streams.video, *(source.streams.subtitles if subtitles else ())]
@@ -114,7 +120,7 @@ def _copied(video: Path, sound: Path, out: Path, *, subtitles: bool) -> tuple[st
         target.metadata.update(source.metadata)
         if hasattr(source, "chapters") and hasattr(target, "set_chapters"):
             target.set_chapters(source.chapters())
-        encoded = _encoded(sound, new, _starts(video))
+        encoded = _encoded(sound, new, _starts(video), done)
         ahead = next(encoded, None)
         for packet in source.demux(kept):
             if packet.dts is None:  # the end
@@ -183,7 +189,9 @@ def _starts(video: Path) -> Fraction:
         return Fraction(first.pts or 0) * Fraction(first.time_base)
 
 
-def _encoded(sound: Path, stream: Any, start_s: Fraction) -> Iterator[Any]:
+def _encoded(
+    sound: Path, stream: Any, start_s: Fraction, done: Callable[[int], None]
+) -> Iterator[Any]:
     """Yield the packets of a sound file."""
     import av
     import soundfile
@@ -205,6 +213,7 @@ def _encoded(sound: Path, stream: Any, start_s: Fraction) -> Iterator[Any]:
             pts += len(block)
             for ready in resampler.resample(frame):
                 yield from stream.encode(ready)
+            done(file.tell())
         for ready in resampler.resample(None):
             yield from stream.encode(ready)
     yield from stream.encode(None)

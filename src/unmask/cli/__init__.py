@@ -30,6 +30,7 @@ from unmask.cli import (
     show,
     streaming,
     training,
+    ui,
 )
 from unmask.cli.stopping import stopped_by_signals
 from unmask.errors import UnmaskError
@@ -111,6 +112,7 @@ for command in (
     masking.masks,
     reporting.report,
     listen.listen,
+    ui.ui,
     measuring.oracle,
     measuring.gap,
     combining.combine,

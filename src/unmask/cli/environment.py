@@ -17,6 +17,7 @@ _PACKAGES = {
     "media": ("av",),
     "augment": ("pedalboard",),
     "live": ("sounddevice",),
+    "hub": ("huggingface-hub",),
 }
 
 

@@ -117,8 +117,9 @@ def evaluate(
 ) -> None:
     """Score separated recordings against the true ones.
 
-    Both folders hold TRACK/STEM.wav at any depth, the stems of one track, or (speech) one file a
-    track. Files are paired by name; mixtures are left out; rates and lengths must agree.
+    Both folders hold TRACK/STEM.wav at any depth, TRACK.stem.mp4, STEM/TRACK.wav as LibriMix, the
+    stems of one track, or (speech) one file a track. Files are paired by name, but talkers
+    (speaker1, s1, ...) as they fit best; mixtures are left out; rates and lengths must agree.
 
     \b
     Examples:
@@ -126,6 +127,7 @@ def evaluate(
       unmask evaluate denoised clean --metric si_sdr --metric pesq
       unmask evaluate separated/mine musdb18hq/test --stems vocals --plot vocals.png
       unmask evaluate separated/five_stems musdb18hq/test --fold harp=other
+      unmask evaluate separated/two-speakers Libri2Mix/wav8k/min/test
     """
     from unmask import evaluate as evaluation
     from unmask.workers import n_processors

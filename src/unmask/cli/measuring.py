@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
@@ -163,7 +164,8 @@ def _print_bounds(rows: "Sequence[Bound]", stems: Sequence[str], title: str) -> 
 @click.option(
     "-m",
     "--model",
-    help="Bundled name or .onnx file. With ESTIMATES: whose transform and family they have.",
+    help="Bundled name, .onnx file or hf:// address. With ESTIMATES: whose transform and family "
+    "they have.",
 )
 @click.option(
     "--family", default="complex", help="With ESTIMATES and no model: family of their masks."
@@ -173,6 +175,7 @@ def _print_bounds(rows: "Sequence[Bound]", stems: Sequence[str], title: str) -> 
 @folding.fold_option
 @click.option("--threads", type=click.IntRange(1), default=1, help="Threads of the network.")
 @show.json_option
+@show.quiet_option
 def gap(folders: Sequence[str], json_file: str | None, **options: Any) -> None:
     """Show where decibels go: to magnitude, to phase, to the family of masks.
 
@@ -242,13 +245,20 @@ def _gaps_of_files(estimates: str, targets: str, options: dict[str, Any]) -> "It
     model = load_model(options["model"]) if options["model"] else None
     pairs = pair(estimates, targets, how=Pairing(fold=options["fold"], allow_other_stems=True))
     folding.say(pairs.folded)
-    for track in pairs.tracks:
-        if model is not None:
-            rate = audio.info(next(iter(track.targets.values()))[0]).sample_rate
-            stft, family = model.stft_at(rate), model.family_at(rate)
-        scores = list(gap_of_files(track, stft=stft, family=family, octaves=options["octaves"]))
-        name = family if isinstance(family, str) else family.name
-        yield track.name, estimates, name, scores
+    called = [Path(track.name) for track in pairs.tracks]
+    with show.progress(called, quiet=options["quiet"]) as advance:
+        for track, path in zip(pairs.tracks, called, strict=True):
+            if model is not None:
+                rate = audio.info(next(iter(track.targets.values()))[0]).sample_rate
+                stft, family = model.stft_at(rate), model.family_at(rate)
+            told = partial(advance, path)
+            scores = list(
+                gap_of_files(
+                    track, stft=stft, family=family, octaves=options["octaves"], progress=told
+                )
+            )
+            name = family if isinstance(family, str) else family.name
+            yield track.name, estimates, name, scores
 
 
 def _print_cases(scores: "Sequence[Cell]", title: str) -> None:

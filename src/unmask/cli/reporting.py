@@ -25,7 +25,11 @@ if TYPE_CHECKING:
     metavar="FILE",
     help="The page.  [default: RECORDING.report.html, of several report.html]",
 )
-@click.option("-m", "--model", help=f"Bundled name or .onnx file.  [default: {DEFAULT_SEPARATOR}]")
+@click.option(
+    "-m",
+    "--model",
+    help=f"Bundled name, .onnx file or hf:// address.  [default: {DEFAULT_SEPARATOR}]",
+)
 @click.option(
     "--estimates",
     type=click.Path(exists=True, file_okay=False, path_type=Path),

@@ -109,7 +109,9 @@ def _with_options(command: Callable[..., None]) -> Callable[..., None]:
 
 
 @click.command()
-@click.option("-m", "--model", default=DEFAULT_SEPARATOR, help="Bundled name or .onnx file.")
+@click.option(
+    "-m", "--model", default=DEFAULT_SEPARATOR, help="Bundled name, .onnx file or hf:// address."
+)
 @click.option(
     "--remix", is_flag=True, help="Write one file instead: all stems, added up with their gains."
 )
@@ -135,7 +137,9 @@ def separate(**options: Any) -> None:
 
 
 @click.command()
-@click.option("-m", "--model", default=show.DENOISER, help="Bundled name or .onnx file.")
+@click.option(
+    "-m", "--model", default=show.DENOISER, help="Bundled name, .onnx file or hf:// address."
+)
 @_with_options
 def denoise(**options: Any) -> None:
     """Take the noise out of recordings of speech.

@@ -247,5 +247,5 @@ def progress(paths: Sequence[Path], *, quiet: bool) -> Iterator[Callable[[Path, 
 def _size(path: Path) -> int:
     try:
         return path.stat().st_size
-    except OSError:  # its own line comes when it is read
-        return 0
+    except OSError:  # the name of a track; or its own line comes when it is read
+        return 1

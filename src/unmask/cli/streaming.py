@@ -39,7 +39,9 @@ def _device(_context: click.Context, _parameter: click.Parameter, name: str | No
 
 
 @click.command()
-@click.option("-m", "--model", default=show.DENOISER, help="Bundled name or .onnx file.")
+@click.option(
+    "-m", "--model", default=show.DENOISER, help="Bundled name, .onnx file or hf:// address."
+)
 @click.option("--stem", help="What comes out: a stem or the residual.  [default: the first stem]")
 @click.option(
     "--format",

@@ -134,7 +134,7 @@ def export(runs: tuple[Path, ...], model: Path, test: Path | None, **options: An
 def _read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ConfigError(f"{path}: cannot be read as JSON: {error}; check the file") from error
 
 

@@ -43,8 +43,13 @@ def reverberate(rng: np.random.Generator, x: Any, sample_rate: int) -> Any:
     tail *= 10 ** (-3 * np.linspace(0, 1, n_tail, dtype=np.float32))
     tail *= rng.uniform(0.1, 0.7) / np.linalg.norm(tail)
     tail[0] = 1.0
-    n_fft = quick_length(len(x) + n_tail)
-    return irfft(rfft(padded(x, n_fft)) * rfft(padded(tail, n_fft)), n_fft)[: len(x)]
+    return convolve(x, tail)
+
+
+def convolve(x: Any, response: Any) -> Any:
+    """Return `x` in a room, as long as it was."""
+    n_fft = quick_length(len(x) + len(response))
+    return irfft(rfft(padded(x, n_fft)) * rfft(padded(response, n_fft)), n_fft)[: len(x)]
 
 
 def synthetic_noise(rng: np.random.Generator, n_samples: int, sample_rate: int) -> Any:

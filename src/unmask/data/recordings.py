@@ -27,7 +27,10 @@ TEST_MATERIAL = {
     "VoiceBank-DEMAND test speakers": r"(?<![a-z0-9])p(232|257)(?!\d)",
     "the demonstration of unmask": r"_4_knight_desc_bg",
     "Everything is Free, song 7": r"(?<!\d)7[\s._-]*francium|(?<![a-z])francium",
+    "LibriSpeech": r"(?<![a-z0-9])test-(clean|other)(?![a-z0-9])",
 }
+#: Folder of a collection that is for tests -> what it lies beside: MUSDB18 and LibriMix, WSJ0-2mix.
+TEST_SPLITS = {"test": "train*", "tt": "tr"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,14 +81,22 @@ def refuse_test_material(path: Path) -> None:
             raise ConfigError(f"{path}: is test material of {name}; take it out of the data folder")
 
 
-def _refuse_test_split(root: Path, path: Path) -> None:
-    """Refuse what lies in the test half of a collection, a folder ``test`` beside ``train``."""
+def refuse_test_split(root: Path, path: Path) -> None:
+    """Refuse what lies in the test part of a collection, such as ``test`` beside ``train``.
+
+    Raises
+    ------
+    ConfigError
+        If `path`, or a folder between it and `root`, is one of :data:`TEST_SPLITS`.
+    """
     for folder in (path, *path.parents):
         if folder == root:
             return
-        if folder.name.lower() == "test" and (folder.parent / "train").is_dir():
+        beside = TEST_SPLITS.get(folder.name.lower())
+        if beside and (found := next(folder.parent.glob(beside), None)):
             raise ConfigError(
-                f"{path}: lies in {folder}, beside train: it is for tests; name train/ in the glob"
+                f"{path}: lies in {folder}, beside {found.name}: it is for tests; name "
+                f"{found.name}/ in the glob"
             )
 
 
@@ -109,7 +120,13 @@ def itself(path: Path) -> list[Path]:
     return [path] if path.is_file() else []
 
 
-def choose(root: Path, spec: Selection, *, files_of: FilesOf = itself) -> list[tuple[str, Path]]:
+def choose(
+    root: Path,
+    spec: Selection,
+    *,
+    files_of: FilesOf = itself,
+    whose: Callable[[str], str] = str,
+) -> list[tuple[str, Path]]:
     """Return what `spec` selects, each with its split, ``"train"`` or ``"valid"``.
 
     A `manifest.csv` in `root` with the columns `path` and `split` is binding: what it marks
@@ -123,6 +140,8 @@ def choose(root: Path, spec: Selection, *, files_of: FilesOf = itself) -> list[t
         What to look for.
     files_of : callable
         path -> the sound files that are used of it, none if it is nothing to use.
+    whose : callable
+        path, relative to `root` -> a name; all of one name are of one split.
 
     Raises
     ------
@@ -138,9 +157,9 @@ def choose(root: Path, spec: Selection, *, files_of: FilesOf = itself) -> list[t
     chosen: list[tuple[str, Path]] = []
     for path in matches:
         refuse_test_material(path.relative_to(root))
-        _refuse_test_split(root, path)
+        refuse_test_split(root, path)
         # a hash of the name, so that a file that is added moves no other
-        share = zlib.crc32(path.relative_to(root).as_posix().encode()) / 2**32
+        share = zlib.crc32(whose(path.relative_to(root).as_posix()).encode()) / 2**32
         split = "valid" if share < spec.valid_share else "train"
         for file in (files := files_of(path)):
             refuse_test_material(file.relative_to(root))
@@ -184,12 +203,19 @@ def read_manifest(root: Path) -> dict[str, dict[str, str]]:
     return {composed(row["path"]): row for row in rows}
 
 
+def licences(root: Path, paths: Iterable[Path]) -> list[str]:
+    """Return under which licences files are, ``unknown`` where no manifest tells."""
+    manifest = read_manifest(root)
+    rows = [manifest.get(composed(path.relative_to(root).as_posix()), {}) for path in paths]
+    return sorted({row.get("licence", "unknown") for row in rows})
+
+
 def composed(name: str) -> str:
     """Return a name with its accents composed: file systems and programs differ in that."""
     return unicodedata.normalize("NFC", name)
 
 
-class _Recording(NamedTuple):
+class Recording(NamedTuple):
     """Mono samples in the cache; the file is not kept open, there may be thousands."""
 
     file: Path
@@ -198,6 +224,7 @@ class _Recording(NamedTuple):
 
     @classmethod
     def of(cls, file: Path) -> Self:
+        """Return the samples that a file of the cache holds."""
         header = np.load(file, mmap_mode="r")
         return cls(file, header.offset, len(header))
 
@@ -212,7 +239,7 @@ class Pool:
     """Recordings to take excerpts from; a recording's chance is its length times its weight."""
 
     def __init__(self, files: Sequence[tuple[Path, float]], cache: Cache) -> None:
-        self.recordings = [_Recording.of(cache.mono(path)) for path, _ in files]
+        self.recordings = [Recording.of(cache.mono(path)) for path, _ in files]
         self.bands = [cache.band(path) for path, _ in files]
         self.levels = [rms(one.read(0, one.n_samples)) for one in self.recordings]
         chance = [w * x.n_samples for x, (_, w) in zip(self.recordings, files, strict=True)]

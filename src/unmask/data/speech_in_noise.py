@@ -10,7 +10,7 @@ import numpy as np
 from unmask.data import augment
 from unmask.data.cache import Cache
 from unmask.data.example import Example, ratio, rms
-from unmask.data.recordings import ROLES, Pool, Recordings, composed, find, read_manifest
+from unmask.data.recordings import ROLES, Pool, Recordings, find, licences
 from unmask.errors import ConfigError
 from unmask.transforms import quick_length
 
@@ -220,10 +220,8 @@ def _facts(
     root: Path, files: Sequence[tuple[Path, float]], pool: Pool, config: SpeechInNoiseConfig
 ) -> dict[str, Any]:
     """Return how much there is, and under which licences if a manifest tells."""
-    manifest = read_manifest(root)
-    rows = [manifest.get(composed(path.relative_to(root).as_posix()), {}) for path, _ in files]
     return {
         "files": len(files),
         "minutes": round(pool.n_samples / config.sample_rate / 60, 1),
-        "licences": sorted({row.get("licence", "unknown") for row in rows}),
+        "licences": licences(root, (path for path, _ in files)),
     }

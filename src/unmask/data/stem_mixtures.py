@@ -11,7 +11,7 @@ import numpy as np
 from unmask.data.cache import Cache
 from unmask.data.effects import EFFECTS, Variation, apply, pedals
 from unmask.data.example import Example, known_sums, ratio, rms
-from unmask.data.recordings import composed, read_manifest
+from unmask.data.recordings import licences
 from unmask.data.tracks import Track, Tracks, find_songs, load_tracks
 from unmask.errors import ConfigError
 
@@ -333,10 +333,7 @@ def _check_enough(config: StemMixturesConfig, train: StemMixtures, valid: StemMi
 
 def _facts(root: Path, tracks: Sequence[Track], config: StemMixturesConfig) -> dict[str, Any]:
     """Return how much there is, variants counted, and under which licences if a manifest tells."""
-    manifest = read_manifest(root)
-    names = {
-        composed(path.relative_to(root).as_posix()) for track in tracks for path in track.song.paths
-    }
+    paths = {path for track in tracks for path in track.song.paths}
     minutes = {
         name: sum(
             track.length for track in tracks if any(held == {name} for held in track.contents)
@@ -347,5 +344,5 @@ def _facts(root: Path, tracks: Sequence[Track], config: StemMixturesConfig) -> d
     return {
         "tracks": len({track.song.name for track in tracks}),
         "minutes": {name: round(value, 1) for name, value in minutes.items()},
-        "licences": sorted({manifest.get(name, {}).get("licence", "unknown") for name in names}),
+        "licences": licences(root, paths),
     }

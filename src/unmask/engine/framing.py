@@ -142,9 +142,8 @@ class Framing:
 
     def _slow_of(self, start: int, stop: int) -> Array:
         """Return the terms for a frame that the signal is in from sample `start` to `stop`."""
-        window = np.zeros(self._length)
-        window[start:stop] = 1.0 if self._analysis is None else self._analysis[start:stop]
-        return slow(window, self._n_slow)
+        window = 1.0 if self._analysis is None else self._analysis
+        return slow(within(window * np.ones(self._length), start, stop), self._n_slow)
 
     def _rows(self, frames: Array) -> Array:
         """Return the sum of frames, hop by hop: (source, channel, n_frames + overlap - 1, hop)."""
@@ -217,6 +216,13 @@ def slow(window: Array, n_terms: int) -> Array:
         if np.linalg.norm(term) > 1e-4 * size:
             terms[k] = term / np.linalg.norm(term)
     return terms.astype(np.float32)
+
+
+def within(window: Array, start: int, stop: int) -> Array:
+    """Return a window that is zero but from sample `start` to `stop`."""
+    inside = np.zeros_like(window)
+    inside[start:stop] = window[start:stop]
+    return inside
 
 
 def _windows(frontend: STFT | Frames) -> tuple[Array | None, Array | None]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from unmask import pins
 from unmask.engine.container import MOST_BYTES
 from unmask.errors import ModelError
 
@@ -21,13 +22,17 @@ def bundled() -> dict[str, Path]:
 
 
 def find(name_or_path: str | os.PathLike[str]) -> Path:
-    """Return the file of a bundled model, or that of a path.
+    """Return the file of a bundled model, of one that was pulled from a hub, or that of a path.
 
     Raises
     ------
+    ConfigError
+        If it begins like the address of a hub and is none.
     ModelError
         If there is none.
     """
+    if isinstance(name_or_path, str) and pins.is_address(name_or_path):
+        return _pulled(name_or_path)
     path = Path(name_or_path)
     is_name = isinstance(name_or_path, str) and path.name == name_or_path
     if is_name and path.suffix != ".onnx":
@@ -36,7 +41,8 @@ def find(name_or_path: str | os.PathLike[str]) -> Path:
             return known[str(name_or_path)]
         raise ModelError(
             f"no model named {name_or_path!r}; there are {', '.join(known) or 'none bundled'}, "
-            "or give the path of an .onnx file"
+            "or give the path of an .onnx file, or the address of one that was pulled "
+            "(hf://ORGANISATION/NAME)"
         )
     if path.is_dir():
         raise ModelError(
@@ -46,6 +52,30 @@ def find(name_or_path: str | os.PathLike[str]) -> Path:
     if not path.is_file():
         raise ModelError(f"{path}: no such file; check the path, or see `unmask models list`")
     return path
+
+
+def _pulled(address: str) -> Path:
+    path = Path(pins.find(address).path)
+    if not path.is_file():
+        raise ModelError(f"{path}: is gone; fetch it again with `unmask models pull {address}`")
+    return path
+
+
+def content_of(name_or_path: str | os.PathLike[str]) -> tuple[bytes, Path]:
+    """Return the bytes of a model, and the file that they are of.
+
+    Raises
+    ------
+    ConfigError
+        If it begins like the address of a hub and is none.
+    ModelError
+        If there is no such model, it cannot be read, or is not what was pulled.
+    """
+    path = find(name_or_path)
+    content = read(path)
+    if isinstance(name_or_path, str) and pins.is_address(name_or_path):
+        pins.find(name_or_path).check(content)
+    return content, path
 
 
 def read(path: Path) -> bytes:

@@ -7,50 +7,17 @@ take and give. The rest of the package has frames last.
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 
 from unmask._arrays import Array, complex_divide
-from unmask.engine.level import Level, RunningLevel
-from unmask.engine.settings import Configurable, Settings
-from unmask.errors import ModelError
-from unmask.frontends import STFT, Frames
+from unmask.engine.asking import Network, Pace
+from unmask.engine.level import RunningLevel
+from unmask.engine.segments import Segments
+from unmask.engine.settings import Settings
+from unmask.frontends import STFT
 from unmask.masks import sharpen
 from unmask.transforms import irfft, rfft
-
-
-class Network(Configurable, Protocol):
-    """What the engine needs to know of a model: :class:`unmask.Model` is one."""
-
-    sample_rate: int
-    """Rate in Hz that the network was trained at."""
-    frontend: STFT | Frames
-    """Front-end at that rate."""
-    residual_is_source: bool
-    """Whether the residual is a source like the stems."""
-    lookahead: int
-    """Frames that the network sees ahead."""
-    context: int
-    """Frames to either side that a mask depends on; 0 for networks that remember."""
-    unit: int
-    """Frames of a step are a multiple of this."""
-    level: Level | None
-    """What the level of all that the network is given is brought to; None for what it comes at."""
-    n_slow: int
-    """Terms of the polynomial that is taken out of every frame, see :func:`framing.slow`."""
-    slow_stem: str | None
-    """The stem that it is given to, where masks sum to one and nothing else is left."""
-
-    def start(self, n_signals: int) -> list[Array]:
-        """Return the state of streams that begin."""
-
-    def step(self, x: Array, state: list[Array]) -> tuple[Array, list[Array]]:
-        """Return what the network gives for the next frames, and the state after them.
-
-        Frames are the last axis of `x` and of what is returned; those are the next that are not out
-        yet, up to `lookahead` before the last of `x`.
-        """
 
 
 @dataclass(frozen=True)
@@ -82,50 +49,6 @@ class UsedMasks:
 
 
 Listener = Callable[[UsedMasks], None]
-
-
-class Pace:
-    """Asks a network for frames and hands out each once: how late it is, is dealt with here.
-
-    Parameters
-    ----------
-    model : Network
-    n_signals : int
-        Signals that it hears side by side.
-    """
-
-    def __init__(self, model: Network, n_signals: int) -> None:
-        self._model = model
-        self._state = model.start(n_signals)
-        self._n_in = self._n_out = 0
-
-    def ask(self, x: Array, *, last: bool) -> Array:
-        """Return the network's output for the frames that are due, after `x` (..., frame).
-
-        Raises
-        ------
-        ModelError
-            If it gives fewer.
-        """
-        model, n_spare = self._model, 0
-        self._n_in += x.shape[-1]
-        if last:
-            n_spare = -(x.shape[-1] + model.lookahead) % model.unit
-            silence = np.zeros((*x.shape[:-1], model.lookahead + n_spare), np.float32)
-            x = np.concatenate([x, silence], axis=-1)
-        output, self._state = model.step(x, self._state)
-        n_made = output.shape[-1] - n_spare
-        n_due = max(0, self._n_in - self._n_out - (0 if last else model.lookahead))
-        self._n_out += n_due
-        if n_due > n_made:
-            raise ModelError(
-                f"model {model.name}: its network gave {n_made} frames where {n_due} are due; "
-                "export it again"
-            )
-        if n_due == output.shape[-1]:
-            return output
-        due: Array = output[..., n_made - n_due : n_made]
-        return due
 
 
 class Masking:
@@ -168,7 +91,7 @@ class Masking:
         """Forget everything, as if new."""
         is_alone = self._model.channels == 1 and not self.settings.linked
         n_signals = self._n_channels if is_alone else 1
-        self._pace = Pace(self._model, n_signals)
+        self._pace = _asking(self._model, n_signals)
         self._level = _running_level(self._model, n_signals)
         # Spectra that masks to come are applied to, or look back at.
         self._spectra = self._silence(self._past)
@@ -183,7 +106,7 @@ class Masking:
         last : bool
             Whether there are no more.
         """
-        if not frames.shape[1] and not (last and self._model.lookahead):
+        if not frames.shape[1] and not (last and self._pace.n_held):
             return ()
         spectrum = rfft(frames)
         parts = self._pace.ask(self._features(spectrum), last=last)
@@ -192,6 +115,8 @@ class Masking:
         if last and self._future:
             spectrum = np.concatenate([spectrum, self._silence(self._future)], axis=1)
         self._spectra = spectrum
+        if parts is None:
+            return ()
         n_frames, n_piece = parts.shape[-1], self._n_piece
         if n_frames <= n_piece:
             return (self._separated(parts),) if n_frames else ()
@@ -296,14 +221,14 @@ class Decoding:
     def reset(self) -> None:
         """Forget everything, as if new."""
         n_signals = self._n_channels if self._model.channels == 1 else 1
-        self._pace = Pace(self._model, n_signals)
+        self._pace = _asking(self._model, n_signals)
         self._level = _running_level(self._model, n_signals)
         # Of the frames that the network has not given back.
         self._gains = np.ones((n_signals, 0, 1), np.float32)
 
     def advance(self, frames: Array, *, last: bool) -> Iterable[Array]:
         """Return separated frames (source, channel, frame, sample) that are due after `frames`."""
-        if not frames.shape[1] and not (last and self._model.lookahead):
+        if not frames.shape[1] and not (last and self._pace.n_held):
             return ()
         n_seen = self._model.channels
         if n_seen > len(frames):
@@ -314,6 +239,8 @@ class Decoding:
             self._gains = np.concatenate([self._gains, gains], axis=1)
             seen = seen * gains[:, None, None, :, 0]
         found = self._pace.ask(seen, last=last)
+        if found is None:
+            return ()
         if self._level:
             found = found * self._undone(found.shape[-1])
         # (signal, source, channel, sample, frame): signals or channels are a single one
@@ -328,6 +255,11 @@ class Decoding:
         gains = self._gains[:, None, None, None, :n_frames, 0]
         self._gains = self._gains[:, n_frames:]
         return np.divide(1, gains, out=np.zeros_like(gains), where=gains > 0)
+
+
+def _asking(model: Network, n_signals: int) -> Pace | Segments:
+    """Return what asks a network for the frames of signals that begin."""
+    return Segments(model, n_signals) if model.segment else Pace(model, n_signals)
 
 
 def _running_level(model: Network, n_signals: int) -> RunningLevel | None:

@@ -106,6 +106,7 @@ FIELDS: Mapping[str, tuple[_Check, str]] = {
     "unit_frames": (_is_int(1, 10_000), "a whole number >= 1"),
     "level": (_is_level, 'null or {"rms": 1e-6 to 1e6, "seconds": 0.001 to 10000}'),
     "slow_terms": (_is_int(0, 8), "0 to 8"),
+    "permutation": (lambda value: value in ("fixed", "free"), "fixed or free"),
     "slow_stem": (lambda value: value is None or _is_stem(value), "a lower-case name or null"),
     "state": (
         _are_states,
@@ -136,6 +137,7 @@ DEFAULTS: Mapping[str, Any] = {
     "level": None,
     "slow_terms": 0,
     "slow_stem": None,
+    "permutation": "fixed",
 }
 
 

@@ -39,7 +39,7 @@ class Mixing:
         rest_in: str | None = None,
     ) -> None:
         self._rest = None if rest_in is None else list(stems).index(rest_in)
-        self._sums_to_one = _keeps_sums(settings)
+        self._sums_to_one = keeps_sums(settings)
         self._parts = (*stems, residual)
         self.names = self._parts if with_residual else tuple(stems)
         self._n_ramp = max(1, round(_RAMP_S * sample_rate))
@@ -50,7 +50,7 @@ class Mixing:
         """Go over to other settings from the next sample on, within 20 ms."""
         share = self._n_left / self._n_ramp
         self._from = share * self._from + (1 - share) * self._to
-        self._to, self._sums_to_one = self._matrix(settings), _keeps_sums(settings)
+        self._to, self._sums_to_one = self._matrix(settings), keeps_sums(settings)
         self._n_left = 0 if np.array_equal(self._from, self._to) else self._n_ramp
         self._is_neutral = _is_neutral(self._to)
 
@@ -85,7 +85,8 @@ class Mixing:
         return mixed[: len(self.names)]
 
 
-def _keeps_sums(settings: Settings) -> bool:
+def keeps_sums(settings: Settings) -> bool:
+    """Tell whether masks that sum to one are left as they are."""
     return settings.sensitivity == 1 and settings.extend
 
 

@@ -13,7 +13,7 @@ from unmask import masks
 from unmask._arrays import Array
 from unmask.engine.container import metadata_of
 from unmask.engine.level import Level
-from unmask.engine.loading import bundled, check_network, check_variables, find, read
+from unmask.engine.loading import bundled, check_network, check_variables, content_of
 from unmask.engine.metadata import parse
 from unmask.engine.session import open_session, run
 from unmask.engine.settings import Settings
@@ -52,6 +52,11 @@ class Model:
         Its frames come in multiples of this many; 1 for networks that take any number.
     context : int
         Frames to either side that a mask depends on; 0 for networks that remember.
+    segment : int
+        Frames that it hears by themselves: :attr:`unit` of a network that neither remembers nor has
+        a context. Such segments overlap, and are joined; 0 for all others.
+    is_in_no_order : bool
+        Whether nothing says which source is which, as of talkers.
     level : Level or None
         What the running level of all that the network hears is brought to.
     n_slow : int
@@ -110,6 +115,9 @@ class Model:
             )
         self._states = {state["name"]: tuple(state["shape"]) for state in metadata["state"]}
         given, made = ("spectrum", "mask") if self.masks_outside else ("frames", "sources")
+        is_alone = self.unit > 1 and not (self.lookahead or self._states)
+        self.segment: int = self.unit if is_alone else 0
+        self.is_in_no_order: bool = metadata["permutation"] == "free"
         self._inputs = [given, *self._states]
         self._outputs = [made, *(f"next_{name}" for name in self._states)]
         self._made = self._made_sizes
@@ -279,12 +287,16 @@ def load_model(
     threads: int = 1,
     providers: Sequence[str] | None = None,
 ) -> Model:
-    """Load a model by the name of a bundled one, or from an ``.onnx`` file.
+    """Load a model by the name of a bundled one, from an ``.onnx`` file, or one that was pulled.
+
+    Nothing is fetched: a model of a hub (``hf://ORGANISATION/NAME@REVISION``) is loaded if it was
+    pulled before, and if its bytes are those that were.
 
     Parameters
     ----------
     name_or_path : str or path
-        What ends in ``.onnx`` or holds a path separator is a file, anything else a name.
+        What begins with ``hf://`` is the address of a model of a hub, what ends in ``.onnx`` or
+        holds a path separator a file, anything else a name.
     threads : int >= 1
         Threads of one call of the network.
     providers : sequence of str
@@ -297,10 +309,21 @@ def load_model(
         If there is no such model or file, or the file is not an ONNX file with valid metadata whose
         network does what the metadata says.
     ConfigError
-        If `threads` or `providers` cannot be had on this machine.
+        If `threads` or `providers` cannot be had on this machine, or an address is none.
     """
-    path = find(name_or_path)
-    return _of(read(path), path, threads, tuple(providers or ()))
+    content, path = content_of(name_or_path)
+    return _of(content, path, threads, tuple(providers or ()))
+
+
+def load_bytes(content: bytes, path: Path) -> Model:
+    """Return the model that a file holds; `path` is what errors name.
+
+    Raises
+    ------
+    ModelError
+        If the bytes are not an ONNX file with valid metadata whose network does what they say.
+    """
+    return _of(content, path, 1, ())
 
 
 @lru_cache(maxsize=1)

@@ -35,7 +35,7 @@ def open_session(content: bytes, path: Path, threads: int, providers: Sequence[s
     ConfigError
         If `threads` or `providers` cannot be had on this machine.
     """
-    from unmask._runtime import onnxruntime
+    from unmask._runtime import LIMITED, onnxruntime
 
     if not 1 <= threads <= _MOST_THREADS:
         raise ConfigError(f"threads: {threads}, expected 1 to {_MOST_THREADS}")
@@ -51,11 +51,21 @@ def open_session(content: bytes, path: Path, threads: int, providers: Sequence[s
     options.inter_op_num_threads = 1
     options.log_severity_level = 4  # it is said here, on one line
     options.add_session_config_entry("session.load_model_format", "ONNX")
+    options.add_session_config_entry(*LIMITED)
     try:
         session = onnxruntime.InferenceSession(
-            content, options, providers=[available[name] for name in wanted]
+            content,
+            options,
+            providers=[available[name] for name in wanted],
+            enable_fallback=0,  # it would print on standard output, and go on with another
         )
     except failures() as error:
+        if wanted != ["cpu"]:
+            open_session(content, path, threads, ["cpu"])  # or it is the model
+            raise ConfigError(
+                f"providers: {', '.join(wanted)} did not start: {one_line_of(error)}; "
+                "are its device and libraries there?"
+            ) from error
         raise ModelError(
             f"{path}: ONNX Runtime {onnxruntime.__version__} cannot run it: {one_line_of(error)}; "
             "export it again or update onnxruntime"
@@ -99,4 +109,8 @@ def failures() -> tuple[type[Exception], ...]:
 
 def one_line_of(error: Exception) -> str:
     """Return the message of an error of others on one line."""
+    from unmask._runtime import MOST_BYTES
+
+    if "bfc_arena" in str(error):
+        return f"it asks for more than the {MOST_BYTES / 1e9:.0f} GB of memory that it may have"
     return printable(" ".join(str(error).split()))[:200]

@@ -9,9 +9,10 @@ import math
 import numpy as np
 
 from unmask._arrays import MOST_CHANNELS, Array, check_channels
+from unmask.engine.asking import Network
 from unmask.engine.chunks import Chunks, Pieces, n_chunk_frames
 from unmask.engine.framing import Framing
-from unmask.engine.masking import Decoding, Listener, Masking, Network
+from unmask.engine.masking import Decoding, Listener, Masking
 from unmask.engine.metadata import SAMPLE_RATES
 from unmask.engine.mixing import Mixing
 from unmask.engine.settings import Settings
@@ -103,7 +104,9 @@ class Streamer:
         self._framing = Framing(frontend, len(model.stems), n_channels, n_slow=model.n_slow)
         n_frames = _SAMPLES_PER_CALL // (frontend.length * n_channels * len(model.stems))
         self._piece = min(max(n_frames, _FRAMES_PER_CALL[0]), _FRAMES_PER_CALL[1])
-        self._chunk = n_chunk_frames(context=model.context, unit=model.unit, wanted=chunk_frames)
+        # Segments are made of frames as they come.
+        unit = 1 if model.segment else model.unit
+        self._chunk = n_chunk_frames(context=model.context, unit=unit, wanted=chunk_frames)
         self._masking: Masking | Decoding
         if isinstance(frontend, STFT):
             self._masking = Masking(
@@ -146,7 +149,8 @@ class Streamer:
     @property
     def latency(self) -> int:
         """Largest number of samples that are held back: window, frames ahead, rest of the chunk."""
-        n_frames = self.model.lookahead + max(0, self._chunk - 1)
+        ahead = self.model.lookahead + max(0, self.model.segment - 1)
+        n_frames = ahead + max(0, self._chunk - 1)
         return self._framing.latency + n_frames * self.frontend.hop
 
     def reset(self) -> None:

@@ -1,11 +1,12 @@
 """One JSON file per track, in the shape of museval; written, and read whoever wrote it."""
 
 import json
+import lzma
 import os
 import re
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,8 @@ from unmask.files import make_folder, write_text
 MUSEVAL_VERSION = "0.4.1"
 
 _DECIMALS = 5
+#: Times that an archive may be smaller than what is in it, above some size: numbers reach 50.
+_MOST_RATIO, _FREE_BYTES = 200, 1 << 28
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|-?Infinity|NaN')
 # JSON has no word for these, and strict readers refuse numbers that are too large: the largest that
 # there is stands for infinity, and is read as that.
@@ -190,16 +193,28 @@ def _files(path: Path) -> Iterator[tuple[str, bytes]]:
 
 
 def _zipped(path: Path) -> Iterator[tuple[str, bytes]]:
-    damaged = (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, NotImplementedError)
+    damaged = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, ValueError)
+    damaged += (RuntimeError, NotImplementedError)
     try:
         with zipfile.ZipFile(path) as archive:
-            for name in sorted(archive.namelist()):
-                if _is_result(name):
-                    yield name.removesuffix(".json"), archive.read(name)
+            found = [member for member in archive.infolist() if _is_result(member.filename)]
+            _check_sizes(found, path)
+            for member in sorted(found, key=lambda member: member.filename):
+                yield member.filename.removesuffix(".json"), archive.read(member)
     except damaged as error:
         raise ConfigError(
             f"{path}: is damaged, encrypted or no .zip ({error}); unpack it to a folder"
         ) from error
+
+
+def _check_sizes(found: Sequence[zipfile.ZipInfo], path: Path) -> None:
+    """Refuse an archive that is small and unpacks to what fills the memory."""
+    size = sum(member.file_size for member in found)
+    if size > max(_FREE_BYTES, _MOST_RATIO * path.stat().st_size):
+        raise ConfigError(
+            f"{path}: unpacks to {size / 1e6:.0f} MB, expected at most {_MOST_RATIO} times its "
+            "size; unpack it to a folder"
+        )
 
 
 def _is_result(name: str) -> bool:

@@ -10,13 +10,23 @@ from typing import Literal, NamedTuple
 from unmask import audio
 from unmask.errors import AudioFileError, ConfigError, SampleRateError, ShapeError, listed
 from unmask.folding import check, match
-from unmask.stems import MIXTURES, STEM_NAMES, canonical, find_stems, split_name
+from unmask.order import best_order_of_files
+from unmask.stems import (
+    MIXTURES,
+    STEM_NAMES,
+    STREAMS_SUFFIX,
+    by_stem,
+    canonical,
+    is_of_streams,
+    locate_stems,
+    split_name,
+)
 
 #: What sound files are: stems of the track whose folder they lie in, or a track each.
 Files = Literal["auto", "stems", "tracks"]
 
-_Stems = Mapping[str, Path]
-_Sums = Mapping[str, tuple[Path, ...]]
+_Stems = Mapping[str, audio.Place]
+_Sums = Mapping[str, tuple[audio.Place, ...]]
 _MAX_LISTED = 20
 
 
@@ -25,9 +35,16 @@ class Track(NamedTuple):
 
     name: str
     estimates: _Sums
-    """Stem -> the files that it is the sum of, sorted; what is scored."""
+    """Stem -> the files, or streams of one, that it is the sum of, sorted; what is scored."""
     targets: _Sums
     """Stem -> its files, sorted; those without an estimate count as interferers only."""
+
+    def in_order(self) -> "Track":
+        """Return it with the estimates of talkers, who are in no order, where they fit best."""
+        order = best_order_of_files(self.estimates, self.targets)
+        return self._replace(
+            estimates={name: self.estimates[order.get(name, name)] for name in self.estimates}
+        )
 
 
 class Pairs(NamedTuple):
@@ -59,14 +76,15 @@ class Pairing:
 
 
 def pair(estimates: str | Path, targets: str | Path, *, how: Pairing | None = None) -> Pairs:
-    """Find the tracks below two folders and pair them.
+    """Find the tracks in two folders, or ``.stem.mp4`` files, and pair them.
 
     Read are ``track/stem.wav`` at any depth (MUSDB18-HQ, and ``{model}/{track}/{stem}.wav`` as
-    ``unmask separate`` writes it), one track's folder of stems, and speech with a file per track,
-    flat or in folders by speaker; the two sides may differ in this. A track is called by its folder
-    (a folder ``song/mixture`` is the track ``song``); where two folders of a side have one name,
-    all tracks are called by their path below the folder that was given. Two folders of stems are
-    one track, whatever they are called. Files that say both, as ``song_(Vocals).wav``, are read as
+    ``unmask separate`` writes it), ``track.stem.mp4`` (MUSDB18), ``stem/track.wav`` (LibriMix,
+    WSJ0-2mix), one track's folder of stems, and speech with a file per track, flat or in folders by
+    speaker; the two sides may differ in this. A track is called by its folder (a folder
+    ``song/mixture`` is the track ``song``); where two folders of a side have one name, all tracks
+    are called by their path below the folder that was given. Two folders of stems are one track,
+    whatever they are called. Files that say both, as ``song_(Vocals).wav``, are read as
     :func:`unmask.stems.split_name` has it. Stems go by `unmask.stems.canonical`; mixtures are left
     out. Stems that only one side has are added to those that both have, as :mod:`unmask.folding`
     says.
@@ -133,9 +151,16 @@ def check_agree(track: Track) -> None:
 
 def _find(root: Path, how: Pairing) -> dict[Path, _Stems]:
     """Track's path -> its stems; the only track of a folder of stems has the path ``root``."""
+    if is_of_streams(root) and root.is_file():
+        return {root: _stems(root)}
     if not root.is_dir():
         raise AudioFileError(f"{root}: not a folder; give the folder that holds the tracks")
     found = [path for path in audio.find(root) if canonical(path.stem) not in MIXTURES]
+    if songs := [path for path in found if is_of_streams(path)]:
+        if len(songs) < len(found):
+            rest = next(path for path in found if path not in songs)
+            raise ConfigError(f"{root}: holds {songs[0].name} and {rest.name}; keep one kind")
+        return {path: _stems(path) for path in songs}
     direct = [path for path in found if path.parent == root]
     if how.files != "tracks" and direct and len(direct) < len(found):
         raise ConfigError(
@@ -144,6 +169,11 @@ def _find(root: Path, how: Pairing) -> dict[Path, _Stems]:
         )
     if how.files == "auto" and (named := _by_name(found)):
         return named
+    if how.files == "auto" and (tracks := by_stem(root, found)):
+        return {
+            root / name: {stem: audio.Place(path) for stem, path in stems.items()}
+            for name, stems in tracks.items()
+        }
     if _are_tracks(root, found, how):
         return _one_a_file(found, _one_form(canonical(how.stem)))
     folders = sorted({path.parent for path in found})
@@ -152,20 +182,20 @@ def _find(root: Path, how: Pairing) -> dict[Path, _Stems]:
 
 def _by_name(files: Sequence[Path]) -> dict[Path, _Stems]:
     """Return the tracks of files that all say track and stem, of which a track has several."""
-    tracks: dict[Path, dict[str, Path]] = {}
+    tracks: dict[Path, dict[str, audio.Place]] = {}
     for path in files:
         if (said := split_name(path.stem)) is None:
             return {}
         track, stem = path.parent / said[0], _one_form(said[1])
         if stem in tracks.setdefault(track, {}):
-            twice = tracks[track][stem].name
+            twice = tracks[track][stem].path.name
             raise ConfigError(f"{path.parent}: {twice} and {path.name} are one stem; keep one")
-        tracks[track][stem] = path
+        tracks[track][stem] = audio.Place(path)
     return dict(tracks) if any(len(stems) > 1 for stems in tracks.values()) else {}
 
 
 def _stems(folder: Path) -> _Stems:
-    return {_one_form(name): path for name, path in find_stems(folder).items()}
+    return {_one_form(name): place for name, place in locate_stems(folder).items()}
 
 
 def _are_tracks(root: Path, files: Sequence[Path], how: Pairing) -> bool:
@@ -188,9 +218,9 @@ def _one_a_file(files: Iterable[Path], stem: str) -> dict[Path, _Stems]:
     tracks: dict[Path, _Stems] = {}
     for path in files:
         if (name := path.parent / path.stem) in tracks:
-            twice = tracks[name][stem].name
+            twice = tracks[name][stem].path.name
             raise ConfigError(f"{path.parent}: {twice} and {path.name} have one name; keep one")
-        tracks[name] = {stem: path}
+        tracks[name] = {stem: audio.Place(path)}
     return tracks
 
 
@@ -220,7 +250,8 @@ def _by_path(side: dict[Path, _Stems], root: Path) -> dict[str, _Stems]:
 
 
 def _name(path: Path) -> str:
-    return _one_form(Path(os.path.abspath(_folder(path))).name)
+    name = Path(os.path.abspath(_folder(path))).name
+    return _one_form(name[: -len(STREAMS_SUFFIX)] if is_of_streams(path) else name)
 
 
 def _one_form(name: str) -> str:

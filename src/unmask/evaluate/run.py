@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from unmask import audio
 from unmask._version import __version__
 from unmask.evaluate.document import document, method_of, table_of, write
 from unmask.evaluate.pairing import Track, check_agree
@@ -67,12 +68,12 @@ def evaluate(
 
 
 def _evaluate(track: Track, *, out: Path, settings: Settings, museval: bool) -> Result:
-    path = out / f"{track.name}.json"
+    path, track = out / f"{track.name}.json", track.in_order()
     origin = {
         "version": __version__,
         "settings": asdict(settings) | {"museval": museval},
-        "estimates": {stem: [*map(sha256, files)] for stem, files in track.estimates.items()},
-        "targets": {stem: [*map(sha256, files)] for stem, files in track.targets.items()},
+        "estimates": {stem: _hashes(files) for stem, files in track.estimates.items()},
+        "targets": {stem: _hashes(files) for stem, files in track.targets.items()},
     }
     found = _finished(path, origin)
     reused = found is not None
@@ -82,6 +83,12 @@ def _evaluate(track: Track, *, out: Path, settings: Settings, museval: bool) -> 
         write(path, found, museval=museval)
     table = table_of(found, method=method_of(out), track=track.name, file=path)
     return Result(track.name, table, found["unmask"]["warnings"], reused)
+
+
+def _hashes(places: Sequence[audio.Place]) -> list[str | list[Any]]:
+    """Return the hash of each file, with its stream if that is not the first."""
+    said = ((sha256(path), stream) for path, stream in places)
+    return [[digest, stream] if stream else digest for digest, stream in said]
 
 
 def _finished(path: Path, origin: dict[str, Any]) -> Any | None:

@@ -4,7 +4,6 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -58,7 +57,9 @@ class Sound:
     targets: Sequence[audio.SumOnDisk]
 
     @classmethod
-    def of(cls, estimates: Iterable[Sequence[Path]], targets: Iterable[Sequence[Path]]) -> "Sound":
+    def of(
+        cls, estimates: Iterable[Sequence[audio.Place]], targets: Iterable[Sequence[audio.Place]]
+    ) -> "Sound":
         """Return what is in files, of which every source is the sum of one or more."""
         return cls([audio.SumOnDisk(x) for x in estimates], [audio.SumOnDisk(x) for x in targets])
 

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,7 +70,7 @@ def sounds(
     return Sounds(rate, made, {name: 20 * math.log10(gain) for name, gain in gains.items()})
 
 
-def _files(recording: Recording, references: Sequence[str]) -> dict[str, tuple[Path, ...]]:
+def _files(recording: Recording, references: Sequence[str]) -> dict[str, tuple[audio.Place, ...]]:
     """Return the files whose sum is a clip, for every clip but the anchors."""
     known = {"target": recording.target, "mixture": recording.mixture}
     for name in references:
@@ -83,7 +82,7 @@ def _files(recording: Recording, references: Sequence[str]) -> dict[str, tuple[P
     return dict(recording.estimates) | {name: known[name] for name in references}
 
 
-def _cut(excerpt: Excerpt, name: str, paths: Sequence[Path]) -> Array:
+def _cut(excerpt: Excerpt, name: str, paths: Sequence[audio.Place]) -> Array:
     stop_s = excerpt.start_s + excerpt.duration_s
     parts = [audio.read(path, start_s=excerpt.start_s, stop_s=stop_s)[0] for path in paths]
     if parts[0].shape[0] > _MOST_CHANNELS:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -15,6 +16,7 @@ from unmask.listen.questions import Kind, Question
 _FORMAT = 1
 DESIGN, SECRET, AUDIO = "test.json", "secret.json", "audio"
 SUFFIX = ".flac"
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 Condition = Literal["system", "reference", "mixture", "anchor"]
 Headphones = Literal["off", "ask", "require"]
@@ -155,7 +157,7 @@ def _object(path: Path) -> dict[str, Any]:
         ) from None
     except OSError as error:
         raise FileError(f"{path}: cannot be read: {error.strerror}; check its mode") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise FileError(f"{path}: is no JSON ({error}); make the test again") from error
     if not isinstance(value, dict) or value.pop("format", None) != _FORMAT:
         raise FileError(f"{path}: is of another format, expected {_FORMAT}; make the test again")
@@ -193,6 +195,9 @@ def _check(folder: Path, test: Test, secret: Secret) -> None:
     shown = {name for page in test.pages for name in page.stimuli}
     shown |= {name for item in test.items for name in item.references.values()}
     for name in sorted(shown):
+        # Of others, as the whole folder may be: a name that leads out of it shows their files.
+        if not _NAME.fullmatch(name):
+            raise FileError(f"{folder}: {DESIGN} names a clip {name!r:.80}; make the test again")
         if name not in secret.clips:
             raise FileError(f"{folder}: {SECRET} does not know the clip {name}; make it again")
         if not (folder / AUDIO / f"{name}{SUFFIX}").is_file():

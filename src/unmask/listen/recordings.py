@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from unmask import audio
+from unmask.audio import Place
 from unmask.errors import AudioFileError, ConfigError, listed
 from unmask.evaluate import Pairing, Track, pair
 from unmask.evaluate.pairing import check_agree
@@ -22,11 +23,11 @@ class Recording:
 
     track: str
     stem: str
-    estimates: Mapping[str, tuple[Path, ...]] = field(hash=False)
+    estimates: Mapping[str, tuple[Place, ...]] = field(hash=False)
     """System -> files."""
-    target: tuple[Path, ...]
+    target: tuple[Place, ...]
     """Empty if it is not known."""
-    mixture: tuple[Path, ...]
+    mixture: tuple[Place, ...]
     """Empty if there is none."""
 
     @property
@@ -35,7 +36,7 @@ class Recording:
         return f"{self.track}/{self.stem}"
 
     @property
-    def sounding(self) -> tuple[Path, ...]:
+    def sounding(self) -> tuple[Place, ...]:
         """The files whose energy says where something is to be heard."""
         return self.target or next(iter(self.estimates.values()))
 
@@ -155,7 +156,7 @@ def _by_name(folder: Path) -> dict[str, Path]:
 
 def _mixture(
     track: Track, by_name: Mapping[str, Path], folder: Path | None, targets: Path | None
-) -> tuple[Path, ...]:
+) -> tuple[Place, ...]:
     """Return the files that add up to the mixture of a track."""
     if folder is not None:
         if track.name not in by_name:
@@ -163,14 +164,14 @@ def _mixture(
                 f"track {track.name}: no mixture of that name in {folder}; add it, or leave out "
                 "--mixtures if the targets sum to it"
             )
-        return (by_name[track.name],)
+        return (Place(by_name[track.name]),)
     files = sorted({path for stem in track.targets.values() for path in stem})
     # In a flat folder, a file per track, what lies beside a file is another track.
-    is_flat = len(files) == 1 and canonical(files[0].stem) not in track.targets
+    is_flat = len(files) == 1 and canonical(files[0].path.stem) not in track.targets
     if targets is None or is_flat:
         return ()
-    beside = [path for path in files[0].parent.iterdir() if canonical(path.stem) in MIXTURES]
+    beside = [path for path in files[0].path.parent.iterdir() if canonical(path.stem) in MIXTURES]
     beside = [path for path in audio.find(beside) if path.suffix.lower() in audio.SUFFIXES]
     if len(beside) == 1:
-        return (beside[0],)
+        return (Place(beside[0]),)
     return tuple(files) if len(files) > 1 else ()

@@ -138,7 +138,7 @@ def serve(
     FileError, ConfigError, MissingExtraError
         If it cannot be.
     """
-    _check_installed()
+    check_installed()
     from unmask.listen.server import application
     from unmask.listen.visits import Visits
 
@@ -155,7 +155,13 @@ def serve(
         store.close()
 
 
-def _check_installed() -> None:
+def check_installed() -> None:
+    """Refuse what cannot be served for want of packages.
+
+    Raises
+    ------
+    MissingExtraError
+    """
     try:
         import_module("starlette")
         import_module("uvicorn")

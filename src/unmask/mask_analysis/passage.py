@@ -10,7 +10,8 @@ import numpy as np
 
 from unmask import masks
 from unmask._arrays import Array
-from unmask.engine.masking import Network, UsedMasks
+from unmask.engine.asking import Network
+from unmask.engine.masking import UsedMasks
 from unmask.engine.stream import Streamer
 from unmask.folding import Folding, Rows, add_up, check, match, match_model
 from unmask.frontends import STFT

@@ -12,6 +12,7 @@ from unmask.audio import WriteReport
 from unmask.errors import SampleRateError, ShapeError
 from unmask.files import make_folder
 from unmask.mask_files.container import Masks
+from unmask.mask_files.slow import slow_spectrum
 from unmask.mixtures import cut
 
 
@@ -125,7 +126,13 @@ def _pieces(saved: Masks, blocks: Iterator[Array]) -> Iterator[Array]:
         spectrum = stft.analyze(samples)
         first = outer.start // stft.hop
         found = saved.frames(first, first + spectrum.shape[-1])
-        masked = stft.synthesize(masks.apply(found, spectrum), samples.shape[-1])[..., inner]
+        if header.slow_terms:
+            slow = slow_spectrum(header, samples, first)
+            spectrum = spectrum - slow
+        parts = masks.apply(found, spectrum)
+        if header.slow_terms and header.slow_stem is not None:
+            parts[header.stems.index(header.slow_stem)] += slow
+        masked = stft.synthesize(parts, samples.shape[-1])[..., inner]
         if header.residual is not None:
             rest = samples[None, ..., inner] - masked.sum(axis=0, keepdims=True)
             masked = np.concatenate([masked, rest])

@@ -5,11 +5,13 @@ that NumPy saved in the other order, or compressed, are read as well.
 """
 
 import io
+import lzma
 import math
 import mmap
 import shutil
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -34,6 +36,7 @@ _MOST_RATIO, _FREE_BYTES = 200, 1 << 26
 _BLOCK = 64
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _IS_ENCRYPTED = 1
+_DAMAGED = (zipfile.BadZipFile, zlib.error, lzma.LZMAError)
 
 
 @dataclass(frozen=True)
@@ -210,7 +213,7 @@ def load(path: str | Path, *, mapped: bool = False) -> Masks:
     except OSError as error:
         raise FileError(f"{path}: cannot be read: {error.strerror or error}; check it") from error
     # What zipfile and NumPy say of bytes that are none of theirs.
-    except (zipfile.BadZipFile, EOFError, ValueError, NotImplementedError, RuntimeError) as error:
+    except (*_DAMAGED, EOFError, ValueError, NotImplementedError, RuntimeError) as error:
         raise FileError(
             f"{path}: is damaged or no .npz file of masks ({error}); save the masks again"
         ) from error

@@ -13,7 +13,7 @@ from unmask.stems import canonical
 
 _FORMAT = 1
 _MOST_CHANNELS, _MOST_STEMS, _MOST_SAMPLES = 64, 64, 1 << 40
-_MOST_RATE, _MOST_FFT = 1_000_000, 1 << 20
+_MOST_RATE, _MOST_FFT, _MOST_TERMS = 1_000_000, 1 << 20, 8
 #: Names of stems become names of files: nothing in them may lead elsewhere, or be a device.
 _NAME = re.compile(r"(?!(?i:con|prn|aux|nul|com\d|lpt\d)(?:\.|$))\w(?:[\w .()&+-]{0,62}[\w)&+-])?")
 
@@ -43,6 +43,11 @@ class Header:
     """Settings of the family."""
     residual: str | None = None
     """Name of what the masks leave, if it is to be written beside the stems."""
+    slow_terms: int = 0
+    """Terms of a polynomial that are taken out of every frame before it is masked, as the engine
+    does for a model with them (:func:`unmask.engine.framing.slow`)."""
+    slow_stem: str | None = None
+    """The stem that they are added to."""
     made_by: str = ""
     """Whose masks they are, for people."""
 
@@ -62,6 +67,14 @@ class Header:
                 raise ConfigError(f"{name}: {value!r}, expected a whole number from 1 to {most}")
         if not 1 <= len(self.stems) <= _MOST_STEMS:
             raise ConfigError(f"stems: {len(self.stems)}, expected 1 to {_MOST_STEMS}")
+        if type(self.slow_terms) is not int or not 0 <= self.slow_terms <= _MOST_TERMS:
+            raise ConfigError(
+                f"slow_terms: {self.slow_terms!r}, expected a whole number from 0 to {_MOST_TERMS}"
+            )
+        if self.slow_stem is not None and self.slow_stem not in self.stems:
+            raise ConfigError(
+                f"slow_stem: {self.slow_stem!r}, expected null or one of {', '.join(self.stems)}"
+            )
         if not isinstance(self.made_by, str) or len(self.made_by) > 200:
             raise ConfigError("made_by: expected a text of at most 200 characters")
         masks.get(self.family, sample_rate=self.sample_rate, **self.options).describe()

@@ -9,6 +9,7 @@ import numpy as np
 from unmask import audio, masks
 from unmask._arrays import Array, complex_divide
 from unmask.engine.masking import UsedMasks
+from unmask.engine.mixing import keeps_sums
 from unmask.engine.model import Model
 from unmask.engine.settings import Settings
 from unmask.engine.stream import Streamer
@@ -67,6 +68,8 @@ def save_used(
         n_samples=info.n_samples,
         **_family(family, model.metadata["mask"]["options"]),
         residual=model.residual if wanted else None,
+        slow_terms=model.n_slow,
+        slow_stem=model.slow_stem if keeps_sums(settings or Settings()) else None,
         made_by=f"{model.name} {model.version}",
     )
     is_complex = family.is_complex or family.has_components

@@ -22,7 +22,8 @@ from unmask.report.sounds import FORMATS, MOST_DB, encoded, levels
 #: Scripts of the page, in the order in which they need each other.
 _SCRIPTS = (
     *("report/page/dom.js", "listen/page/player.js", "report/page/sounds.js"),
-    *("report/page/tracks.js", "report/page/charts.js", "report/page/main.js"),
+    *("report/page/tracks.js", "report/page/view.js"),
+    *("report/page/charts.js", "report/page/main.js"),
 )
 #: Cells of the mixture this far below the loudest decide how far the colours of masks reach.
 _LOUD_DB = 50.0

@@ -14,7 +14,9 @@ from unmask.frontends import STFT
 #: From here on below the loudest cell of the mixture everything looks alike.
 RANGE_DB = 80.0
 LOWEST_HZ = 40.0
-_ROWS, _MOST_COLUMNS = 200, 1500
+#: Columns of a picture at most.
+MOST_COLUMNS = 1500
+_ROWS = 200
 _FRAME_S = 0.046
 _LEVELS = 64  # 1.25 dB a step: finer is not seen, and takes half as much again
 
@@ -63,6 +65,11 @@ class Grid:
         ----------
         waveform : array [shape=(channel, sample)], real
         """
+        rows = self.rows(waveform)
+        return in_columns(rows, min(MOST_COLUMNS, rows.shape[1]))
+
+    def rows(self, waveform: Array) -> NDArray[np.float64]:
+        """Return the same with a column for every frame, shape (row, frame)."""
         spectrum = self.stft.analyze(np.asarray(waveform, np.float32))
         power = np.mean(spectrum.real.astype(np.float64) ** 2 + spectrum.imag**2, axis=0)
         hz = self.stft.frequencies(self.sample_rate)
@@ -75,12 +82,12 @@ class Grid:
         share = ((edges - borders[at]) / width)[:, None]
         inside = np.minimum(at + 1, len(borders) - 1)
         integral = (1 - share) * sums[at] + share * sums[inside]
-        rows = np.diff(integral, axis=0) / np.diff(edges)[:, None]
-        return _in_columns(rows, min(_MOST_COLUMNS, rows.shape[1]))
+        density: NDArray[np.float64] = np.diff(integral, axis=0) / np.diff(edges)[:, None]
+        return density
 
 
-def _in_columns(rows: NDArray[np.float64], n_columns: int) -> NDArray[np.float64]:
-    """Return means of neighbouring frames, so that there are no more than `n_columns`."""
+def in_columns(rows: NDArray[np.float64], n_columns: int) -> NDArray[np.float64]:
+    """Return means of neighbouring frames, `n_columns` of them and no more than there are."""
     starts = np.linspace(0, rows.shape[1], n_columns, endpoint=False).astype(int)
     counts = np.diff([*starts, rows.shape[1]])
     means: NDArray[np.float64] = np.add.reduceat(rows, starts, axis=1) / counts

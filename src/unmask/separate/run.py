@@ -28,6 +28,9 @@ from unmask.workers import map_tasks, tell
 #: Called with a file and the share of it that is done.
 Progress = Callable[[Path, float], None]
 
+#: What encoding the sound of one video costs, in parts of separating it: for the bar.
+_ENCODING_COSTS = 0.1
+
 
 class _Work(NamedTuple):
     """What is done with every file."""
@@ -189,8 +192,11 @@ def _separate(job: Job, work: _Work, folder: Path, progress: Progress | None) ->
     # Short names: those of the targets may be too long with what is added, or of no encoding.
     named = enumerate(job.targets.items())
     staged = {stem: folder / f"{k}{path.suffix}" for k, (stem, path) in named}
-    sounds, share = into_video.sounds(staged), partial(_share, progress, job.source, n_samples)
-    reports = into_video.finish(job, staged, _write(job, work, info, sounds, share))
+    sounds, share = into_video.sounds(staged), _shares(progress, job, n_samples)
+    reports = _write(job, work, info, sounds, share)
+    reports = into_video.finish(
+        job, staged, reports, lambda n: share(n_samples + _ENCODING_COSTS * n)
+    )
     seconds: dict[str, float] = {
         "seconds": time.perf_counter() - began,
         "cpu_seconds": time.process_time() - busy,
@@ -206,9 +212,16 @@ def _separate(job: Job, work: _Work, folder: Path, progress: Progress | None) ->
     return record
 
 
-def _share(progress: Progress | None, source: Path, n_samples: int, n_done: int) -> None:
-    if progress:
-        progress(source, n_done / n_samples)
+def _shares(progress: Progress | None, job: Job, n_samples: int) -> Callable[[float], None]:
+    """Return what tells the share of a job that is done, given the samples that are."""
+    n_videos = sum(not into_video.is_sound(path) for path in job.targets.values())
+    total = n_samples * (1 + _ENCODING_COSTS * n_videos)
+
+    def share(n_done: float) -> None:
+        if progress:
+            progress(job.source, n_done / total)
+
+    return share
 
 
 def _write(
@@ -216,7 +229,7 @@ def _write(
     work: _Work,
     info: audio.AudioInfo,
     staged: Mapping[str, Path],
-    done: Callable[[int], None],
+    done: Callable[[float], None],
 ) -> list[audio.WriteReport]:
     """Write the stems of one file; `done` is told how many samples are."""
     model, output, settings = work

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import struct
 from collections.abc import Callable
 from pathlib import Path
 
@@ -58,7 +59,10 @@ def measure(path: Path, *, known: bool) -> Extent:
         walk = next((walk for magic, walk in _WALKS if magic.match(beginning)), None)
         if walk is None and (_MEDIA.match(beginning) or not known):
             return Extent(remarks=mp4.check(file, start))
-        return _measured(file, start, walk or mpeg.mpeg)
+        try:
+            return _measured(file, start, walk or mpeg.mpeg)
+        except struct.error:
+            raise file.damaged("it ends within a chunk") from None
 
 
 def _measured(file: Bytes, start: int, walk: _Walk) -> Extent:

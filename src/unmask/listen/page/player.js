@@ -24,7 +24,7 @@ export class Player {
     this.destination = destination;
     this.duration = Math.min(...buffers.map((buffer) => buffer.duration));
     this.levels = buffers.map(() => 1);
-    this.active = 0;
+    this.active = 0; // null is all of them, mixed
     this.loop = true;
     this.region = [0, this.duration];
     this.voices = [];
@@ -68,7 +68,7 @@ export class Player {
   }
 
   #level(k) {
-    return k === this.active ? this.levels[k] : 0;
+    return k === this.active || this.active === null ? this.levels[k] : 0;
   }
 
   #voice(buffer, level, when) {

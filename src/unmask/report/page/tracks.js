@@ -15,11 +15,13 @@ export class Tracks {
    * @param {object} recording
    * @param {object} stem
    * @param {AudioBuffer[]} buffers
-   * @param {{pick: Function, seek: Function, mark: Function}} told  Of what is done with the mouse.
+   * @param {{pick: Function, seek: Function, mark: Function, pictureOf: Function}} told  Of what is
+   *   done with the mouse; and the address of a picture, if it is not in the page.
    */
   constructor(recording, stem, buffers, told) {
     Object.assign(this, { recording, stem, buffers, told, zoom: 1 });
-    const heard = stem.versions.map((version) => buffers[version.sound]);
+    const versions = stem.versions.filter(({ sound }) => sound !== null); // a mix has no track
+    const heard = versions.map((version) => buffers[version.sound]);
     this.peak = Math.max(...heard.map((buffer) => {
       const found = extremes(buffer, 1);
       return Math.max(-found[0], found[1]);
@@ -27,7 +29,7 @@ export class Tracks {
     this.head = h("div", { class: "head", "aria-hidden": "true" });
     this.region = h("div", { class: "region", hidden: true });
     this.ruler = h("div", { class: "ruler", "aria-hidden": "true" });
-    this.rows = stem.versions.map((version, k) => this.#row(version, k));
+    this.rows = versions.map((version, k) => this.#row(version, k));
     this.lanes = h("div", { class: "lanes" }, this.ruler, this.rows.map(({ lane }) => lane),
       this.region, this.head);
     this.sheet = h("div", { class: "sheet" }, this.lanes);
@@ -62,7 +64,7 @@ export class Tracks {
   }
 
   #picture(file, alt) {
-    const frame = h("div", { class: "picture" }, h("img", { src: pictureOf(file), alt, draggable: "false" }));
+    const frame = h("div", { class: "picture" }, h("img", { src: (this.told.pictureOf ?? pictureOf)(file), alt, draggable: "false" }));
     const [low, high] = this.recording.band;
     for (const hz of TICKS_HZ.filter((tick) => tick > 1.5 * low && tick < high)) {
       const line = h("i", { class: "tick-hz", "aria-hidden": "true" }, hz < 1000 ? `${hz}` : `${hz / 1000}k`);

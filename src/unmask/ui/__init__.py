@@ -1,0 +1,1 @@
+"""A page on this computer to separate recordings with: files are dropped, heard, downloaded."""
