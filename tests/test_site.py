@@ -142,7 +142,7 @@ def test_every_public_name_is_there(site):
 
 
 def test_every_bundled_model_has_a_card(site):
-    page = (site / "models.html").read_text("utf-8")
+    page = (site / "cards.html").read_text("utf-8")
     assert [name for name in bundled() if f'id="{name}"' not in page] == []
 
 

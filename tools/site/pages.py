@@ -22,7 +22,7 @@ _PACKAGE = Path(unmask.__file__).parent
 
 def made() -> dict[str, str]:
     """Return the text of every made page by its place on the site."""
-    return {"models.md": _models(), **dict(_commands()), **dict(_modules())}
+    return {"cards.md": _models(), **dict(_commands()), **dict(_modules())}
 
 
 # ---- the command line
@@ -140,7 +140,7 @@ def _front_door() -> str:
 
 def _models() -> str:
     parts = [
-        "# Model cards\n\nWhat `unmask models info NAME` prints; `--all` and `--json` say more. "
+        "# Model cards\n\nWhat `unmask models show NAME` prints; `--all` and `--json` say more. "
         "Which one to take: [which model, which mask](choosing.md); sources and licences of what "
         "they were trained on: [ASSETS.md](ASSETS.md).\n"
     ]
