@@ -35,7 +35,10 @@ def _commands() -> Iterator[tuple[str, str]]:
 
 
 def _overview() -> str:
-    rows = [f"| [`{n}`]({n}.md) | {c.get_short_help_str(200)} |" for n, c in main.commands.items()]
+    rows = [
+        f"| [`{n}`]({n}.md) | {_escaped(c.get_short_help_str(200))} |"
+        for n, c in main.commands.items()
+    ]
     about = "Exit codes, JSON, completion, what goes where: [the command line](../command_line.md)."
     table = ["| command | |", "|---|---|", *rows]
     return "\n".join(["# All commands", "", about, "", *table, ""])
@@ -52,7 +55,9 @@ def _command(
     usage = " ".join([path, *command.collect_usage_pieces(context)])
     yield f"```text\n{usage}\n```\n"
     records = [parameter.get_help_record(context) for parameter in command.params]
-    rows = [f"| `{names}` | {_cell(text)} |" for names, text in filter(None, records) if text]
+    rows = [
+        f"| `{names}` | {_cell(_escaped(text))} |" for names, text in filter(None, records) if text
+    ]
     if rows:
         yield "\n".join(["| option | |", "|---|---|", *rows, ""])
     if isinstance(command, click.Group):
@@ -82,7 +87,10 @@ def _cell(text: str) -> str:
 
 
 def _escaped(text: str) -> str:
-    return text.replace("<", "&lt;").replace("*", "\\*")
+    """Return plain text as Markdown that shows it; code in it stays."""
+    parts = re.split(r"(`[^`]*`)", text)
+    parts[::2] = (re.sub(r"[*\[\]_]", r"\\\g<0>", x.replace("<", "&lt;")) for x in parts[::2])
+    return "".join(parts)
 
 
 # ---- the library
