@@ -245,14 +245,14 @@ def test_rated_are_all_systems_the_hidden_reference_and_the_anchors(recordings, 
 
 
 def test_a_mixture_is_looked_for_where_it_is_named_beside_the_targets_or_is_their_sum(own):
-    assert [path.name for path in found(own)[0].mixture] == ["mixture.wav"]
+    assert [place.path.name for place in found(own)[0].mixture] == ["mixture.wav"]
     elsewhere = own / "mixtures"
     elsewhere.mkdir()
     for track in ("song0", "song1"):
         (own / "true" / track / "mixture.wav").rename(elsewhere / f"{track}.wav")
-    assert [path.name for path in found(own)[0].mixture] == ["bass.wav", "drums.wav"]
+    assert [place.path.name for place in found(own)[0].mixture] == ["bass.wav", "drums.wav"]
     named = found(own, mixtures=elsewhere)
-    assert [one.mixture[0].name for one in named[::2]] == ["song0.wav", "song1.wav"]
+    assert [one.mixture[0].path.name for one in named[::2]] == ["song0.wav", "song1.wav"]
     (elsewhere / "song1.wav").unlink()
     with pytest.raises(ConfigError, match="song1: no mixture of that name"):
         found(own, mixtures=elsewhere)
