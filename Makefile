@@ -55,7 +55,7 @@ web-test: $(VENV)/dev.stamp
 	$(BIN)/python -m pytest tests/test_web.py -rs
 
 docs: $(VENV)/dev.stamp
-	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 	@echo 'open site/index.html, or, to search it too: python3 -m http.server --directory site'
 
 format: $(VENV)/dev.stamp

@@ -14,7 +14,7 @@ from unmask.engine.model import bundled, load_model
 #: Modules of the training wing: they need PyTorch, so `unmask.__all__` leaves them out.
 TRAINING = ("checkpoint", "data", "export", "losses", "nets", "recipe", "train")
 #: What is rendered away from its module has the heading that others get from it.
-_AS_IN_UNMASK = ("heading: true", "full_path: false", "toc_entry: true")
+_WITH_HEADING = ("heading: true", "full_path: false", "toc_entry: true")
 #: Whose settings commands inherit: that defaults are shown.
 _ROOT = click.Context(main, info_name="unmask", **main.context_settings)
 _PACKAGE = Path(unmask.__file__).parent
@@ -22,7 +22,7 @@ _PACKAGE = Path(unmask.__file__).parent
 
 def made() -> dict[str, str]:
     """Return the text of every made page by its place on the site."""
-    return {"models.md": _models(), **dict(_commands()), **dict(_modules())}
+    return {"cards.md": _models(), **dict(_commands()), **dict(_modules())}
 
 
 # ---- the command line
@@ -35,7 +35,10 @@ def _commands() -> Iterator[tuple[str, str]]:
 
 
 def _overview() -> str:
-    rows = [f"| [`{n}`]({n}.md) | {c.get_short_help_str(200)} |" for n, c in main.commands.items()]
+    rows = [
+        f"| [`{n}`]({n}.md) | {_escaped(c.get_short_help_str(200))} |"
+        for n, c in main.commands.items()
+    ]
     about = "Exit codes, JSON, completion, what goes where: [the command line](../command_line.md)."
     table = ["| command | |", "|---|---|", *rows]
     return "\n".join(["# All commands", "", about, "", *table, ""])
@@ -52,7 +55,9 @@ def _command(
     usage = " ".join([path, *command.collect_usage_pieces(context)])
     yield f"```text\n{usage}\n```\n"
     records = [parameter.get_help_record(context) for parameter in command.params]
-    rows = [f"| `{names}` | {_cell(text)} |" for names, text in filter(None, records) if text]
+    rows = [
+        f"| `{names}` | {_cell(_escaped(text))} |" for names, text in filter(None, records) if text
+    ]
     if rows:
         yield "\n".join(["| option | |", "|---|---|", *rows, ""])
     if isinstance(command, click.Group):
@@ -82,7 +87,10 @@ def _cell(text: str) -> str:
 
 
 def _escaped(text: str) -> str:
-    return text.replace("<", "&lt;").replace("*", "\\*")
+    """Return plain text as Markdown that shows it; code in it stays."""
+    parts = re.split(r"(`[^`]*`)", text)
+    parts[::2] = (re.sub(r"[*\[\]_]", r"\\\g<0>", x.replace("<", "&lt;")) for x in parts[::2])
+    return "".join(parts)
 
 
 # ---- the library
@@ -102,8 +110,24 @@ def _modules() -> Iterator[tuple[str, str]]:
         ),
     )
     for name, about in pages.items():
-        body = about if name == "unmask" else f"{about}\n::: {name}\n"
+        body = about if name == "unmask" else f"{about}\n::: {name}\n\n{_hidden(name)}"
         yield f"api/{name}.md", f"# {name}\n\n{body}"
+
+
+def _hidden(module: str) -> str:
+    """Return what is called like its file: asked for such a name, one is given the file."""
+    folder = _PACKAGE / module.removeprefix("unmask.")
+    if not folder.is_dir():
+        return ""
+    listed = re.search(r"__all__ = \[(.*?)\]", (folder / "__init__.py").read_text("utf-8"), re.S)
+    names = re.findall(r'"(\w+)"', listed[1]) if listed else []
+    both = [name for name in names if (folder / f"{name}.py").is_file()]
+    return "\n".join(_one(f"{module}.{name}.{name}") for name in both)
+
+
+def _one(path: str) -> str:
+    options = "".join(f"      show_root_{option}\n" for option in _WITH_HEADING)
+    return f"::: {path}\n    options:\n{options}"
 
 
 def _is_module(name: str) -> bool:
@@ -115,12 +139,7 @@ def _front_door() -> str:
     homes = sorted((name, f"unmask.{home}") for name, home in unmask._HOME.items())
     below = [(name, home) for name, home in homes if home.split(".")[1] in unmask.__all__]
     links = "\n".join(f"- [`unmask.{name}`][{home}.{name}]" for name, home in below)
-    options = "".join(f"      show_root_{option}\n" for option in _AS_IN_UNMASK)
-    shown = [
-        f"::: {home}.{name}\n    options:\n{options}"
-        for name, home in homes
-        if (name, home) not in below
-    ]
+    shown = [_one(f"{home}.{name}") for name, home in homes if (name, home) not in below]
     return "\n".join([f"{links}\n", *shown])
 
 
@@ -129,7 +148,7 @@ def _front_door() -> str:
 
 def _models() -> str:
     parts = [
-        "# Model cards\n\nWhat `unmask models info NAME` prints; `--all` and `--json` say more. "
+        "# Model cards\n\nWhat `unmask models show NAME` prints; `--all` and `--json` say more. "
         "Which one to take: [which model, which mask](choosing.md); sources and licences of what "
         "they were trained on: [ASSETS.md](ASSETS.md).\n"
     ]

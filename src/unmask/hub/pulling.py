@@ -181,8 +181,12 @@ def pull(
 
     Parameters
     ----------
+    offer : Offer
+        From :func:`look_up`.
     sha256 : str
         The hash that it must have, where the user knows it.
+    with_token : bool
+        Say who asks, for models that are not for everybody.
     progress : function of a share
         Called while bytes come.
 
