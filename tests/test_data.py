@@ -11,7 +11,7 @@ import soundfile
 from unmask.data import Recordings, SpeechInNoiseConfig, augment
 from unmask.data.cache import Cache
 from unmask.data.example import rms
-from unmask.data.recordings import Pool, find, read_manifest, refuse_test_material
+from unmask.data.recordings import Chosen, Pool, find, read_manifest, refuse_test_material
 from unmask.data.speech_in_noise import SpeechInNoise, make
 from unmask.data.store import Disk
 from unmask.errors import ConfigError
@@ -120,11 +120,11 @@ def test_validation_is_plain_speech_in_plain_noise(sets):
 
 def test_speech_that_validates_is_never_trained_on(root):
     found = find(root, SPECS)
-    speech = [{path.name for path, _ in found[f"{split} speech"]} for split in ("train", "valid")]
+    speech = [{path.name for path, *_ in found[f"{split} speech"]} for split in ("train", "valid")]
     assert speech[0] | speech[1] == {f"{k}.wav" for k in range(10)}
     assert not speech[0] & speech[1]
     assert all(speech)
-    assert [path.name for path, _ in found["valid noise"]] == ["4-a.wav"]
+    assert [path.name for path, *_ in found["valid noise"]] == ["4-a.wav"]
 
 
 def test_a_file_that_is_added_moves_no_other(root):
@@ -242,10 +242,10 @@ def test_excerpts_avoid_silence_and_fill_up_from_several_recordings(root, rng):
     soundfile.write(root / "late.wav", 0.1 * wave, RATE)
     soundfile.write(root / "short.wav", 0.1 * rng.standard_normal(500), RATE)
     cache = Cache(root / "cache", RATE)
-    late = Pool([(root / "late.wav", 1.0)], cache)
+    late = Pool([Chosen(root / "late.wav")], cache)
     heard = [rms(read(late, np.random.default_rng(k), 4000)[0]) > 0.1 for k in range(20)]
     assert sum(heard) >= 17  # without a second look it is every third
-    filled, band = read(Pool([(root / "short.wav", 1.0)], cache), rng, 1700)
+    filled, band = read(Pool([Chosen(root / "short.wav")], cache), rng, 1700)
     assert band == 1
     assert len(filled) == 1700
     assert (np.abs(filled.reshape(17, 100)).max(axis=1) > 0).all()
@@ -313,13 +313,13 @@ def test_a_low_pass_at_half_the_rate_changes_nothing(rng):
 
 def test_silent_recordings_give_silence_and_no_nan(root):
     soundfile.write(root / "silent.wav", np.zeros(9000), RATE)
-    silent = Pool([(root / "silent.wav", 1.0)], Cache(root / "cache", RATE))
+    silent = Pool([Chosen(root / "silent.wav")], Cache(root / "cache", RATE))
     example = SpeechInNoise(CONFIG, silent, silent, seed=0, n_examples=1, plain=True)[0]
     assert not np.any(example["mixture"])
 
 
 def test_the_weight_of_a_recording_decides_how_often_it_is_taken(root):
-    files = [(root / "noise" / "1-a.wav", 1.0), (root / "noise" / "1-b.wav", 3.0)]
+    files = [Chosen(root / "noise" / f"1-{name}.wav", w) for name, w in (("a", 1.0), ("b", 3.0))]
     assert Pool(files, Cache(root / "cache", RATE)).chance == pytest.approx([0.25, 0.75])
 
 
@@ -403,7 +403,7 @@ def test_what_is_cut_in_the_cache_is_made_again(root, n_bytes):
 def test_no_file_is_kept_open_for_a_recording(root):
     cache = Cache(root / "cache", RATE)
     before = len(os.listdir("/proc/self/fd"))
-    pool = Pool([(root / f"speech/{k}.wav", 1.0) for k in range(10)], cache)
+    pool = Pool([Chosen(root / f"speech/{k}.wav") for k in range(10)], cache)
     assert len(os.listdir("/proc/self/fd")) == before
     assert not any(isinstance(entry, np.memmap) for one in pool.recordings for entry in one)
 
@@ -419,7 +419,7 @@ def test_a_hum_is_a_sum_of_sines(rng):
 def test_the_loudness_of_a_piece_is_found_without_reading_it(root, rng, n_samples):
     soundfile.write(root / "x.wav", 0.1 * rng.standard_normal(6000), RATE)
     cache = Cache(root / "cache", RATE)
-    pool = Pool([(root / "x.wav", 1.0)], cache)
+    pool = Pool([Chosen(root / "x.wav")], cache)
     for start in (0, 1, 700, 1000):
         piece = np.array(cache.open(root / "x.wav")[start : start + n_samples], float)
         found = pool._energies[0].rms(start, n_samples)

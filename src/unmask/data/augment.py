@@ -49,7 +49,23 @@ class Synthetic(NamedTuple):
     """Below that share of the sample rate it is flat."""
 
 
-Sound = Excerpt | Synthetic
+class Crowd(NamedTuple):
+    """Several sounds at once."""
+
+    excerpts: Sequence[Excerpt]
+
+
+class Rumble(NamedTuple):
+    """An offset and brown noise below 60 Hz."""
+
+    white: Any
+    """What it is made of, float32 of shape (sample,)."""
+    offset: float
+    """Beside noise of RMS 1."""
+    level_db: float
+
+
+Sound = Excerpt | Synthetic | Crowd
 
 
 def draw_filter(rng: np.random.Generator, range_db: float) -> Any:
@@ -81,6 +97,17 @@ def draw_noise(rng: np.random.Generator, n_samples: int, sample_rate: int) -> Sy
     return Synthetic(white, slope=-rng.uniform(0, 1), knee=20 / sample_rate)
 
 
+def draw_rumble(rng: np.random.Generator, n_samples: int) -> Rumble:
+    """Return a rumble, 0 to 20 dB below what it comes to."""
+    white = rng.standard_normal(n_samples, dtype=np.float32)
+    return Rumble(white, rng.uniform(-1, 1), -rng.uniform(0, 20))
+
+
+def draw_clipping(rng: np.random.Generator) -> float:
+    """Return how far below its peak something is clipped, in dB."""
+    return float(rng.uniform(3, 12))
+
+
 def _sines(turns: Any, gains: Any, phases: Any, n_samples: int) -> Any:
     """Return a sum of sines, `turns` radians a sample: one product of matrices, not a sine each."""
     starts = _TURN * np.arange(-(-n_samples // _TURN))[:, None] * turns + phases
@@ -108,6 +135,8 @@ def _alike(sound: Sound) -> Hashable:
     """Return what sounds must have in common to be made together."""
     if isinstance(sound, Synthetic):
         return "synthetic", sound.slope == 0
+    if isinstance(sound, Crowd):
+        return "crowd", len(sound.excerpts)
     return sound.n_samples, sound.gains is None, sound.n_fade, sound.span
 
 
@@ -119,6 +148,10 @@ def _made(group: Sequence[Any], n_samples: int, store: Store) -> Any:
             return samples
         slopes = [sound.slope for sound in group]
         return coloured(samples, slopes, store, knee=group[0].knee)
+    if isinstance(group[0], Crowd):
+        heard = sounds([one for crowd in group for one in crowd.excerpts], n_samples, store)
+        crowds = heard.reshape(len(group), -1, *heard.shape[1:])
+        return namespace(crowds).sum(crowds, axis=1)
     first, (start, stop) = group[0], group[0].span or (0, n_samples)
     x = store.rows([row for excerpt in group for row in excerpt.rows], first.n_samples)
     x = x.reshape(len(group), -1, first.n_samples)
@@ -197,6 +230,32 @@ def in_rooms(x: Any, rooms: Sequence[Any], store: Store) -> Any:
     answers = store.array(np.stack([padded(rooms[k], n_tail) for k in rows]))
     spectrum = _rfft(x[rows], n_fft) * _rfft(answers, n_fft)
     return _put(x, rows, _irfft(spectrum, n_fft)[..., : x.shape[-1]])
+
+
+def rumbling(x: Any, rumbles: Sequence[Rumble | None], store: Store, *, sample_rate: int) -> Any:
+    """Return noises, some of them with a rumble, whose level is relative to theirs."""
+    found = [(k, rumble) for k, rumble in enumerate(rumbles) if rumble]
+    if not found:
+        return x
+    rows, n = [k for k, _ in found], x.shape[-1]
+    spectrum = _rfft(store.array(np.stack([rumble.white for _, rumble in found]))[:, None], n)
+    frequency = np.arange(spectrum.shape[-1]) * (sample_rate / n)
+    brown = _irfft(spectrum * store.array((frequency < 60) / np.maximum(frequency, 5.0)), n)
+    brown = brown * gains(1 + 0 * levels(brown), levels(brown))
+    brown = brown + column([rumble.offset for _, rumble in found], store)
+    gain = column([10 ** (rumble.level_db / 20) for _, rumble in found], store)
+    return _put(x, rows, x[rows] + gain * levels(x[rows]) * brown)
+
+
+def clipped(x: Any, below_db: Sequence[float], store: Store) -> Any:
+    """Return `x`, some of it clipped so far below its peak; 0 dB leaves it as it is."""
+    rows = [k for k, db in enumerate(below_db) if db]
+    if not rows:
+        return x
+    xp, loud = namespace(x), x[rows]
+    peaks = xp.max(xp.abs(loud.reshape(len(rows), -1)), axis=1)[:, None, None]
+    most = peaks * column([10 ** (-below_db[k] / 20) for k in rows], store)
+    return _put(x, rows, xp.minimum(xp.maximum(loud, -most), most))
 
 
 def levels(x: Any) -> Any:

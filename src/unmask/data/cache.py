@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from unmask import audio
+from unmask.data.floor import lower_floor
 from unmask.files import make_folder, replacing
 
 
@@ -49,9 +50,15 @@ class Cache:
         """Return the mono samples of `path`, int16 of shape (sample,), with peak 1."""
         return np.load(self.mono(path), mmap_mode="r")
 
-    def mono(self, path: Path) -> Path:
-        """Return the file of the mono samples of `path`."""
-        return self.keep(lambda: quantise(self.read(path)[0]), [path])
+    def mono(self, path: Path, *, lower_floor_db: float = 0.0) -> Path:
+        """Return the file of the mono samples of `path`, its noise floor lowered by so much."""
+        if not lower_floor_db:
+            return self.keep(lambda: quantise(self.read(path)[0]), [path])
+
+        def lowered() -> Any:
+            return quantise(lower_floor(self.read(path)[0], self.sample_rate, lower_floor_db))
+
+        return self.keep(lowered, [path], f"floor lowered by {lower_floor_db} dB")
 
     def band(self, path: Path) -> float:
         """Return up to where `path` can have sound, as a share of half the rate of the cache."""

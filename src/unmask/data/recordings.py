@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -61,11 +61,26 @@ class Recordings(Selection):
 
     role: str
     """What they are used as: ``speech`` or ``noise``."""
+    lower_floor_db: float = 0.0
+    """By how much the steady noise in them is lowered, see :func:`unmask.data.floor.lower_floor`: a
+    target that hisses teaches to leave hiss."""
 
     def __post_init__(self) -> None:
+        if not 0 <= self.lower_floor_db < np.inf:
+            raise ConfigError(
+                f"data: {self.glob}: lower_floor_db = {self.lower_floor_db}, expected >= 0"
+            )
         if self.role not in ROLES:
             raise ConfigError(f"data: role {self.role!r} is unknown; there are {list(ROLES)}")
         super().__post_init__()
+
+
+class Chosen(NamedTuple):
+    """A file and how it is used."""
+
+    path: Path
+    weight: float = 1.0
+    lower_floor_db: float = 0.0
 
 
 def refuse_test_material(path: Path) -> None:
@@ -100,18 +115,19 @@ def refuse_test_split(root: Path, path: Path) -> None:
             )
 
 
-def find(root: Path, recordings: Iterable[Recordings]) -> dict[str, list[tuple[Path, float]]]:
-    """Return the files of every split and role (``"train speech"``, …), and their weights.
+def find(root: Path, recordings: Iterable[Recordings]) -> dict[str, list[Chosen]]:
+    """Return the files of every split and role (``"train speech"``, …), and how they are used.
 
     Raises
     ------
     ConfigError
         As :func:`choose`.
     """
-    found: dict[str, list[tuple[Path, float]]] = {}
+    found: dict[str, list[Chosen]] = {}
     for spec in recordings:
         for split, path in choose(root, spec):
-            found.setdefault(f"{split} {spec.role}", []).append((path, spec.weight))
+            chosen = Chosen(path, spec.weight, spec.lower_floor_db)
+            found.setdefault(f"{split} {spec.role}", []).append(chosen)
     return found
 
 
@@ -218,12 +234,15 @@ def composed(name: str) -> str:
 class Pool:
     """Recordings to take excerpts from; a recording's chance is its length times its weight."""
 
-    def __init__(self, files: Sequence[tuple[Path, float]], cache: Cache) -> None:
-        self.recordings = [Recording.of(cache.mono(path)) for path, _ in files]
-        self.bands = [cache.band(path) for path, _ in files]
+    def __init__(self, files: Sequence[Chosen], cache: Cache) -> None:
+        self.recordings = [
+            Recording.of(cache.mono(one.path, lower_floor_db=one.lower_floor_db)) for one in files
+        ]
+        self.bands = [cache.band(one.path) for one in files]
         self._energies = [_Energy(one, cache) for one in self.recordings]
         self.levels = [energy.rms(0, energy.n_samples) for energy in self._energies]
-        chance = [w * x.n_samples for x, (_, w) in zip(self.recordings, files, strict=True)]
+        pairs = zip(files, self.recordings, strict=True)
+        chance = [one.weight * recording.n_samples for one, recording in pairs]
         self.chance = np.array(chance, dtype=float) / sum(chance)
 
     @property

@@ -9,6 +9,7 @@ import numpy as np
 
 from unmask import audio
 from unmask.data.cache import Cache
+from unmask.data.recordings import Chosen
 
 
 class Rooms:
@@ -22,12 +23,12 @@ class Rooms:
         Where they are kept at its rate.
     """
 
-    def __init__(self, files: Sequence[tuple[Path, float]], cache: Cache) -> None:
+    def __init__(self, files: Sequence[Chosen], cache: Cache) -> None:
         self._files = [
             cache.keep(partial(_response, path, cache.sample_rate), [path], "room")
-            for path, _ in files
+            for path, *_ in files
         ]
-        weights = np.array([weight for _, weight in files])
+        weights = np.array([one.weight for one in files])
         self._chances = weights / weights.sum()
 
     def draw(self, rng: np.random.Generator) -> Any:

@@ -8,13 +8,16 @@ from typing import Any
 import numpy as np
 
 from unmask.data import augment
-from unmask.data.augment import Excerpt, Sound
+from unmask.data.augment import Crowd, Excerpt, Rumble, Sound
 from unmask.data.cache import Cache
 from unmask.data.example import Example, column, known_apart, single
-from unmask.data.recordings import ROLES, Pool, Recordings, find, licences
+from unmask.data.recordings import ROLES, Chosen, Pool, Recordings, find, licences
 from unmask.data.store import Recording, Store
 from unmask.errors import ConfigError
 from unmask.transforms import quick_length
+
+#: Of babble.
+N_TALKERS = 6
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +37,12 @@ class SpeechInNoiseConfig:
     second_noise_share: float = 0.3
     synthetic_share: float = 0.1
     """Noises that are coloured noise or hum rather than recordings."""
+    babble_share: float = 0.0
+    """Noises that are six talkers at once."""
+    rumble_share: float = 0.0
+    """Examples with an offset and a rumble below 60 Hz, as of wind and steps, in the noise."""
+    clipped_share: float = 0.0
+    """Examples whose mixture is clipped; the target is not."""
     full_band_share: float = 0.3
     """Examples whose noise reaches above the band of the speech."""
     equalise_db: float = 8.0
@@ -41,7 +50,10 @@ class SpeechInNoiseConfig:
     speed: tuple[float, float] = (0.85, 1.15)
     """Speech is played that much faster: other voices, other pitches."""
     reverb_share: float = 0.2
-    """Speech with a simulated room; the room stays in the target."""
+    """Speech with a simulated room."""
+    early_s: float = 1.0
+    """What of a room stays in the target: what comes so soon after the direct sound, as 0.05; in
+    1 s all of it has come."""
     valid_examples: int = 64
     valid_snr_db: tuple[float, float] = (0.0, 5.0)
 
@@ -59,9 +71,14 @@ class SpeechInNoiseConfig:
             "noise_share",
             "second_noise_share",
             "synthetic_share",
+            "babble_share",
+            "rumble_share",
+            "clipped_share",
             "full_band_share",
             "reverb_share",
         )
+        if not self.early_s >= 0:
+            raise ConfigError(f"data: early_s = {self.early_s}, expected 0 or more")
         if self.valid_examples < 1:
             raise ConfigError(f"data: valid_examples = {self.valid_examples}, expected 1 or more")
         for name in shares:
@@ -101,6 +118,9 @@ class Drawn:
     band: float
     """Where the noise ends, as a share of half the sample rate."""
     snr_db: float
+    rumble: Rumble | None
+    clipped_db: float
+    """How far below its peak the mixture is clipped; 0 where it is not."""
     has_speech: bool
     has_noise: bool
     level_db: float
@@ -160,13 +180,20 @@ class SpeechInNoise:
         speech, band, room = self._speech(rng)
         noise = self._noise(rng)
         has_speech, has_noise, full_band = self._kind(rng)
-        snr_db = self.config.valid_snr_db if self.plain else self.config.snr_db
+        low, high = self.config.valid_snr_db if self.plain else self.config.snr_db
+        snr_db, rumble, clipped_db = rng.uniform(low, high), None, 0.0
+        if self._is_drawn(rng, self.config.rumble_share):
+            rumble = augment.draw_rumble(rng, self.n_samples)
+        if self._is_drawn(rng, self.config.clipped_share):
+            clipped_db = augment.draw_clipping(rng)
         return Drawn(
             speech=speech,
             room=room,
             noise=noise,
             band=1.0 if full_band else band,
-            snr_db=rng.uniform(*snr_db),
+            snr_db=snr_db,
+            rumble=rumble,
+            clipped_db=clipped_db,
             has_speech=has_speech,
             has_noise=has_noise,
             level_db=rng.uniform(*self.config.level_db),
@@ -174,21 +201,36 @@ class SpeechInNoise:
 
     def render(self, drawn: Sequence[Drawn], store: Store) -> Example:
         """Return the examples that were drawn, a batch of them."""
-        speech = augment.sounds([one.speech for one in drawn], self.n_samples, store)
-        speech = augment.in_rooms(speech, [one.room for one in drawn], store)
+        dry = augment.sounds([one.speech for one in drawn], self.n_samples, store)
+        rooms = [one.room for one in drawn]
+        heard = augment.in_rooms(dry, rooms, store)
+        speech = augment.in_rooms(dry, [self._early(room) for room in rooms], store)
         noise = self._mixed_noise([one.noise for one in drawn], store)
         noise = augment.low_pass(noise, [one.band for one in drawn], store)
-        noise *= augment.gains(augment.levels(speech), augment.levels(noise))
-        noise *= column([10 ** (-one.snr_db / 20) * one.has_noise for one in drawn], store)
-        speech *= column([one.has_speech for one in drawn], store)
-        mixture = speech + noise
+        below = column([10 ** (-one.snr_db / 20) for one in drawn], store)
+        noise *= below * augment.gains(augment.levels(heard), augment.levels(noise))
+        rate = self.config.sample_rate
+        noise = augment.rumbling(noise, [one.rumble for one in drawn], store, sample_rate=rate)
+        has_speech = column([one.has_speech for one in drawn], store)
+        mixture = heard * has_speech + noise * column([one.has_noise for one in drawn], store)
+        mixture = augment.clipped(mixture, [one.clipped_db for one in drawn], store)
         wanted = column([10 ** (one.level_db / 20) for one in drawn], store)
         gain = augment.gains(wanted, augment.levels(mixture))
         return {
             "mixture": gain * mixture,
-            "targets": (gain * speech)[:, None],
+            "targets": (gain * has_speech * speech)[:, None],
             "sums": known_apart(len(drawn), 1, store),
         }
+
+    def _early(self, room: Any) -> Any:
+        """Return what of a room's answer stays in the target."""
+        if room is None:
+            return None
+        return room[:, : max(1, int(self.config.early_s * self.config.sample_rate))]
+
+    def _is_drawn(self, rng: np.random.Generator, share: float) -> bool:
+        """Return whether an example is one of a share; a share of 0 draws nothing."""
+        return not self.plain and share > 0 and bool(rng.uniform() < share)
 
     def _kind(self, rng: np.random.Generator) -> tuple[bool, bool, bool]:
         """Return whether there is speech, whether there is noise, and whether it is left uncut."""
@@ -222,8 +264,12 @@ class SpeechInNoise:
     def _one_noise(self, rng: np.random.Generator) -> Sound:
         if self.plain:
             return Excerpt([self.noise.draw(rng, self.n_samples)[0]], self.n_samples)
-        if rng.uniform() < self.config.synthetic_share:
+        kind = rng.uniform() - self.config.synthetic_share
+        if kind < 0:
             return augment.draw_noise(rng, self.n_samples, self.config.sample_rate)
+        if kind < self.config.babble_share:
+            talkers = [self.speech.draw(rng, self.n_samples)[0] for _ in range(N_TALKERS)]
+            return Crowd([Excerpt([pieces], self.n_samples) for pieces in talkers])
         pieces, _ = self.noise.draw(rng, self.n_samples)
         gains = augment.draw_filter(rng, self.config.equalise_db)
         return Excerpt([pieces], self.n_samples, gains)
@@ -273,11 +319,11 @@ def make(
 
 
 def _facts(
-    root: Path, files: Sequence[tuple[Path, float]], pool: Pool, config: SpeechInNoiseConfig
+    root: Path, files: Sequence[Chosen], pool: Pool, config: SpeechInNoiseConfig
 ) -> dict[str, Any]:
     """Return how much there is, and under which licences if a manifest tells."""
     return {
         "files": len(files),
         "minutes": round(pool.n_samples / config.sample_rate / 60, 1),
-        "licences": licences(root, (path for path, _ in files)),
+        "licences": licences(root, (path for path, *_ in files)),
     }

@@ -11,7 +11,7 @@ from unmask.data import augment
 from unmask.data.augment import Excerpt
 from unmask.data.cache import Cache
 from unmask.data.example import Example, column, known_apart, single
-from unmask.data.recordings import Pool, Selection, choose
+from unmask.data.recordings import Chosen, Pool, Selection, choose
 from unmask.data.rooms import Rooms
 from unmask.data.store import Recording, Store
 from unmask.data.voices import Voices, VoicesPool, find_voices
@@ -301,10 +301,10 @@ def make(
     return train, valid, {split: pool.facts(root) for split, pool in voices.items()}
 
 
-def _split(root: Path, specs: tuple[Selection, ...]) -> dict[str, list[tuple[Path, float]]]:
+def _split(root: Path, specs: tuple[Selection, ...]) -> dict[str, list[Chosen]]:
     """Return the files of each split with their weights."""
-    found: dict[str, list[tuple[Path, float]]] = {}
+    found: dict[str, list[Chosen]] = {}
     for spec in specs:
         for split, path in choose(root, spec):
-            found.setdefault(split, []).append((path, spec.weight))
+            found.setdefault(split, []).append(Chosen(path, spec.weight))
     return found
