@@ -319,7 +319,7 @@ def test_silent_recordings_give_silence_and_no_nan(root):
 
 
 def test_the_weight_of_a_recording_decides_how_often_it_is_taken(root):
-    files = [Chosen(root / "noise" / "1-a.wav"), Chosen(root / "noise" / "1-b.wav", 3.0)]
+    files = [Chosen(root / "noise" / f"1-{name}.wav", w) for name, w in (("a", 1.0), ("b", 3.0))]
     assert Pool(files, Cache(root / "cache", RATE)).chance == pytest.approx([0.25, 0.75])
 
 

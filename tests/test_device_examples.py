@@ -46,10 +46,10 @@ SPEECH = SpeechInNoiseConfig(
     clean_share=0.1,
     noise_share=0.1,
     second_noise_share=0.5,
-    babble_share=0.3,
+    babble_share=0.2,
     rumble_share=0.5,
-    clipped_share=0.5,
-    early_s=0.02,
+    clipped_share=0.3,
+    early_s=0.05,
     valid_examples=4,
 )
 SONGS = StemMixturesConfig(

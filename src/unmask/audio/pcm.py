@@ -67,7 +67,9 @@ class Encoding:
             return frames.astype(self.dtype).tobytes(), 0
         clipped = int(np.count_nonzero(np.abs(frames) > 1))
         top = 2.0 ** (8 * self.n_bytes - 1)
-        whole = np.clip(np.rint(frames.astype(np.float64) * top), -top, top - 1)
+        # single precision holds 16 bits and more
+        precise = frames if self.n_bytes <= 2 else frames.astype(np.float64)
+        whole = np.clip(np.rint(precise * precise.dtype.type(top)), -top, top - 1)
         if self.dtype.kind == "u":
             whole += top
         if self.n_bytes != 3:

@@ -49,15 +49,23 @@ class Synthetic(NamedTuple):
     """Below that share of the sample rate it is flat."""
 
 
-class Babble(NamedTuple):
-    """Several people who talk at once."""
+class Crowd(NamedTuple):
+    """Several sounds at once."""
 
-    rows: Sequence[Row]
-    """One for each of them."""
-    n_samples: int
+    excerpts: Sequence[Excerpt]
 
 
-Sound = Excerpt | Synthetic | Babble
+class Rumble(NamedTuple):
+    """An offset and brown noise below 60 Hz."""
+
+    white: Any
+    """What it is made of, float32 of shape (sample,)."""
+    offset: float
+    """Beside noise of RMS 1."""
+    level_db: float
+
+
+Sound = Excerpt | Synthetic | Crowd
 
 
 def draw_filter(rng: np.random.Generator, range_db: float) -> Any:
@@ -89,14 +97,15 @@ def draw_noise(rng: np.random.Generator, n_samples: int, sample_rate: int) -> Sy
     return Synthetic(white, slope=-rng.uniform(0, 1), knee=20 / sample_rate)
 
 
-def draw_rumble(rng: np.random.Generator, n_samples: int, sample_rate: int) -> Any:
-    """Return an offset and brown noise below 60 Hz, 0 to 20 dB below RMS 1, (channel, sample)."""
-    spectrum = rfft(rng.standard_normal(n_samples, dtype=np.float32))
-    frequency = np.arange(len(spectrum), dtype=np.float32) * (sample_rate / n_samples)
-    spectrum *= np.maximum(frequency, 5.0) ** -1 * (frequency < 60)
-    x = irfft(spectrum, n_samples)
-    x = x / max(float(np.sqrt(np.mean(x**2))), 1e-9) + rng.uniform(-1, 1)
-    return (x * 10 ** (-rng.uniform(0, 20) / 20)).astype(np.float32)[None]
+def draw_rumble(rng: np.random.Generator, n_samples: int) -> Rumble:
+    """Return a rumble, 0 to 20 dB below what it comes to."""
+    white = rng.standard_normal(n_samples, dtype=np.float32)
+    return Rumble(white, rng.uniform(-1, 1), -rng.uniform(0, 20))
+
+
+def draw_clipping(rng: np.random.Generator) -> float:
+    """Return how far below its peak something is clipped, in dB."""
+    return float(rng.uniform(3, 12))
 
 
 def _sines(turns: Any, gains: Any, phases: Any, n_samples: int) -> Any:
@@ -126,8 +135,8 @@ def _alike(sound: Sound) -> Hashable:
     """Return what sounds must have in common to be made together."""
     if isinstance(sound, Synthetic):
         return "synthetic", sound.slope == 0
-    if isinstance(sound, Babble):
-        return "babble", sound.n_samples, len(sound.rows)
+    if isinstance(sound, Crowd):
+        return "crowd", len(sound.excerpts)
     return sound.n_samples, sound.gains is None, sound.n_fade, sound.span
 
 
@@ -139,12 +148,13 @@ def _made(group: Sequence[Any], n_samples: int, store: Store) -> Any:
             return samples
         slopes = [sound.slope for sound in group]
         return coloured(samples, slopes, store, knee=group[0].knee)
-    first = group[0]
-    x = store.rows([row for sound in group for row in sound.rows], first.n_samples)
+    if isinstance(group[0], Crowd):
+        heard = sounds([one for crowd in group for one in crowd.excerpts], n_samples, store)
+        crowds = heard.reshape(len(group), -1, *heard.shape[1:])
+        return namespace(crowds).sum(crowds, axis=1)
+    first, (start, stop) = group[0], group[0].span or (0, n_samples)
+    x = store.rows([row for excerpt in group for row in excerpt.rows], first.n_samples)
     x = x.reshape(len(group), -1, first.n_samples)
-    if isinstance(first, Babble):
-        return namespace(x).sum(x, axis=1, keepdims=True)
-    start, stop = first.span or (0, n_samples)
     if first.n_fade:
         x = x * store.array(_fade(first.n_samples, first.n_fade))
     if first.gains is not None:
@@ -222,15 +232,30 @@ def in_rooms(x: Any, rooms: Sequence[Any], store: Store) -> Any:
     return _put(x, rows, _irfft(spectrum, n_fft)[..., : x.shape[-1]])
 
 
-def clipped(x: Any, depths_db: Sequence[float | None], store: Store) -> Any:
-    """Return `x` clipped so far below the peak of each sound; None leaves it as it is."""
-    rows = [k for k, depth_db in enumerate(depths_db) if depth_db is not None]
+def rumbling(x: Any, rumbles: Sequence[Rumble | None], store: Store, *, sample_rate: int) -> Any:
+    """Return noises, some of them with a rumble, whose level is relative to theirs."""
+    found = [(k, rumble) for k, rumble in enumerate(rumbles) if rumble]
+    if not found:
+        return x
+    rows, n = [k for k, _ in found], x.shape[-1]
+    spectrum = _rfft(store.array(np.stack([rumble.white for _, rumble in found]))[:, None], n)
+    frequency = np.arange(spectrum.shape[-1]) * (sample_rate / n)
+    brown = _irfft(spectrum * store.array((frequency < 60) / np.maximum(frequency, 5.0)), n)
+    brown = brown * gains(1 + 0 * levels(brown), levels(brown))
+    brown = brown + column([rumble.offset for _, rumble in found], store)
+    gain = column([10 ** (rumble.level_db / 20) for _, rumble in found], store)
+    return _put(x, rows, x[rows] + gain * levels(x[rows]) * brown)
+
+
+def clipped(x: Any, below_db: Sequence[float], store: Store) -> Any:
+    """Return `x`, some of it clipped so far below its peak; 0 dB leaves it as it is."""
+    rows = [k for k, db in enumerate(below_db) if db]
     if not rows:
         return x
-    xp = namespace(x)
-    most = xp.max(xp.abs(x[rows]), axis=(1, 2), keepdims=True)
-    most = most * column([10 ** (-(depths_db[k] or 0.0) / 20) for k in rows], store)
-    return _put(x, rows, xp.clip(x[rows], -most, most))
+    xp, loud = namespace(x), x[rows]
+    peaks = xp.max(xp.abs(loud.reshape(len(rows), -1)), axis=1)[:, None, None]
+    most = peaks * column([10 ** (-below_db[k] / 20) for k in rows], store)
+    return _put(x, rows, xp.minimum(xp.maximum(loud, -most), most))
 
 
 def levels(x: Any) -> Any:

@@ -235,8 +235,9 @@ class Pool:
     """Recordings to take excerpts from; a recording's chance is its length times its weight."""
 
     def __init__(self, files: Sequence[Chosen], cache: Cache) -> None:
-        kept = [cache.mono(one.path, lower_floor_db=one.lower_floor_db) for one in files]
-        self.recordings = [Recording.of(file) for file in kept]
+        self.recordings = [
+            Recording.of(cache.mono(one.path, lower_floor_db=one.lower_floor_db)) for one in files
+        ]
         self.bands = [cache.band(one.path) for one in files]
         self._energies = [_Energy(one, cache) for one in self.recordings]
         self.levels = [energy.rms(0, energy.n_samples) for energy in self._energies]

@@ -17,7 +17,7 @@ class Rooms:
 
     Parameters
     ----------
-    files : sequence of Chosen
+    files : sequence
         Files, and the weight of each.
     cache : Cache
         Where they are kept at its rate.
@@ -25,8 +25,8 @@ class Rooms:
 
     def __init__(self, files: Sequence[Chosen], cache: Cache) -> None:
         self._files = [
-            cache.keep(partial(_response, one.path, cache.sample_rate), [one.path], "room")
-            for one in files
+            cache.keep(partial(_response, path, cache.sample_rate), [path], "room")
+            for path, *_ in files
         ]
         weights = np.array([one.weight for one in files])
         self._chances = weights / weights.sum()

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from unmask.data import augment
-from unmask.data.augment import Babble, Excerpt, Sound
+from unmask.data.augment import Crowd, Excerpt, Rumble, Sound
 from unmask.data.cache import Cache
 from unmask.data.example import Example, column, known_apart, single
 from unmask.data.recordings import ROLES, Chosen, Pool, Recordings, find, licences
@@ -113,17 +113,14 @@ class Drawn:
     speech: Excerpt
     room: Any
     """Its answer to a click, None where there is none."""
-    early: Any
-    """What of that stays in the target."""
     noise: Sequence[tuple[Sound, float]]
     """One or two, and how loud they are beside the first."""
     band: float
     """Where the noise ends, as a share of half the sample rate."""
     snr_db: float
-    rumble: Any
-    """Added to the noise, relative to its level; None where there is none."""
-    clip_db: float | None
-    """How far below its peak the mixture is clipped."""
+    rumble: Rumble | None
+    clipped_db: float
+    """How far below its peak the mixture is clipped; 0 where it is not."""
     has_speech: bool
     has_noise: bool
     level_db: float
@@ -183,17 +180,20 @@ class SpeechInNoise:
         speech, band, room = self._speech(rng)
         noise = self._noise(rng)
         has_speech, has_noise, full_band = self._kind(rng)
-        snr_db = self.config.valid_snr_db if self.plain else self.config.snr_db
-        n_early = max(1, int(self.config.early_s * self.config.sample_rate))
+        low, high = self.config.valid_snr_db if self.plain else self.config.snr_db
+        snr_db, rumble, clipped_db = rng.uniform(low, high), None, 0.0
+        if self._is_drawn(rng, self.config.rumble_share):
+            rumble = augment.draw_rumble(rng, self.n_samples)
+        if self._is_drawn(rng, self.config.clipped_share):
+            clipped_db = augment.draw_clipping(rng)
         return Drawn(
             speech=speech,
             room=room,
-            early=None if room is None else room[:, :n_early],
             noise=noise,
             band=1.0 if full_band else band,
-            snr_db=rng.uniform(*snr_db),
-            rumble=self._rumble(rng),
-            clip_db=rng.uniform(3, 12) if self._is_drawn(rng, self.config.clipped_share) else None,
+            snr_db=snr_db,
+            rumble=rumble,
+            clipped_db=clipped_db,
             has_speech=has_speech,
             has_noise=has_noise,
             level_db=rng.uniform(*self.config.level_db),
@@ -202,35 +202,35 @@ class SpeechInNoise:
     def render(self, drawn: Sequence[Drawn], store: Store) -> Example:
         """Return the examples that were drawn, a batch of them."""
         dry = augment.sounds([one.speech for one in drawn], self.n_samples, store)
-        heard = augment.in_rooms(dry, [one.room for one in drawn], store)
-        speech = augment.in_rooms(dry, [one.early for one in drawn], store)
+        rooms = [one.room for one in drawn]
+        heard = augment.in_rooms(dry, rooms, store)
+        speech = augment.in_rooms(dry, [self._early(room) for room in rooms], store)
         noise = self._mixed_noise([one.noise for one in drawn], store)
         noise = augment.low_pass(noise, [one.band for one in drawn], store)
-        noise *= augment.gains(augment.levels(heard), augment.levels(noise))
-        noise *= column([10 ** (-one.snr_db / 20) * one.has_noise for one in drawn], store)
-        rows = [k for k, one in enumerate(drawn) if one.rumble is not None]
-        if rows:
-            rumble = store.array(np.stack([drawn[k].rumble for k in rows]))
-            noise[rows] += rumble * augment.levels(noise[rows])
-        is_heard = column([one.has_speech for one in drawn], store)
-        speech, mixture = speech * is_heard, heard * is_heard + noise
-        mixture = augment.clipped(mixture, [one.clip_db for one in drawn], store)
+        below = column([10 ** (-one.snr_db / 20) for one in drawn], store)
+        noise *= below * augment.gains(augment.levels(heard), augment.levels(noise))
+        rate = self.config.sample_rate
+        noise = augment.rumbling(noise, [one.rumble for one in drawn], store, sample_rate=rate)
+        has_speech = column([one.has_speech for one in drawn], store)
+        mixture = heard * has_speech + noise * column([one.has_noise for one in drawn], store)
+        mixture = augment.clipped(mixture, [one.clipped_db for one in drawn], store)
         wanted = column([10 ** (one.level_db / 20) for one in drawn], store)
         gain = augment.gains(wanted, augment.levels(mixture))
         return {
             "mixture": gain * mixture,
-            "targets": (gain * speech)[:, None],
+            "targets": (gain * has_speech * speech)[:, None],
             "sums": known_apart(len(drawn), 1, store),
         }
+
+    def _early(self, room: Any) -> Any:
+        """Return what of a room's answer stays in the target."""
+        if room is None:
+            return None
+        return room[:, : max(1, int(self.config.early_s * self.config.sample_rate))]
 
     def _is_drawn(self, rng: np.random.Generator, share: float) -> bool:
         """Return whether an example is one of a share; a share of 0 draws nothing."""
         return not self.plain and share > 0 and bool(rng.uniform() < share)
-
-    def _rumble(self, rng: np.random.Generator) -> Any:
-        if not self._is_drawn(rng, self.config.rumble_share):
-            return None
-        return augment.draw_rumble(rng, self.n_samples, self.config.sample_rate)
 
     def _kind(self, rng: np.random.Generator) -> tuple[bool, bool, bool]:
         """Return whether there is speech, whether there is noise, and whether it is left uncut."""
@@ -269,7 +269,7 @@ class SpeechInNoise:
             return augment.draw_noise(rng, self.n_samples, self.config.sample_rate)
         if kind < self.config.babble_share:
             talkers = [self.speech.draw(rng, self.n_samples)[0] for _ in range(N_TALKERS)]
-            return Babble(talkers, self.n_samples)
+            return Crowd([Excerpt([pieces], self.n_samples) for pieces in talkers])
         pieces, _ = self.noise.draw(rng, self.n_samples)
         gains = augment.draw_filter(rng, self.config.equalise_db)
         return Excerpt([pieces], self.n_samples, gains)
@@ -325,5 +325,5 @@ def _facts(
     return {
         "files": len(files),
         "minutes": round(pool.n_samples / config.sample_rate / 60, 1),
-        "licences": licences(root, (one.path for one in files)),
+        "licences": licences(root, (path for path, *_ in files)),
     }

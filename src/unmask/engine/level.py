@@ -72,6 +72,8 @@ class RunningLevel:
         frames : float32 array [shape=(channel, frame, value)]
             Samples, or real and imaginary parts. The channels of the first signal come first.
         """
+        if frames.shape[0] == frames.shape[1] == 1:  # as below, at a third of the cost
+            return np.array([[[self._next(0, _energy(frames[0, 0]))]]], np.float32)
         gains = np.empty((len(self._mean), frames.shape[1], 1), np.float32)
         for signal, own in enumerate(gains):
             first = signal * self._n_channels

@@ -254,13 +254,7 @@ class Model:
         return np.concatenate(inner), [x[..., first:].copy()]
 
     def bound(self, n_signals: int) -> Bound | None:
-        """Return the network with buffers for one frame of signals, None where that cannot be.
-
-        Raises
-        ------
-        ModelError
-            When called, if the network fails.
-        """
+        """Return the network with buffers for one frame of signals, None where that cannot be."""
         on_cpu = self._session.get_providers() == ["CPUExecutionProvider"]
         if self.context or self.unit > 1 or not (on_cpu and self.masks_outside):
             return None

@@ -219,7 +219,7 @@ class Streamer:
     def _mixed(self, stems: Array, mixture: Array) -> Array:
         """Return what comes out (output, channel, sample) of samples that are whole."""
         mixed = self._mixing(stems, mixture)
-        if not _is_finite(mixed):
+        if not is_finite(mixed):
             raise ModelError(
                 f"model {self.model.name}: its network gave NaN or infinity, expected finite "
                 "numbers; export it again, of a training run that did not diverge"
@@ -315,7 +315,7 @@ def check_signal(mixture: Array, *, n_channels: int | None = None) -> Array:
     if mixture.dtype != np.float32:
         with np.errstate(over="ignore"):
             single = mixture.astype(np.float32)
-    if not _is_finite(single):
+    if not is_finite(single):
         channel, sample = np.argwhere(~np.isfinite(single))[0]
         raise SignalError(
             f"mixture: sample {sample} of channel {channel} is {mixture[channel, sample]}, "
@@ -337,6 +337,7 @@ def _as_numpy(mixture: Array) -> Array:
         ) from error
 
 
-def _is_finite(x: Array) -> bool:
+def is_finite(x: Array) -> bool:
+    """Tell whether all of `x` is finite."""
     # A sum of squares is finite if all are, unless they are huge; it is found at once.
     return math.isfinite(np.vdot(x, x)) or bool(np.isfinite(x).all())

@@ -1,16 +1,17 @@
 """One stem of a stream, with what went through it counted, and how late it is."""
 
 import math
+from bisect import bisect_left
 from time import perf_counter
 
 import numpy as np
 
 from unmask._arrays import Array
-from unmask.engine.stream import Streamer
+from unmask.engine.stream import Streamer, is_finite
 from unmask.errors import ConfigError, SignalError
 
 # Edges of the histogram of times: 1 µs to 100 s, each 1 % above the one before.
-_EDGES_S = np.geomspace(1e-6, 1e2, 1852)
+_EDGES_S = np.geomspace(1e-6, 1e2, 1852).tolist()
 
 
 class Tap:
@@ -61,7 +62,7 @@ class Tap:
         taken_s = perf_counter() - start
         self.n_samples += samples.shape[1]
         self.busy_s += taken_s
-        self._times[np.searchsorted(_EDGES_S, taken_s)] += 1
+        self._times[bisect_left(_EDGES_S, taken_s)] += 1
         self._heard(ready)
         return ready
 
@@ -91,9 +92,9 @@ class Tap:
         return duration_s / self.busy_s if self.busy_s else math.nan
 
     def _finite(self, samples: Array) -> Array:
-        bad = ~np.isfinite(samples)
-        if not bad.any():
+        if is_finite(samples):
             return samples
+        bad = ~np.isfinite(samples)
         if self.refuse:
             channel, sample = np.argwhere(bad)[0]
             raise SignalError(
