@@ -431,6 +431,7 @@ TINY_FRONT = {
 TINY_DATA = {
     "stems": ("data.samples=4096", "data.variants=1", "data.effects={}"),
     "speech_in_noise": ("data.seconds=0.25",),
+    "talkers": ("data.seconds=0.25",),
 }
 TINY_NET = {
     "tfc_tdf": (
@@ -466,10 +467,11 @@ def recordings(tmp_path_factory):
     def write(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         if not path.exists():
-            soundfile.write(path, 0.1 * rng.standard_normal(8000), 16000)
+            kind = {".opus": "OGG"}.get(path.suffix)
+            soundfile.write(path, 0.1 * rng.standard_normal(8000), 16000, format=kind)
 
     for data in (recipe.load(path).data for path in RECIPES):
-        for entry in getattr(data, "recordings", ()):
+        for entry in (*getattr(data, "recordings", ()), *getattr(data, "voices", ())):
             for k in range(1 if entry.valid_share in (0, 1) else 40):
                 write(place(entry.glob, k))
         for entry in getattr(data, "tracks", ()):

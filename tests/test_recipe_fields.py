@@ -16,6 +16,8 @@ pytest.importorskip("torch")
 
 from unmask import recipe
 from unmask.data import DATA, Recordings, Tracks
+from unmask.data.recordings import Selection
+from unmask.data.voices import Voices
 from unmask.errors import ConfigError
 from unmask.masks import FAMILIES
 from unmask.nets import FRONTS, NETS
@@ -59,7 +61,9 @@ LOOKS_OF = {
     tuple[str, ...]: {"nothing", "texts"},
     tuple[float, float]: {"two wholes", "two fractions"},
     tuple[Recordings, ...]: {"nothing", "empty tables", "tables"},
+    tuple[Selection, ...]: {"nothing", "empty tables", "tables"},
     tuple[Tracks, ...]: {"nothing", "empty tables", "tables"},
+    tuple[Voices, ...]: {"nothing", "empty tables", "tables"},
     Mapping[str, float]: {"empty table", "table of numbers"},
     Mapping[str, str]: {"empty table", "table of text"},
     Mapping[str, tuple[str, ...]]: {"empty table", "table of texts"},
@@ -106,7 +110,14 @@ NET_BASES = {
     "tfc_tdf": MUSIC,
     "unet": SONGS,
 }
-DATA_BASES = {"speech_in_noise": SPEECH, "stems": SONGS}
+TALK = FRAMES | {"head": {"mask": "softmax"}, "data": {"kind": "talkers"}}
+MIXED = TALK | {"data": {"kind": "talker_mixtures"}}
+DATA_BASES = {
+    "speech_in_noise": SPEECH,
+    "stems": SONGS,
+    "talker_mixtures": MIXED,
+    "talkers": TALK,
+}
 
 
 def settings(kind, tables, *place, besides=()):
@@ -127,6 +138,8 @@ def every_field():
     noise, song = {"glob": "*", "role": "noise"}, {"glob": "*"}
     yield from settings(Recordings, SPEECH | {"data": {"recordings": [noise]}}, *RECORDINGS)
     yield from settings(Tracks, SONGS | {"data": SONGS["data"] | {"tracks": [song]}}, *TRACKS)
+    voice = {"data": TALK["data"] | {"voices": [song]}}
+    yield from settings(Voices, TALK | voice, "data", "voices", 0)
     for kind, (config, _) in NETS.items():
         yield from settings(config, NET_BASES[kind], "backbone", besides={"seen"})
     for kind, config in FRONTS.items():
