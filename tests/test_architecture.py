@@ -44,6 +44,8 @@ ONLY_IN = {
     "array_api_compat": {"_arrays"},
     "click": {"cli"},
     "matplotlib": {"plots"},
+    "ray": {"cluster"},
+    "fsspec": {"remote"},
     "rich": {"cli", "train"},
     "starlette": {"listen"},
     "uvicorn": {"listen"},
