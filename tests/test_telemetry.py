@@ -100,6 +100,19 @@ def folder(tmp_path):
     return tmp_path
 
 
+@needs_unshare
+@pytest.mark.skipif(shutil.which("ip") is None, reason="no loopback can be made here")
+def test_a_cluster_of_this_machine_tells_nobody_and_leaves_nothing_at_home(folder):
+    """Ray reports its use, or that it is told not to, and asks whose cloud the machine is in."""
+    pytest.importorskip("ray", reason="no Ray here: unmask[cluster]")
+    home = folder / "home"
+    words = ["denoise", "-m", "denoise-16k", "songs", "-o", "out", "--cluster", "local"]
+    with_loopback = ["sh", "-c", 'ip link set lo up && exec "$@"', "sh"]
+    assert alone(home, *with_loopback, sys.executable, "-c", COMMAND, *words) == [0, 0]
+    assert len(list((folder / "out").rglob("speech.wav"))) == 8
+    assert [path for path in home.rglob("*") if path.is_file()] == []
+
+
 COMMANDS = {
     "denoise": ("denoise", "songs/a/speech.wav", "-o", "out"),
     "separate": ("separate", "-m", "denoise-16k", "songs/a/speech.wav", "-o", "out", "-j", 2),

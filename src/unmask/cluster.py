@@ -11,10 +11,12 @@ import pickle
 import platform
 import secrets
 import shutil
+import sys
 import tempfile
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from unmask._version import __version__
@@ -80,8 +82,7 @@ class Cluster(NamedTuple):
         with _connected(self.address) as ray:
             _check_threads(ray, self)
             pickled = pickle.dumps(function)
-            # In a list it is a reference still; processes take it once, not with each task.
-            work = hashlib.sha256(pickled).hexdigest(), [ray.put(pickled)]
+            work = _Work(hashlib.sha256(pickled).hexdigest(), [ray.put(pickled)], *_place(self))
             remote = ray.remote(num_cpus=self.threads, max_retries=0)(_do)
             running: dict[Any, tuple[_Task, int]] = {}
             while waiting or running:
@@ -117,27 +118,42 @@ class _Lost(NamedTuple):
     error: WorkerError
 
 
-class _Work:
+class _Work(NamedTuple):
+    """What is done with all tasks."""
+
+    key: str
+    content: list[Any]
+    """Where Ray keeps it: a list, since what is no part of a list is sent with every task."""
+    folder: str
+    """What relative paths are relative to, where all machines share a disk."""
+    home: str | None
+    """Where users keep what opens their stores, if processes begin with another home."""
+
+
+class _Here:
     """What this process works on."""
 
     key = ""
     pickled = b""
 
 
-def _do(version: str, work: tuple[str, list[Any]], task: Any, attempt: int) -> Any:
+def _do(version: str, work: _Work, task: Any, attempt: int) -> Any:
     """Do a task, on one of the machines."""
     import ray
 
-    key, [reference] = work
     try:
         if version != __version__:
             raise WorkerError(
                 f"cluster: {platform.node()} has unmask {__version__}, this machine "
                 f"{version}; install the same everywhere"
             )
-        if _Work.key != key:
-            _Work.key, _Work.pickled = key, ray.get(reference)
-        return call(_Work.pickled, task, attempt=attempt)
+        if _Here.key != work.key:
+            _Here.key, _Here.pickled = work.key, ray.get(work.content[0])
+            if work.home is not None:
+                os.environ["HOME"] = work.home
+        with suppress(OSError):
+            os.chdir(work.folder)
+        return call(_Here.pickled, task, attempt=attempt)
     except UnmaskError as error:
         return _Refused(error)
 
@@ -162,6 +178,11 @@ def _outcome(ray: Any, reference: Any) -> Any:
     if isinstance(found, _Refused):
         raise found.error
     return found
+
+
+def _place(cluster: Cluster) -> tuple[str, str | None]:
+    """Return the folder and the home that tasks are done in."""
+    return os.getcwd(), os.environ.get("HOME") if cluster.address == LOCAL else None
 
 
 def _room(ray: Any, threads: int) -> int:
@@ -192,10 +213,11 @@ def _connected(address: str) -> Iterator[Any]:
     """
     with ExitStack() as stack:
         how: dict[str, Any] = {"address": address}
+        home = {}
         if address == LOCAL:
             folder = tempfile.mkdtemp(prefix="unmask-ray-")
             stack.callback(shutil.rmtree, folder, ignore_errors=True)
-            stack.enter_context(environment(_alone()))
+            home = _keep_alone(folder)
             how |= {"_temp_dir": folder, "object_store_memory": _STORE_BYTES}
             how |= {"include_dashboard": False}
         ray = _imported()
@@ -203,8 +225,9 @@ def _connected(address: str) -> Iterator[Any]:
             stack.enter_context(_quiet(ray))
             stack.callback(ray.shutdown)
             try:
-                ray.init(**how, log_to_driver=False, configure_logging=False)
-            except (ConnectionError, OSError, RuntimeError, ValueError) as error:
+                with environment(home):
+                    ray.init(**how, log_to_driver=False, configure_logging=False)
+            except Exception as error:  # Ray raises that itself, where a start takes too long
                 reason = " ".join(str(error).split())[:200]
                 raise WorkerError(
                     f"cluster {address}: cannot be joined: {reason}; start one with `ray start`"
@@ -224,12 +247,18 @@ def _quiet(ray: Any) -> Iterator[None]:
         worker._worker_logs_enabled = True
 
 
-def _alone() -> dict[str, str]:
-    """Return what keeps a cluster to this machine, and its password out of the user's home."""
-    found = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}  # then it listens to this machine only
-    if "RAY_AUTH_MODE" not in os.environ:
-        found |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
-    return found
+def _keep_alone(folder: str) -> dict[str, str]:
+    """Keep a cluster to this machine, and what it writes to `folder`; return where its home is.
+
+    A file that begins a cluster in a cloud stands there, and says nothing. Without it Ray asks
+    Azure, Google and Amazon which of them the machine belongs to, though reports are off.
+    """
+    Path(folder, "ray_bootstrap_config.yaml").write_text("{}\n", encoding="utf-8")
+    if "ray" not in sys.modules:  # which reads this when it is imported
+        os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"  # it listens to this machine only
+        if "RAY_AUTH_MODE" not in os.environ:
+            os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+    return {"HOME": folder, "USERPROFILE": folder}
 
 
 def _imported() -> Any:

@@ -279,10 +279,10 @@ def _reached(url: str) -> Iterator[tuple[Any, str]]:
     except UnmaskError:
         raise
     except ImportError as error:
-        missing = error.name or _protocol(url)
+        name = error.name or getattr(error.__cause__, "name", None) or _protocol(url)
+        package = "unmask[cluster]" if name == "fsspec" else name
         raise MissingExtraError(
-            f"{url}: {missing} is not installed, which reaches it; "
-            f"pip install {'unmask[cluster]' if missing == 'fsspec' else missing}"
+            f"{url}: needs {name}, which is not installed; pip install {package}"
         ) from error
     except Exception as error:  # stores are plug-ins, their errors have no base of their own
         reason = " ".join(str(error).split())[:200] or type(error).__name__

@@ -60,7 +60,7 @@ def _check_installed(metrics: Sequence[str]) -> None:
 @click.option(
     "-o",
     "--out",
-    type=click.Path(path_type=Path),
+    type=click.Path(),
     help="Folder for one JSON file a track and scores.csv; its name is the system's. Finished "
     "tracks in it are not scored again.  [default: scores/NAME OF ESTIMATES]",
 )
@@ -99,7 +99,7 @@ def _check_installed(metrics: Sequence[str]) -> None:
 def evaluate(
     estimates: str,
     targets: str,
-    out: Path | None,
+    out: str | None,
     metrics: tuple[str, ...],
     stems: Sequence[str],
     fold: dict[str, str],
@@ -140,7 +140,7 @@ def evaluate(
     executor = executing.executor(jobs or n_processors(), cluster, jobs_asked=jobs)
     with executing.stand_ins() as stand_ins:
         sides = stand_ins.source(estimates), stand_ins.source(targets)
-        out = _folder(out, sides[0])
+        folder = _folder(out, sides[0])
         pairs = evaluation.pair(*sides, how=how)
         settings = evaluation.Settings(
             metrics=metrics or evaluation.default_metrics(pairs.tracks),
@@ -151,27 +151,27 @@ def evaluate(
         urls = stand_ins.of(path for track in pairs.tracks for path in track.files)
         results = evaluation.evaluate(
             pairs.tracks,
-            out=out,
+            out=folder,
             settings=settings,
             executor=executor,
             museval=museval,
             urls=urls,
         )
-        found = _found(results, out, len(pairs.tracks), quiet=quiet)
+        found = _found(results, folder, len(pairs.tracks), quiet=quiet)
     table = {key: value for name in sorted(found) for key, value in found[name].table.items()}
     _report(table, aggregate, plot, json_file)
     folding.say(pairs.folded)
     _say_about([found[name] for name in sorted(found)], pairs.skipped)
-    show.say(f"scores of each track and frame: {out}")
+    show.say(f"scores of each track and frame: {folder}")
 
 
-def _folder(out: Path | None, estimates: Path) -> Path:
+def _folder(out: str | None, estimates: Path) -> Path:
     """Return where scores go: they are small, and always here."""
     from unmask.remote import is_url
 
     if out is not None and is_url(out):
         raise ConfigError(f"-o: {out} is elsewhere, scores are written here; name a folder")
-    return out or Path("scores") / estimates.resolve().name
+    return Path(out) if out else Path("scores") / estimates.resolve().name
 
 
 def _found(

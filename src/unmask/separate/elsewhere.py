@@ -37,14 +37,15 @@ def plan_with_urls(
     """
     paths = list(paths)
     jobs = plan(map(stand_ins.source, paths), model, output)
-    out = stand_ins.url(output.out)
-    if out in {str(path).rstrip("/") for path in paths}:
+    out, named = stand_ins.url(output.out), [str(path).rstrip("/") for path in paths]
+    if out in named:
         raise ConfigError(f"{out}: is an input, and would be the output too; choose another --out")
+    searched = out is not None and any(out.startswith(f"{path}/") for path in named)
     made = []
     for job in jobs:
         urls = stand_ins.of((job.source, *job.targets.values(), job.record, output.out))
-        source = urls.get(job.source, "")
-        if out is None or not source.startswith(f"{out}/"):  # else of an earlier run
+        is_old = searched and urls.get(job.source, "").startswith(f"{out}/")
+        if not is_old:  # stems of an earlier run
             made.append(replace(job, urls=urls))
     inputs = {job.urls.get(job.source) for job in made} - {None}
     for job in made:
