@@ -49,6 +49,8 @@ def train(recipe: Path, overrides: tuple[str, ...], dry_run: bool, **options: An
       unmask train recipes/unet-complex-sdr.toml --data recordings -o runs/vocals --dry-run
       unmask train recipes/unet-complex-sdr.toml --data recordings -o runs/drums \\
         -s 'data.targets=["drums"]' --accelerator cuda --devices 2
+      torchrun --nnodes 2 --nproc-per-node 4 --rdzv-endpoint HOST:29500 -m unmask \
+        train recipes/unet-complex-sdr.toml --data recordings -o runs/vocals --accelerator cuda
     """
     with _needs_torch():
         from unmask import recipe as recipes
@@ -62,6 +64,8 @@ def train(recipe: Path, overrides: tuple[str, ...], dry_run: bool, **options: An
             show.say(line)
         return
     out = training.run(loaded, **options)
+    if not training.is_first():
+        return
     result = training.read_about(out)["result"]
     show.say(
         "{steps} steps in {seconds:.0f} s, {steps_per_second:.2f} a second, "
