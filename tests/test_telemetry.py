@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -102,9 +103,9 @@ def folder(tmp_path):
 
 @needs_unshare
 @pytest.mark.skipif(shutil.which("ip") is None, reason="no loopback can be made here")
+@pytest.mark.skipif(find_spec("ray") is None, reason="no Ray here: unmask[cluster]")
 def test_a_cluster_of_this_machine_tells_nobody_and_leaves_nothing_at_home(folder):
     """Ray reports its use, or that it is told not to, and asks whose cloud the machine is in."""
-    pytest.importorskip("ray", reason="no Ray here: unmask[cluster]")
     home = folder / "home"
     words = ["denoise", "-m", "denoise-16k", "songs", "-o", "out", "--cluster", "local"]
     with_loopback = ["sh", "-c", 'ip link set lo up && exec "$@"', "sh"]
