@@ -69,7 +69,7 @@ $(VENV)/core.stamp: pyproject.toml constraints.txt
 	touch $@
 
 $(VENV)/dev.stamp: pyproject.toml constraints.txt
-	@echo 'making $(VENV), once: about 2.2 GB (PyTorch for the CPU; where pip takes the one for CUDA,'
+	@echo 'making $(VENV), once: about 2.5 GB (PyTorch for the CPU; where pip takes the one for CUDA,'
 	@echo 'several GB more: see "Extras" in README.md) and some minutes, most of them download'
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) --editable '.[dev]'

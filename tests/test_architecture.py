@@ -45,6 +45,8 @@ ONLY_IN = {
     "array_api_compat": {"_arrays"},
     "click": {"cli"},
     "matplotlib": {"plots"},
+    "ray": {"cluster"},
+    "fsspec": {"remote"},
     "rich": {"cli", "train"},
     "starlette": {"listen", "ui"},
     "uvicorn": {"listen"},

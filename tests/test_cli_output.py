@@ -94,7 +94,7 @@ def place(tmp_path_factory):
     ]
     for system in ("first", "a_system_of_a_long_name"):
         settings = evaluate.Settings(metrics=("sdr", "si_sdr", "si_sir", "bleed"))
-        list(evaluate.evaluate(tracks, out=folder / "scores" / system, settings=settings, jobs=1))
+        list(evaluate.evaluate(tracks, out=folder / "scores" / system, settings=settings))
     rows = [
         f"L{who},i{item},s{item % 2},quality,a_system_of_a_long_name,{other},{'ab'[who % 2]}\n"
         for who, item, other in itertools.product(range(3), range(4), ("first", "second"))

@@ -13,6 +13,7 @@ from unmask import audio, metrics
 from unmask import evaluate as ev
 from unmask.cli import main
 from unmask.errors import ConfigError, ShapeError
+from unmask.workers import Processes
 
 RATE = 8000
 LEVELS = {"a": 0.1, "b": 0.01, "c": 0.03}
@@ -209,7 +210,9 @@ def test_what_was_made_otherwise_is_computed_again(songs, monkeypatch, change):
 
 
 def test_many_processes_give_the_same(songs):
-    one, many = (run(songs, out=songs / str(jobs) / "mine", jobs=jobs) for jobs in (1, 2))
+    one, many = (
+        run(songs, out=songs / str(jobs) / "mine", executor=Processes(jobs)) for jobs in (1, 2)
+    )
     assert one.keys() == many.keys()
     for name, result in one.items():
         for key, series in result.table.items():

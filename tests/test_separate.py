@@ -21,6 +21,7 @@ from unmask.layout import Output, linked_folders, plan
 from unmask.reference import score
 from unmask.run_record import finished
 from unmask.separate import separate_file, separate_files
+from unmask.workers import Processes
 
 
 @pytest.fixture(scope="module")
@@ -485,7 +486,8 @@ def test_several_processes_write_what_one_does(record_file, tmp_path, model):
     for n_jobs in (1, 2):
         output = Output(out=tmp_path / str(n_jobs))
         jobs = plan([tmp_path / "in"], model, output)
-        results = [done.outcome for done in separate_files(jobs, model, output, n_jobs=n_jobs)]
+        done = separate_files(jobs, model, output, executor=Processes(n_jobs))
+        results = [one.outcome for one in done]
         [error] = [result for result in results if isinstance(result, UnmaskError)]
         assert str(error).startswith(f"{tmp_path}/in/c.wav: ")
     names = [name for name in files_below(tmp_path / "1") if not name.endswith("json")]

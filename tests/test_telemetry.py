@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -122,6 +123,19 @@ def folder(tmp_path, monkeypatch):
             sound = 0.1 * rng.standard_normal((1, 16000), np.float32)
             audio.write(tmp_path / "songs" / song / f"{stem}.wav", sound, 16000)
     return tmp_path
+
+
+@needs_unshare
+@pytest.mark.skipif(shutil.which("ip") is None, reason="no loopback can be made here")
+@pytest.mark.skipif(find_spec("ray") is None, reason="no Ray here: unmask[cluster]")
+def test_a_cluster_of_this_machine_tells_nobody_and_leaves_nothing_at_home(folder):
+    """Ray reports its use, or that it is told not to, and asks whose cloud the machine is in."""
+    home = folder / "home"
+    words = ["denoise", "-m", "denoise-16k", "songs", "-o", "out", "--cluster", "local"]
+    with_loopback = ["sh", "-c", 'ip link set lo up && exec "$@"', "sh"]
+    assert alone(home, *with_loopback, sys.executable, "-c", COMMAND, *words) == [0, 0]
+    assert len(list((folder / "out").rglob("speech.wav"))) == 8
+    assert [path for path in home.rglob("*") if path.is_file()] == []
 
 
 COMMANDS = {

@@ -5,6 +5,8 @@ import itertools
 import json
 import multiprocessing
 import shutil
+import subprocess
+import sys
 import time
 from dataclasses import replace
 
@@ -440,6 +442,58 @@ def test_two_devices_see_and_learn_what_one_does(root, tmp_path):
         assert saved.keys() == other.keys()
         for key in saved:
             torch.testing.assert_close(other[key], saved[key], rtol=1e-3, atol=1e-5)
+
+
+TORCHRUN = ("torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "unmask")
+
+
+def test_processes_of_torchrun_learn_what_one_does_and_one_goes_on_where_they_stopped(
+    root, tmp_path
+):
+    """A network without batch statistics, which processes on CPUs keep to themselves."""
+    backbone = {"kind": "tcn", "channels": 4, "hidden": 5, "skip": 6, "blocks": 2, "repeats": 1}
+    even = {**TABLES["train"], "batch": 4, "valid_every": 2, "decay_share": 0.0}
+    short, long = (
+        recipe.from_dict({**TABLES, "backbone": backbone, "train": {**even, "steps": n}})
+        for n in (2, 4)
+    )
+    cache, out = tmp_path / "cache", tmp_path / "run"
+    one = train.run(long, tmp_path / "one", data_root=root, cache=cache)
+    (tmp_path / "short.toml").write_text(short.to_toml())
+    words = ("train", tmp_path / "short.toml", "--data", root, "--cache", cache, "-o", out)
+    done = subprocess.run(
+        [sys.executable, "-m", *TORCHRUN, *map(str, words)], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [str(out)]  # said once
+    assert train.read_about(out)["device"]["devices"] == 2
+    assert len(records(out)) == 3  # two steps and a validation, written once
+    for line, other in zip(records(one), records(out), strict=False):
+        assert other.pop("valid", {}) == pytest.approx(line.pop("valid", {}), rel=1e-4)
+        assert other == pytest.approx(line, rel=1e-4)
+    train.run(long, out, data_root=root, cache=cache, resume=True)
+    saved, expected = (checkpoint.load(run / train.LAST)[0] for run in (out, one))
+    for key, value in expected.items():
+        torch.testing.assert_close(saved[key], value, rtol=0, atol=1e-5)
+
+
+def test_what_torchrun_has_started_and_what_is_asked_for_must_agree(monkeypatch):
+    assert train.is_first()
+    started = {
+        "TORCHELASTIC_RUN_ID": "x",
+        "RANK": 1,
+        "GROUP_RANK": 0,
+        "LOCAL_RANK": 1,
+        "LOCAL_WORLD_SIZE": 2,
+        "WORLD_SIZE": 2,
+    }
+    for name, value in started.items():
+        monkeypatch.setenv(name, str(value))
+    assert not train.is_first()
+    with pytest.raises(ConfigError, match="a batch of 3 cannot be shared by 2 devices"):
+        devices.open_devices("cpu", 1, "32-true", batch=3)
+    with pytest.raises(ConfigError, match="devices: 4, torchrun has started 2; leave it out"):
+        devices.open_devices("cpu", 4, "32-true", batch=4)
 
 
 def test_no_process_is_left_after_a_stop():

@@ -25,7 +25,10 @@ def finished(job: Job, model: Model, output: Output, settings: Settings) -> dict
         record: dict[str, Any] = json.loads(job.record.read_text("utf-8"))
         made = record["input"]["sha256"], record["model"]["sha256"]
         stems = {entry["stem"]: entry["sha256"] for entry in record["outputs"]}
-        same = record["settings"] == _plain(output, settings) and stems.keys() == job.targets.keys()
+        same = (
+            record["settings"] == plain(job, output, settings)
+            and stems.keys() == job.targets.keys()
+        )
         same = same and made == (sha256(job.source), model.sha256)
         same = same and all(sha256(path) == stems[stem] for stem, path in job.targets.items())
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
@@ -47,13 +50,15 @@ def describe(
     model, output, settings = work
     return {
         "made": datetime.now(UTC).isoformat(timespec="seconds"),
-        "input": asdict(info) | {"path": str(info.path), "sha256": read.sha256},
+        "input": asdict(info)
+        | {"path": job.name_of(info.path), "sha256": read.sha256}
+        | ({"version": job.version} if job.version else {}),
         "model": {"name": model.name, "version": model.version, "sha256": model.sha256},
-        "settings": _plain(output, settings),
+        "settings": plain(job, output, settings),
         "outputs": [
             {
                 "stem": stem,
-                "path": str(path),
+                "path": job.name_of(path),
                 "n_samples": report.n_samples,
                 "n_bytes": file.n_bytes,
                 "sha256": file.sha256,
@@ -72,6 +77,7 @@ def describe(
     }
 
 
-def _plain(output: Output, settings: Settings) -> dict[str, Any]:
-    stems = None if output.stems is None else list(output.stems)  # as it comes back from JSON
-    return asdict(output) | {"out": str(output.out), "stems": stems} | asdict(settings)
+def plain(job: Job, output: Output, settings: Settings) -> dict[str, Any]:
+    """Return settings as they come back from JSON."""
+    stems = None if output.stems is None else list(output.stems)
+    return asdict(output) | {"out": job.name_of(output.out), "stems": stems} | asdict(settings)

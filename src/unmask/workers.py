@@ -19,7 +19,7 @@ from concurrent.futures import (
 )
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from unmask.errors import ConfigError, WorkerError
 
@@ -45,6 +45,57 @@ class _Here:
     function: Callable[[Any], Any]
     messages: Any = None
     told_s = 0.0
+    attempt = 0
+
+
+class Executor(Protocol):
+    """What does tasks: processes of this machine, or of many (:mod:`unmask.cluster`)."""
+
+    def map(
+        self,
+        function: Callable[[_Task], _Result],
+        tasks: Iterable[_Task],
+        *,
+        listen: Callable[..., None] | None = None,
+        lost: Callable[[_Task, WorkerError], _Result] | None = None,
+    ) -> Iterator[_Result]:
+        """Yield ``function(task)`` of every task, each as soon as it is done.
+
+        Parameters
+        ----------
+        function, tasks
+            As of :func:`map_tasks`.
+        listen : function
+            Called with what tasks :func:`tell`, if they are near enough to be heard.
+        lost : function
+            Makes the result of a task whose processes are killed again and again; without it the
+            error is raised.
+        """
+
+    def is_here(self, n_tasks: int) -> bool:
+        """Tell whether that many tasks would be done in this very process."""
+
+
+class Processes(NamedTuple):
+    """An executor: processes of this machine, which live or die together."""
+
+    jobs: int = 1
+    """Tasks at a time; see :func:`map_tasks`."""
+
+    def map(
+        self,
+        function: Callable[[_Task], _Result],
+        tasks: Iterable[_Task],
+        *,
+        listen: Callable[..., None] | None = None,
+        lost: Callable[[_Task, WorkerError], _Result] | None = None,
+    ) -> Iterator[_Result]:
+        """Do as :func:`map_tasks` does: one process that is killed ends them all."""
+        return map_tasks(function, tasks, jobs=self.jobs, listen=listen)
+
+    def is_here(self, n_tasks: int) -> bool:
+        """Tell whether there is one task at a time."""
+        return min(self.jobs, n_tasks) <= 1
 
 
 def n_processors() -> int:
@@ -106,8 +157,8 @@ def map_tasks(
     work = pickle.dumps(function)
     try:
         with _processes(ProcessPoolExecutor(jobs, context, _begin, (messages, has_begun))) as pool:
-            with _environment(_ONE_THREAD), _signals_later():  # while processes start
-                futures = {pool.submit(_call, work, task) for task in tasks}
+            with environment(_ONE_THREAD), _signals_later():  # while processes start
+                futures = {pool.submit(call, work, task) for task in tasks}
             yield from _results(futures, messages, listen)
     except BrokenExecutor as error:
         if not has_begun.is_set():
@@ -118,10 +169,15 @@ def map_tasks(
 
 
 def tell(*message: Any) -> None:
-    """Say from within a task how far it is; what comes too fast is left out."""
-    if time.monotonic() - _Here.told_s >= _PACE_S:
+    """Say from within a task how far it is; what comes too fast, or nobody hears, is left out."""
+    if _Here.messages is not None and time.monotonic() - _Here.told_s >= _PACE_S:
         _Here.told_s = time.monotonic()
         _Here.messages.put(message)
+
+
+def attempt() -> int:
+    """Return how many processes were killed over the task that this one does."""
+    return _Here.attempt
 
 
 def _results(
@@ -177,7 +233,8 @@ def _signals_later() -> Iterator[None]:
 
 
 @contextmanager
-def _environment(values: Mapping[str, str]) -> Iterator[None]:
+def environment(values: Mapping[str, str]) -> Iterator[None]:
+    """Set variables of the environment, while the block lasts."""
     before = {name: os.environ.get(name) for name in values}
     os.environ.update(values)
     try:
@@ -206,8 +263,9 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _call(pickled: bytes, task: Any) -> Any:
-    """Do a task; what cannot be unpickled is an error of the task."""
+def call(pickled: bytes, task: Any, *, attempt: int = 0) -> Any:
+    """Do a task in a worker process; what cannot be unpickled is an error of the task."""
+    _Here.attempt = attempt
     if _Here.pickled != pickled:
         _Here.function, _Here.pickled = pickle.loads(pickled), pickled
     return _Here.function(task)

@@ -1,14 +1,14 @@
 """``unmask evaluate`` and ``unmask scores``: measure collections, put results side by side."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from unmask.cli import folding, show
-from unmask.errors import MissingExtraError
+from unmask.cli import executing, folding, show
+from unmask.errors import ConfigError, MissingExtraError
 
 if TYPE_CHECKING:
     from unmask.evaluate import Aggregate, Comparison, Files, Result, Table
@@ -55,12 +55,12 @@ def _check_installed(metrics: Sequence[str]) -> None:
 
 
 @click.command()
-@click.argument("estimates", type=click.Path(path_type=Path))
-@click.argument("targets", type=click.Path(path_type=Path))
+@click.argument("estimates", type=click.Path())
+@click.argument("targets", type=click.Path())
 @click.option(
     "-o",
     "--out",
-    type=click.Path(path_type=Path),
+    type=click.Path(),
     help="Folder for one JSON file a track and scores.csv; its name is the system's. Finished "
     "tracks in it are not scored again.  [default: scores/NAME OF ESTIMATES]",
 )
@@ -92,13 +92,14 @@ def _check_installed(metrics: Sequence[str]) -> None:
 @click.option("--hop", default=1.0, help="Step between windows in seconds.")
 @click.option("--regularisation", default=0.0, help="Of BSSEval; 1e-7 for lossy stems.")
 @click.option("-j", "--jobs", type=click.IntRange(1), help="Tracks at a time.  [default: cores]")
+@executing.cluster_option
 @click.option("--museval", is_flag=True, help="Write NaN as museval does, which is no JSON.")
 @_with_report
 @show.quiet_option
 def evaluate(
-    estimates: Path,
-    targets: Path,
-    out: Path | None,
+    estimates: str,
+    targets: str,
+    out: str | None,
     metrics: tuple[str, ...],
     stems: Sequence[str],
     fold: dict[str, str],
@@ -109,6 +110,7 @@ def evaluate(
     hop: float,
     regularisation: float,
     jobs: int | None,
+    cluster: str | None,
     museval: bool,
     aggregate: str,
     plot: Path | None,
@@ -128,6 +130,7 @@ def evaluate(
       unmask evaluate separated/mine musdb18hq/test --stems vocals --plot vocals.png
       unmask evaluate separated/five_stems musdb18hq/test --fold harp=other
       unmask evaluate separated/two-speakers Libri2Mix/wav8k/min/test
+      unmask evaluate s3://bucket/stems s3://bucket/test --cluster 10.0.0.1:6379
     """
     from unmask import evaluate as evaluation
     from unmask.workers import n_processors
@@ -136,30 +139,58 @@ def evaluate(
     how = evaluation.Pairing(
         files=files, stem=stem, stems=tuple(stems) or None, fold=fold, allow_missing=allow_missing
     )
-    pairs = evaluation.pair(estimates, targets, how=how)
-    settings = evaluation.Settings(
-        metrics=metrics or evaluation.default_metrics(pairs.tracks),
-        window_s=window,
-        hop_s=hop,
-        regularisation=regularisation,
-    )
-    out = out or Path("scores") / estimates.resolve().name
-    results = evaluation.evaluate(
-        pairs.tracks, out=out, settings=settings, jobs=jobs or n_processors(), museval=museval
-    )
+    executor = executing.executor(jobs or n_processors(), cluster, jobs_asked=jobs)
+    with executing.stand_ins() as stand_ins:
+        sides = stand_ins.source(estimates), stand_ins.source(targets)
+        folder = _folder(out, sides[0])
+        pairs = evaluation.pair(*sides, how=how)
+        settings = evaluation.Settings(
+            metrics=metrics or evaluation.default_metrics(pairs.tracks),
+            window_s=window,
+            hop_s=hop,
+            regularisation=regularisation,
+        )
+        urls = stand_ins.of(path for track in pairs.tracks for path in track.files)
+        results = evaluation.evaluate(
+            pairs.tracks,
+            out=folder,
+            settings=settings,
+            executor=executor,
+            museval=museval,
+            urls=urls,
+        )
+        found = _found(results, folder, len(pairs.tracks), quiet=quiet)
+    table = {key: value for name in sorted(found) for key, value in found[name].table.items()}
+    _report(table, aggregate, plot, json_file)
+    folding.say(pairs.folded)
+    _say_about([found[name] for name in sorted(found)], pairs.skipped)
+    show.say(f"scores of each track and frame: {folder}")
+
+
+def _folder(out: str | None, estimates: Path) -> Path:
+    """Return where scores go: they are small, and always here."""
+    from unmask.remote import is_url
+
+    if out is not None and is_url(out):
+        raise ConfigError(f"-o: {out} is elsewhere, scores are written here; name a folder")
+    return Path(out) if out else Path("scores") / estimates.resolve().name
+
+
+def _found(
+    results: "Iterable[Result]", out: Path, n_tracks: int, *, quiet: bool
+) -> "dict[str, Result]":
+    """Return what comes of all tracks, written to files as it does."""
+    from unmask import evaluate as evaluation
+
     found = {}
-    with evaluation.rows_file(out, n_tracks=len(pairs.tracks)) as write_rows:
-        with show.steps(len(pairs.tracks), quiet=quiet) as advance:
+    with evaluation.rows_file(out, n_tracks=n_tracks) as write_rows:
+        with show.steps(n_tracks, quiet=quiet) as advance:
             advance("")
             for result in results:
                 found[result.track] = result
                 advance(result.track)
-        table = {key: value for name in sorted(found) for key, value in found[name].table.items()}
-        write_rows(table)
-    _report(table, aggregate, plot, json_file)
-    folding.say(pairs.folded)
-    _say_about([found[name] for name in sorted(found)], pairs.skipped)
-    show.say(f"scores of each track and frame: {out}")
+        write_rows({k: v for name in sorted(found) for k, v in found[name].table.items()})
+    return found
 
 
 def _say_about(results: "Sequence[Result]", skipped: Sequence[str]) -> None:

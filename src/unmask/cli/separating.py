@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from unmask.cli import folding, show
+from unmask.cli import executing, folding, show
 from unmask.cli.settings import with_settings
 from unmask.engine.settings import Settings
 from unmask.errors import AudioFileError, ConfigError, UnmaskError
@@ -16,6 +16,8 @@ from unmask.errors import AudioFileError, ConfigError, UnmaskError
 if TYPE_CHECKING:
     from unmask.engine.model import Model
     from unmask.layout import Job, Output
+    from unmask.remote import StandIns
+    from unmask.workers import Executor
 
 #: What `separate` takes unless told otherwise.
 DEFAULT_SEPARATOR = "music"
@@ -94,7 +96,13 @@ _OPTIONS: Sequence[Callable[[Any], Any]] = (
         is_flag=True,
         help="Skip files that an earlier run with this model and these settings has finished.",
     ),
-    click.option("-j", "--jobs", type=click.IntRange(1), default=1, help="Files at a time."),
+    click.option(
+        "-j",
+        "--jobs",
+        type=click.IntRange(1),
+        help="Files at a time on this machine.  [default: 1]",
+    ),
+    executing.cluster_option,
     click.option("--threads", type=click.IntRange(1), default=1, help="Threads of the network."),
     show.provider_option,
     show.json_option,
@@ -132,6 +140,7 @@ def separate(**options: Any) -> None:
       unmask separate song.wav --stems vocals,drums --filename "{track}_{stem}.{ext}"
       unmask separate song.wav --remix --gain vocals=-6 --gain drums=3
       unmask separate -m MODEL.onnx song.flac --reference true_stems
+      unmask separate s3://bucket/album -o s3://bucket/stems --cluster 10.0.0.1:6379 --resume
     """
     _run(**options)
 
@@ -160,7 +169,8 @@ def denoise(**options: Any) -> None:
 def _run(
     paths: Sequence[str],
     model: str,
-    jobs: int,
+    jobs: int | None,
+    cluster: str | None,
     threads: int,
     providers: tuple[str, ...],
     reference: str | None,
@@ -174,13 +184,18 @@ def _run(
 ) -> None:
     from unmask.engine.model import load_model
 
-    output = _output(options, reference, fold, is_video=is_video)
-    loaded = load_model(model, threads=threads, providers=providers)
-    planned, n_failed = _planned(paths, loaded, output, options["out"] if is_video else None)
-    if not quiet:
-        say_licence(loaded)
-    work = (loaded, output, settings)
-    done = _separate_all(planned, *work, n_jobs=jobs, resume=resume, quiet=quiet)
+    executor = executing.executor(jobs or 1, cluster, threads=threads, jobs_asked=jobs)
+    executing.check_urls((*paths, options["out"]), reference=reference, is_video=is_video)
+    with executing.stand_ins() as stand_ins:
+        options["out"] = options["out"] and str(stand_ins.out(options["out"]))
+        output = _output(options, reference, fold, is_video=is_video)
+        loaded = load_model(model, threads=threads, providers=providers)
+        video = options["out"] if is_video else None
+        planned, n_failed = _planned(paths, loaded, output, video, stand_ins)
+        if not quiet:
+            say_licence(loaded)
+        work = (loaded, output, settings)
+        done = _separate_all(planned, *work, executor=executor, resume=resume, quiet=quiet)
     n_failed += len(planned) - len(done)
     for job, record in done:
         try:
@@ -215,13 +230,18 @@ def _output(
 
 
 def _planned(
-    paths: Sequence[str], model: "Model", output: "Output", video: str | None
+    paths: Sequence[str],
+    model: "Model",
+    output: "Output",
+    video: str | None,
+    stand_ins: "StandIns",
 ) -> tuple[list["Job"], int]:
     """Return what is to be done, and how many files cannot be; each of those gets a line."""
     from unmask import into_video
-    from unmask.layout import linked_folders, plan
+    from unmask.layout import linked_folders
+    from unmask.separate import plan_with_urls
 
-    planned = plan(paths, model, output)
+    planned = plan_with_urls(paths, model, output, stand_ins)
     refused: list[AudioFileError] = []
     if video is not None:
         planned, refused = into_video.as_videos(planned, video)
@@ -250,7 +270,7 @@ def _separate_all(
     output: "Output",
     settings: Settings,
     *,
-    n_jobs: int,
+    executor: "Executor",
     resume: bool,
     quiet: bool,
 ) -> list[tuple["Job", dict[str, Any]]]:
@@ -260,7 +280,7 @@ def _separate_all(
     done, n_reused, n_failed = [], 0, 0
     with show.progress([job.source for job in planned], quiet=quiet) as progress:
         for job, outcome, reused in separate_files(
-            planned, model, output, settings, n_jobs=n_jobs, resume=resume, progress=progress
+            planned, model, output, settings, executor=executor, resume=resume, progress=progress
         ):
             n_reused += reused
             if isinstance(outcome, UnmaskError):

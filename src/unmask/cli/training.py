@@ -61,6 +61,8 @@ def train(
         -s 'data.targets=["drums"]' --accelerator cuda --devices 2
       unmask train recipes/music.toml --data recordings -o runs/music --minutes 8 \\
         -s train.examples=device --accelerator cuda
+      torchrun --nnodes 2 --nproc-per-node 4 --rdzv-endpoint HOST:29500 -m unmask \
+        train recipes/unet-complex-sdr.toml --data recordings -o runs/vocals --accelerator cuda
     """
     if minutes is not None:
         overrides = (*overrides, f"train.minutes={minutes}")
@@ -76,6 +78,8 @@ def train(
             show.say(line)
         return
     out = training.run(loaded, **options)
+    if not training.is_first():
+        return
     result = training.read_about(out)["result"]
     show.say(
         "{steps} steps in {seconds:.0f} s, {steps_per_second:.2f} a second, "

@@ -4,7 +4,7 @@
 
     pairs = pair("separated/mine", "musdb18hq/test")
     table = read_systems(["published/TAK2", "published/UHL2.zip"])
-    for result in evaluate(pairs.tracks, out="scores/mine", jobs=8):
+    for result in evaluate(pairs.tracks, out="scores/mine", executor=Processes(8)):
         table |= result.table
     aggregate(table), compare(table, "mine", "TAK2")
 """

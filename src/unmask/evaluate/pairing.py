@@ -46,6 +46,12 @@ class Track(NamedTuple):
             estimates={name: self.estimates[order.get(name, name)] for name in self.estimates}
         )
 
+    @property
+    def files(self) -> list[Path]:
+        """All its files."""
+        sides = (self.targets, self.estimates)
+        return [place.path for side in sides for row in side.values() for place in row]
+
 
 class Pairs(NamedTuple):
     """The tracks that both sides have, and what there is to say about them."""
@@ -131,11 +137,8 @@ def check_agree(track: Track) -> None:
     SampleRateError, ShapeError, listed
         If two files do not agree; the message names them.
     """
-    files = [
-        path for side in (track.targets, track.estimates) for row in side.values() for path in row
-    ]
-    first = audio.info(files[0])
-    for found in map(audio.info, files[1:]):
+    first, *others = map(audio.info, track.files)
+    for found in others:
         if found.sample_rate != first.sample_rate:
             raise SampleRateError(
                 f"{found.path}: sample rate is {found.sample_rate} Hz, {first.path} has "

@@ -1,20 +1,21 @@
 """All tracks over all cores, each finished one kept on disk."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from unmask import audio
+from unmask import audio, remote
 from unmask._version import __version__
 from unmask.evaluate.document import document, method_of, table_of, write
 from unmask.evaluate.pairing import Track, check_agree
 from unmask.evaluate.scoring import Settings, score
 from unmask.evaluate.table import Key, Series
 from unmask.files import make_folder, sha256
-from unmask.workers import map_tasks
+from unmask.workers import Executor, Processes
 
 
 class Result(NamedTuple):
@@ -33,56 +34,91 @@ def evaluate(
     *,
     out: str | Path,
     settings: Settings | None = None,
-    jobs: int = 1,
+    executor: Executor | None = None,
     museval: bool = False,
+    urls: Mapping[Path, str] | None = None,
 ) -> Iterator[Result]:
     """Score tracks and yield each as soon as it is done.
 
     ``{out}/{track}.json`` is written when a track is done. One that is there already is taken as it
     is if it was made from the same sound (by checksum), by the same version, with the same
-    settings. One track at a time is in memory, for each job.
+    settings. One track at a time is in memory, for each process.
 
     Parameters
     ----------
     tracks : sequence of Track
-        From `pair`. Headers of all files are read before any is scored.
+        From `pair`. Headers of all files that are here are read before any is scored.
     out : path
         Folder for the JSON files, made if missing; the system goes by its name.
     settings : Settings
         The metrics and their windows.
-    jobs : int >= 1
-        Tracks at a time, each in a process of its own with one thread.
+    executor : Executor
+        What does it: :class:`unmask.workers.Processes` with one thread each, or a
+        :class:`unmask.cluster.Cluster`. By default one after the other, in this process.
     museval : bool
         Write undefined and infinite scores as museval does, as ``NaN``, which is no JSON.
+    urls : mapping of path to str
+        Of paths that stand for what is elsewhere (:class:`unmask.remote.StandIns`), which is copied
+        to where it is scored.
 
     Raises
     ------
     UnmaskError
         If files are missing, broken or do not agree; before anything is scored if headers tell.
     """
-    settings = settings or Settings()
+    settings, urls, executor = settings or Settings(), urls or {}, executor or Processes()
     for track in tracks:
-        check_agree(track)
-    one = partial(_evaluate, out=make_folder(out), settings=settings, museval=museval)
-    return map_tasks(one, tracks, jobs=jobs)
+        if urls.keys().isdisjoint(track.files):
+            check_agree(track)
+    folder = make_folder(out)
+    tasks = [
+        (track, _read(folder, track.name), {p: urls[p] for p in track.files if p in urls})
+        for track in tracks
+    ]
+    one = partial(_evaluate, settings=settings, museval=museval)
+    return _kept(executor.map(one, tasks), folder, museval=museval)
 
 
-def _evaluate(track: Track, *, out: Path, settings: Settings, museval: bool) -> Result:
-    path, track = out / f"{track.name}.json", track.in_order()
-    origin = {
-        "version": __version__,
-        "settings": asdict(settings) | {"museval": museval},
-        "estimates": {stem: _hashes(files) for stem, files in track.estimates.items()},
-        "targets": {stem: _hashes(files) for stem, files in track.targets.items()},
-    }
-    found = _finished(path, origin)
-    reused = found is not None
-    if found is None:
-        scores = score(track, settings)
-        found = document(scores, settings, origin | {"warnings": scores.warnings})
-        write(path, found, museval=museval)
-    table = table_of(found, method=method_of(out), track=track.name, file=path)
-    return Result(track.name, table, found["unmask"]["warnings"], reused)
+def _kept(
+    found: Iterable[tuple[str, dict[str, Any] | None]], folder: Path, *, museval: bool
+) -> Iterator[Result]:
+    """Write what was scored; yield that, and what was there."""
+    for track, made in found:
+        path = _place(folder, track)
+        if made is not None:
+            write(path, made, museval=museval)
+        whole = made or json.loads(path.read_text("utf-8"))
+        table = table_of(whole, method=method_of(folder), track=track, file=path)
+        yield Result(track, table, whole["unmask"]["warnings"], made is None)
+
+
+def _place(folder: Path, track: str) -> Path:
+    return folder / f"{track}.json"
+
+
+def _evaluate(
+    task: tuple[Track, dict[str, Any], Mapping[Path, str]], *, settings: Settings, museval: bool
+) -> tuple[str, dict[str, Any] | None]:
+    """Return the name of a track and its document, None if what an earlier run found is the same.
+
+    Parameters
+    ----------
+    task : tuple
+        The track, what its document says that it was made of, the URLs of files that are elsewhere.
+    """
+    track, before, urls = task
+    with _at_hand(track, urls) as here:
+        here = here.in_order()
+        origin = {
+            "version": __version__,
+            "settings": asdict(settings) | {"museval": museval},
+            "estimates": {stem: _hashes(files) for stem, files in here.estimates.items()},
+            "targets": {stem: _hashes(files) for stem, files in here.targets.items()},
+        }
+        if {key: before.get(key) for key in origin} == _plain(origin):
+            return track.name, None
+        scores = score(here, settings)
+    return track.name, document(scores, settings, origin | {"warnings": scores.warnings})
 
 
 def _hashes(places: Sequence[audio.Place]) -> list[str | list[Any]]:
@@ -91,17 +127,40 @@ def _hashes(places: Sequence[audio.Place]) -> list[str | list[Any]]:
     return [[digest, stream] if stream else digest for digest, stream in said]
 
 
-def _finished(path: Path, origin: dict[str, Any]) -> Any | None:
-    """Return the document of an earlier run with the same `origin`."""
-    if not path.is_file():
-        return None
+@contextmanager
+def _at_hand(track: Track, urls: Mapping[Path, str]) -> Iterator[Track]:
+    """Give a track all of whose files are on this machine; errors name URLs."""
+    if not urls:
+        yield track
+        return
+    with remote.working_folder() as folder:
+        here = {path: folder / str(k) / path.name for k, path in enumerate(urls)}
+        with remote.named({here[path]: url for path, url in urls.items()}):
+            for path, url in urls.items():
+                remote.download(url, here[path])
+            sides = (
+                {
+                    stem: tuple(
+                        place._replace(path=here.get(place.path, place.path)) for place in row
+                    )
+                    for stem, row in side.items()
+                }
+                for side in (track.estimates, track.targets)
+            )
+            local = Track(track.name, *sides)
+            check_agree(local)
+            yield local
+
+
+def _read(folder: Path, track: str) -> dict[str, Any]:
+    """Return what the document of an earlier run was made of, nothing if there is none."""
+    path = _place(folder, track)
     try:
-        found = json.loads(path.read_text("utf-8"))
+        found = json.loads(path.read_text("utf-8")) if path.is_file() else None
     except ValueError:  # Not ours: what we write is whole.
-        return None
+        return {}
     own = found.get("unmask") if isinstance(found, dict) else None
-    same = isinstance(own, dict) and {key: own.get(key) for key in origin} == _plain(origin)
-    return found if same else None
+    return own if isinstance(own, dict) else {}
 
 
 def _plain(value: dict[str, Any]) -> Any:

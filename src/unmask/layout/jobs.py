@@ -30,6 +30,14 @@ class Job:
     """Stem -> the outputs of the model that it adds up, and their factors; see :func:`written`."""
     record: Path
     """Where the run record goes."""
+    urls: Mapping[Path, str] = field(default_factory=dict, hash=False)
+    """Paths that stand for remote files -> their URLs; see :mod:`unmask.remote`."""
+    version: str | None = None
+    """Of a remote source that was copied here: which one it was."""
+
+    def name_of(self, path: Path) -> str:
+        """Return what a file of this job is called: its path or URL."""
+        return self.urls.get(path, str(path))
 
 
 def plan(paths: Iterable[str | Path], model: Names, output: Output) -> list[Job]:

@@ -1,5 +1,6 @@
 """Files in, files out: recordings are streamed through a model and appear whole or not at all."""
 
+import platform
 import shutil
 import time
 from collections import Counter
@@ -11,19 +12,20 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from unmask import audio, into_video
+from unmask import audio, into_video, workers
 from unmask._arrays import Array
 from unmask.engine.model import Model
 from unmask.engine.settings import Settings
 from unmask.engine.stream import Streamer
-from unmask.errors import FileError, UnmaskError
+from unmask.errors import FileError, UnmaskError, WorkerError
 from unmask.files import contents, json_text, writing
 from unmask.folding import add_up
 from unmask.layout import Job, Output, plan
 from unmask.run_record import describe, finished
+from unmask.separate.elsewhere import at_hand, finished_anywhere
 from unmask.separate.inputs import check_input, identity, unchanged
 from unmask.separate.placing import check_places, move, staging_in
-from unmask.workers import map_tasks, tell
+from unmask.workers import Executor, Processes, tell
 
 #: Called with a file and the share of it that is done.
 Progress = Callable[[Path, float], None]
@@ -106,7 +108,7 @@ def separate_files(
     output: Output,
     settings: Settings | None = None,
     *,
-    n_jobs: int = 1,
+    executor: Executor | None = None,
     resume: bool = False,
     progress: Progress | None = None,
 ) -> Iterator[Result]:
@@ -124,26 +126,28 @@ def separate_files(
         Where stems go, and what they are.
     settings : Settings
         How masks are used.
-    n_jobs : int >= 1
-        Files that are separated at a time, each in its own process.
+    executor : Executor
+        What does them, several at a time: :class:`unmask.workers.Processes` of this machine, or a
+        :class:`unmask.cluster.Cluster`. By default one after the other, in this process.
     resume : bool
-        Do not separate again what is :func:`finished`; it comes first.
+        Do not separate again what is :func:`finished`; what lies on this machine comes first.
     progress : function (path, share)
 
     Raises
     ------
     ConfigError
-        If the model cannot be given the settings, or `n_jobs` is less than 1.
+        If the model cannot be given the settings, or there are no such processes.
     FileError
         If the folder cannot be written to.
     WorkerError
-        If a process was killed or could not begin.
+        If a process of this machine was killed or could not begin, or there is no such cluster.
     """
+    executor = executor or Processes()
     work = _Work(model, output, settings or Settings())
     work.settings.check(model)
     left = []
     for job in jobs:
-        record = finished(job, *work) if resume else None
+        record = finished(job, *work) if resume and not job.urls else None
         if record is None:
             left.append(job)
             continue
@@ -152,26 +156,47 @@ def separate_files(
         yield Result(job, record, reused=True)
     with staging_in(output.folder) as staging:
         tasks = [(job, staging / str(k)) for k, job in enumerate(left)]
-        alone = min(n_jobs, len(tasks)) == 1
-        attempt = partial(_attempt, work, progress if alone or not progress else tell)
-        for result in map_tasks(attempt, tasks, jobs=n_jobs, listen=progress):
+        near = executor.is_here(len(tasks)) or not progress
+        attempt = partial(_attempt, work, progress if near else tell, resume)
+        for result in executor.map(attempt, tasks, listen=progress, lost=_lost):
             if progress:
                 progress(result.job.source, 1.0)
             yield result
 
 
-def _attempt(work: _Work, progress: Progress | None, task: tuple[Job, Path]) -> Result:
+def _attempt(
+    work: _Work, progress: Progress | None, resume: bool, task: tuple[Job, Path]
+) -> Result:
     """Separate one file by way of a hidden folder; what it meets ends no other."""
     job, folder = task
+    n_before = workers.attempt()
+    folder = folder.with_name(f"{folder.name}-{n_before}")
     try:
-        return Result(job, _separate(job, work, folder, progress), reused=False)
+        # A process that was killed may have been done with it.
+        done = _finished(job, work) if n_before or (resume and job.urls) else None
+        if done is not None:
+            return Result(job, done, reused=not n_before)
+        told = partial(progress, job.source) if progress else None
+        with at_hand(job, folder) as (local, place):
+            record = _separate(local, work, place, told)
+        return Result(job, record, reused=False)
     except UnmaskError as error:
         return Result(job, error, reused=False)
     except (OSError, UnicodeError) as error:
-        wrong = FileError(f"{job.source}: {_reason(error)}")
+        wrong = FileError(f"{job.name_of(job.source)}: {_reason(error)}")
         return Result(job, wrong, reused=False)
     finally:
         shutil.rmtree(folder, ignore_errors=True)  # room for the next
+
+
+def _finished(job: Job, work: _Work) -> dict[str, Any] | None:
+    return (finished_anywhere if job.urls else finished)(job, *work)
+
+
+def _lost(task: tuple[Job, Path], error: WorkerError) -> Result:
+    """Return what is said of a file over which processes are killed again and again."""
+    job, _ = task
+    return Result(job, WorkerError(f"{job.name_of(job.source)}: {error}"), reused=False)
 
 
 def _reason(error: OSError | UnicodeError) -> str:
@@ -180,12 +205,19 @@ def _reason(error: OSError | UnicodeError) -> str:
     return f"{error.strerror or error}; check its name, its disk and where it goes"
 
 
-def _separate(job: Job, work: _Work, folder: Path, progress: Progress | None) -> dict[str, Any]:
+def _separate(
+    job: Job, work: _Work, folder: Path, progress: Callable[[float], None] | None
+) -> dict[str, Any]:
     """Write the stems and the record of one file, by way of `folder`."""
     began, busy = time.perf_counter(), time.process_time()
     check_places((*job.targets.values(), job.record))
     before = identity(job.source)
     info = audio.info(job.source)
+    if not folder.parent.is_dir():
+        raise FileError(
+            f"{folder.parents[1]}: is not there on {platform.node()}, a machine of the cluster; "
+            "write to a URL, or to a folder that all its machines share"
+        )
     n_samples = work.output.n_samples(info)
     check_input(info, n_samples)
     folder.mkdir()
@@ -212,14 +244,16 @@ def _separate(job: Job, work: _Work, folder: Path, progress: Progress | None) ->
     return record
 
 
-def _shares(progress: Progress | None, job: Job, n_samples: int) -> Callable[[float], None]:
+def _shares(
+    progress: Callable[[float], None] | None, job: Job, n_samples: int
+) -> Callable[[float], None]:
     """Return what tells the share of a job that is done, given the samples that are."""
     n_videos = sum(not into_video.is_sound(path) for path in job.targets.values())
     total = n_samples * (1 + _ENCODING_COSTS * n_videos)
 
     def share(n_done: float) -> None:
         if progress:
-            progress(job.source, n_done / total)
+            progress(n_done / total)
 
     return share
 

@@ -12,7 +12,7 @@ from lightning_fabric import Fabric
 from unmask.data.kind import Examples
 from unmask.files import make_folder, write_text
 from unmask.recipe import Recipe
-from unmask.train.devices import launch
+from unmask.train.devices import is_first, is_one_of_many, launch
 from unmask.train.loop import Trainer, learning_rate
 from unmask.train.plan import BEST, LAST, Plan, device_facts, read_about, write_about
 from unmask.train.records import RECORDS
@@ -24,6 +24,7 @@ __all__ = [
     "Plan",
     "Trainer",
     "check",
+    "is_first",
     "learning_rate",
     "read_about",
     "run",
@@ -59,7 +60,8 @@ def run(
         Of Lightning Fabric: ``cpu``, ``cuda``, ``auto``.
     devices : int
         How many of them; each takes its share of every batch, so that the examples of a step are
-        those of one device. More than one are processes of their own.
+        those of one device. More than one are processes of their own. Left out under ``torchrun``,
+        of whose processes each calls this.
 
     Raises
     ------
@@ -84,10 +86,11 @@ def run(
     fabric = plan.open_devices()
     train_set, valid_set, facts = plan.data()
     about = plan.describe(valid_set, facts)
-    make_folder(out)
-    write_text(out / "recipe.toml", recipe.to_toml())
-    # Other processes open the data themselves: memory maps would be copied.
-    sets = (train_set, valid_set) if devices == 1 else None
+    if is_first():
+        make_folder(out)
+        write_text(out / "recipe.toml", recipe.to_toml())
+    # Processes that are started here open the data themselves: memory maps would be copied.
+    sets = (train_set, valid_set) if devices == 1 or is_one_of_many() else None
     launch(fabric, partial(_work, plan=plan, about=about, sets=sets))
     return out
 

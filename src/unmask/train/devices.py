@@ -2,12 +2,14 @@
 
 import contextlib
 import multiprocessing
+import os
 import signal
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
 from lightning_fabric import Fabric
+from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from torch import nn
 
 from unmask.errors import ConfigError, UnmaskError
@@ -16,29 +18,49 @@ from unmask.errors import ConfigError, UnmaskError
 def open_devices(accelerator: str, devices: int, precision: Any, *, batch: int) -> Fabric:
     """Return the devices to train on, and how numbers are kept there.
 
-    Several devices are processes of one machine, each with a copy of the network and its share of
-    every batch, whose gradients are averaged (distributed data parallel).
+    Several devices are processes, each with a copy of the network and its share of every batch,
+    whose gradients are averaged (distributed data parallel). They are started here, on this
+    machine; or by ``torchrun``, on one or more, which then says how many there are.
 
     Raises
     ------
     ConfigError
         If the machine does not have them, or a batch cannot be shared out evenly.
     """
-    if devices < 1 or batch % devices:
+    shares = n_shares(devices)
+    if devices < 1 or batch % shares:
         raise ConfigError(
-            f"train: a batch of {batch} cannot be shared by {devices} devices; change train.batch "
+            f"train: a batch of {batch} cannot be shared by {shares} devices; change train.batch "
             "or the number of devices"
         )
     # A parent that only watches its processes ends them all, whichever of them fails.
-    strategy = "auto" if devices == 1 else "ddp_spawn"
+    how: dict[str, Any] = {"devices": devices, "strategy": "auto" if shares == 1 else "ddp_spawn"}
+    if is_one_of_many():
+        here = int(os.environ["LOCAL_WORLD_SIZE"])
+        if devices not in (1, here):
+            raise ConfigError(f"devices: {devices}, torchrun has started {here}; leave it out")
+        how = {"devices": here, "num_nodes": shares // here, "strategy": "ddp"}
     try:
-        return Fabric(
-            accelerator=accelerator, devices=devices, precision=precision, strategy=strategy
-        )
+        return Fabric(accelerator=accelerator, precision=precision, **how)
     except (RuntimeError, ValueError) as error:  # what Lightning raises for unknown or absent ones
         count = f"{devices} device{'s' * (devices > 1)}"
         subject = f"accelerator {accelerator!r}, {count}, precision {precision!r}"
         raise ConfigError(f"{subject}: {' '.join(str(error).split())}") from None
+
+
+def is_one_of_many() -> bool:
+    """Tell whether this process is one of those that ``torchrun`` has started."""
+    return TorchElasticEnvironment.detect()
+
+
+def is_first() -> bool:
+    """Tell whether this process writes what is written before training."""
+    return not is_one_of_many() or os.environ["RANK"] == "0"
+
+
+def n_shares(devices: int) -> int:
+    """Return how many processes share a batch, if `devices` is asked for."""
+    return int(os.environ["WORLD_SIZE"]) if is_one_of_many() else devices
 
 
 def launch(fabric: Fabric, work: Callable[[Fabric], None]) -> None:

@@ -19,7 +19,7 @@ from unmask.errors import ConfigError, ModelError
 from unmask.files import json_text, write_text
 from unmask.nets.counting import count_parameters, macs_per_frame
 from unmask.recipe import Recipe, from_dict
-from unmask.train.devices import open_devices
+from unmask.train.devices import n_shares, open_devices
 from unmask.train.validation import SUMS, count_active
 
 LAST, BEST, ABOUT = "last.safetensors", "best.safetensors", "run.json"
@@ -99,9 +99,9 @@ class Plan:
             validate with.
         """
         recipe, train = self.recipe, self.recipe.train
-        if len(valid_set) < self.devices:
+        if len(valid_set) < (shares := n_shares(self.devices)):
             raise ConfigError(
-                f"data: {len(valid_set)} validation examples for {self.devices} devices, expected "
+                f"data: {len(valid_set)} validation examples for {shares} devices, expected "
                 "one for each or more"
             )
         active = count_active(valid_set, recipe.data.stems)
