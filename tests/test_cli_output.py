@@ -88,7 +88,9 @@ def place(tmp_path_factory):
     CliRunner().invoke(main, [*words, "-o", str(folder / "kept.npz")])
     tracks = [
         evaluate.Track(
-            f"t{k}", {"speech": (audio.Place(folder / "mine/speech.wav"),)}, dict(targets(folder))
+            f"t{k}",
+            {"speech": (audio.Place(folder / "mine/speech.wav"),)},
+            {n: (audio.Place(p),) for n, (p,) in targets(folder)},
         )
         for k in range(3)
     ]
