@@ -176,7 +176,8 @@ def test_tracks_of_the_first_page_switch_while_they_play(site, tmp_path):
         threading.Thread(target=server.serve_forever, daemon=True).start()
         browser = Browser(tmp_path)
         tab = browser.tab(browser.visitor(), f"http://127.0.0.1:{server.server_port}/")
-        tab.until("document.querySelectorAll('.demo.live').length == 2")
+        live = "document.querySelectorAll('.demo.live').length == 2"
+        tab.until(live, patience_s=300)  # of a theme that takes a busy machine minutes to start
         tab.click(".demo-bar button")
         at = "parseFloat(document.querySelector('.demo figure').style.getPropertyValue('--at'))"
         tab.until(f"{at} > 0.01")
