@@ -100,6 +100,11 @@ class network_errors:  # noqa: N801
     """Turns what ONNX Runtime raises while a network runs into a ModelError that names it.
 
     A class, since a generator costs as much as a small node of a network.
+
+    Raises
+    ------
+    ModelError
+        If the network fails.
     """
 
     __slots__ = ("_model",)

@@ -25,6 +25,8 @@ def plan_with_urls(
     ----------
     paths
         Files and folders, and URLs of such.
+    model : Model
+        What separates.
     output : Output
         Where stems go; its folder may be a stand-in (:meth:`unmask.remote.StandIns.out`).
     stand_ins : StandIns
