@@ -2,7 +2,8 @@
 
 One thread, a minute of noise fed hop by hop as fast as it is taken. Prints two Markdown tables:
 median and 99.9 percentile of a hop in wall-clock and in processor time, and the share of the hop;
-then what a hop at the model's own rate is spent on, and what it costs with several in a block.
+then what a hop at the model's own rate is spent on, what it costs with several in a block, and the
+least that it could cost: ONNX Runtime's call of the bare network on buffers that stay.
 
     python bench/stream_hops.py denoise-16k [MODEL.onnx ...]
 """
@@ -18,7 +19,8 @@ import numpy as np
 
 from unmask.audio.pcm import ENCODINGS, PipeFormat
 from unmask.engine import masking
-from unmask.engine.model import load_model
+from unmask.engine.bound import Bound
+from unmask.engine.model import Model, load_model
 from unmask.engine.stream import Streamer
 from unmask.live.pipe import relay
 from unmask.live.tap import Tap, delay, hop
@@ -77,7 +79,7 @@ def parts(name: str) -> str:
     streamer = Streamer(model)
     owners = (
         (masking, "rfft"),
-        (model, "step"),
+        (Bound, "__call__"),
         (masking, "irfft"),
         (streamer, "process"),
     )
@@ -86,7 +88,19 @@ def parts(name: str) -> str:
         per_hop(streamer, noise, size)
     *mine, whole = (1e6 * np.median(times[10:]) for times in spent)
     numbers = [f"{x:.0f}" for x in (*mine, whole - sum(mine))]
-    return f"| {model.name} | " + " | ".join([*numbers, *cells]) + " |"
+    return f"| {model.name} | " + " | ".join([*numbers, *cells, f"{floor(model):.0f}"]) + " |"
+
+
+def floor(model: Model) -> float:
+    """Return the median processor time in µs of the network alone, one frame a call."""
+    bound, taken = model.bound(1), []
+    bound.given[...] = np.random.default_rng(0).normal(0, 0.1, bound.given.shape)
+    state = model.start(1)
+    for _ in range(2000):
+        before = time.thread_time()
+        _, state = bound(state)
+        taken.append(time.thread_time() - before)
+    return 1e6 * np.median(taken)
 
 
 def per_hop(streamer: Streamer, samples: np.ndarray, size: int) -> float:
@@ -128,6 +142,7 @@ if __name__ == "__main__":
         for rate, n_channels in ways:
             print(row(name, rate, n_channels), flush=True)
     blocks = ("1 hop a block, CPU µs", *(f"{n} hops" for n in BLOCKS[1:]))
+    blocks += ("bare network, CPU µs",)
     print("\n" + heads("model", *(f"{part} µs" for part in PARTS), "rest µs", *blocks))
     for name in models:
         print(parts(name), flush=True)
