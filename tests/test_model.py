@@ -13,7 +13,7 @@ import onnx_models
 from unmask import Streamer, audio
 from unmask.engine.model import bundled, load_model
 from unmask.errors import ConfigError, ModelError, SampleRateError, ShapeError, SignalError
-from unmask.metrics import si_sdr
+from unmask.metrics import best_permutation, pairwise, si_sdr
 
 DEMO = Path(__file__).parents[1] / "assets" / "demo"
 
@@ -325,6 +325,22 @@ def test_bundled_denoisers_denoise(name, sample_rate):
     )
     found = load_model(name).separate(mixture, sample_rate)["speech"]
     assert si_sdr(found, speech) > si_sdr(mixture, speech) + 5.5
+
+
+@pytest.mark.parametrize("sample_rate", [8000, 16000])
+def test_two_talkers_become_one_each(sample_rate, shared):
+    """A woman and a man whom the network never heard, both all the time."""
+    folder = shared / "audio/speech/librispeech_many"
+    files = (folder / f"valid_libri_{number}.opus" for number in TALKERS)
+    talkers = [audio.resample(*audio.read(file), sample_rate)[:, : 8 * sample_rate] for file in files]
+    talkers = np.stack([talker / talker.std() for talker in talkers]) / 10
+    mixture = talkers.sum(axis=0)
+    found = load_model("two-speakers").separate(mixture, sample_rate)
+    assert list(found) == ["speaker1", "speaker2"]
+    np.testing.assert_allclose(sum(found.values()), mixture, atol=1e-5)
+    scores = pairwise(si_sdr, np.stack(list(found.values())), talkers)
+    best = scores[best_permutation(scores), [0, 1]]
+    assert best.mean() > si_sdr(mixture[None], talkers).mean() + 6
 
 
 @pytest.mark.parametrize("level_db", [-60, -35, -10])

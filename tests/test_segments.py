@@ -59,8 +59,8 @@ def test_sources_keep_their_places_where_segments_exchange_them(swaps, n_frames)
 def test_sources_that_have_an_order_stay_as_the_network_gives_them():
     x = talkers(LENGTH + 4)
     found = asked(Heard((False, True), is_in_no_order=False), x)
-    np.testing.assert_array_equal(found[..., :4], apart(x)[..., :4])
-    np.testing.assert_array_equal(found[..., LENGTH:], apart(x)[:, ::-1, ..., LENGTH:])
+    np.testing.assert_allclose(found[..., :4], apart(x)[..., :4], rtol=1e-6)
+    np.testing.assert_allclose(found[..., LENGTH:], apart(x)[:, ::-1, ..., LENGTH:], rtol=1e-6)
 
 
 @pytest.mark.parametrize("cuts", [(1,), (8,), (3, 9, 10, 31), tuple(range(1, 40)), (0, 0, 39)])
@@ -85,7 +85,7 @@ def test_the_last_segment_ends_with_the_stream_and_a_short_stream_with_silence()
     model, x = Heard(), talkers(21)
     asked(model, x)
     starts = [int(np.flatnonzero(x[0, 0, 0] == call[0, 0, 0, 0])[0]) for call in model.calls]
-    assert starts == [0, 4, 8, 12, 13]
+    assert starts == [0, 2, 4, 6, 8, 10, 12, 13]
     model = Heard()
     asked(model, x[..., :5])
     np.testing.assert_array_equal(model.calls[0][..., :5], x[..., :5])

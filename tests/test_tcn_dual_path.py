@@ -14,7 +14,7 @@ import model_files  # noqa: E402
 from small_nets import VARIANTS, build, fresh, noise, run  # noqa: E402
 from unmask import Streamer, audio, export, load_model, masks, nets  # noqa: E402
 from unmask.cli import main  # noqa: E402
-from unmask.errors import ConfigError  # noqa: E402
+from unmask.errors import ConfigError, ModelError  # noqa: E402
 from unmask.metrics import pairwise, si_sdr  # noqa: E402
 from unmask.nets.counting import count_parameters, macs_per_frame  # noqa: E402
 from unmask.nets.fronts import LearnedConfig  # noqa: E402
@@ -192,6 +192,11 @@ def test_joined_segments_are_the_same_however_a_recording_is_cut(frontend, tmp_p
         np.testing.assert_allclose(found, wave, rtol=0, atol=1e-5)
     short = model.separate(mixture[:, :hop], model.sample_rate)
     assert short["speaker2"].shape == (2, hop)
+
+
+def test_an_order_is_fixed_or_free(tmp_path):
+    with pytest.raises(ModelError, match="permutation is 'some', expected fixed or free"):
+        load_model(talkers_model(tmp_path / "x.onnx", model_files.SPECTRUM, permutation="some"))
 
 
 def test_talkers_are_separated_and_scored_whatever_the_true_ones_are_called(tmp_path, monkeypatch):

@@ -126,7 +126,7 @@ def test_networks_of_every_kind_give_the_samples_of_python(name, n_channels, tmp
 
 @needs_node
 @needs_runtime
-@pytest.mark.parametrize("name", bundled())
+@pytest.mark.parametrize("name", [name for name in bundled() if not load_model(name).segment])
 def test_every_bundled_model_gives_the_samples_of_the_python_package(name, tmp_path, rng):
     mixture = (0.1 * rng.standard_normal((2, 5000))).astype(np.float32)
     check_same(tmp_path, bundled()[name], mixture, 777)

@@ -10,15 +10,19 @@ from unmask._arrays import Array
 from unmask.engine.asking import Network
 from unmask.metrics import best_permutation
 
+#: Segments that a frame is in, by whether sources are in no order. With two an order that changes
+#: within a segment is handed on from half to half (measured: docs/deep_masks.md).
+_OVERLAP = {False: 2, True: 4}
+
 
 class Segments:
-    """Asks a network for segments, each half over the one before; hands out each frame once.
+    """Asks a network for segments that overlap, and hands out the mean of what they give.
 
-    Where two segments overlap the later one comes in as the earlier one goes. If the sources are in
-    no order, those of the later one are put in the order that differs least from the earlier one's,
-    signal by signal; at the beginning, from that of the first signal. What has no energy says
-    nothing. Segments begin at multiples of half of one and the last ends with the stream: what
-    comes out does not depend on how the stream is cut.
+    Every segment counts most in its middle, so that it comes and goes slowly. If the sources are in
+    no order, those of a segment are put in the order that differs least from what the earlier ones
+    gave, signal by signal; at the beginning, from that of the first signal. What has no energy says
+    nothing. Segments begin at multiples of a step and the last ends with the stream: what comes out
+    does not depend on how the stream is cut.
 
     Parameters
     ----------
@@ -30,11 +34,15 @@ class Segments:
 
     def __init__(self, model: Network, n_signals: int) -> None:
         self._model, self._state = model, model.start(n_signals)
-        self._step = max(1, model.segment // 2)
+        self._step = max(1, model.segment // _OVERLAP[model.is_in_no_order])
+        place = np.arange(model.segment, dtype=np.float32) + 0.5
+        self._weights = np.minimum(place, place[::-1])
         self._n_in = self._n_out = self._next = 0
-        # What came in, from frame `_first` on; what came of it, from `_n_out` on.
+        # What came in, from frame `_first` on; sums of what came of it and of its weights, from
+        # frame `_n_out` on.
         self._first, self._x = 0, np.zeros(0, np.float32)
         self._made: Array | None = None
+        self._total = np.zeros(0, np.float32)
 
     @property
     def n_held(self) -> int:
@@ -56,7 +64,7 @@ class Segments:
             self._join(self._next)
             self._next += self._step
             due.append(self._leave(self._next))
-        if last and self._n_made < self._n_in:
+        if last and self._n_out + len(self._total) < self._n_in:
             self._join(max(0, self._n_in - length))
         if last and self._made is not None:
             due.append(self._leave(self._n_in))
@@ -65,40 +73,33 @@ class Segments:
         self._x, self._first = self._x[..., keep:], self._first + keep
         return np.concatenate(due, axis=-1) if due else None
 
-    @property
-    def _n_made(self) -> int:
-        """Frames that the network has heard."""
-        return self._n_out + (0 if self._made is None else self._made.shape[-1])
-
     def _join(self, start: int) -> None:
-        """Run the segment from frame `start` on, and join what it gives to what there is."""
+        """Run the segment from frame `start` on, and add what it gives to what there is."""
         length, skip = self._model.segment, self._n_out - start
         x = self._x[..., start - self._first : start - self._first + length]
         n_frames = x.shape[-1]
         silence = [(0, 0)] * (x.ndim - 1) + [(0, length - n_frames)]
         output, _ = self._model.step(np.pad(x, silence), self._state)
-        new, x, old = output[..., skip:n_frames], x[..., skip:], self._made
-        n_both = new.shape[-1] if old is None else old.shape[-1]
+        new, x, weights = output[..., skip:n_frames], x[..., skip:], self._weights[skip:n_frames]
+        n_both = len(self._total) if self._made is not None else new.shape[-1]
         if self._model.is_in_no_order:
-            like = new[:1] if old is None else old
+            like = new[:1] if self._made is None else self._made / self._total
             new = _ordered(new, like, x if self._model.masks_outside else None, n_both)
-        if old is not None:
-            new[..., :n_both] = old + _rise(n_both) * (new[..., :n_both] - old)
-        self._made = new
+        new = new * weights
+        if self._made is not None:
+            new[..., :n_both] += self._made
+            weights = weights.copy()
+            weights[:n_both] += self._total
+        self._made, self._total = new, weights
 
     def _leave(self, stop: int) -> Array:
         """Return what came of the frames before `stop` that are not out yet."""
         assert self._made is not None
-        n_frames = stop - self._n_out
+        n = stop - self._n_out
         self._n_out = stop
-        due, self._made = self._made[..., :n_frames], self._made[..., n_frames:]
+        due: Array = self._made[..., :n] / self._total[:n]
+        self._made, self._total = self._made[..., n:], self._total[n:]
         return due
-
-
-def _rise(n_frames: int) -> Array:
-    """Return a straight rise from 0 to 1."""
-    rise: Array = (np.arange(n_frames, dtype=np.float32) + 0.5) / n_frames
-    return rise
 
 
 def _ordered(new: Array, like: Array, spectrum: Array | None, n_both: int) -> Array:
