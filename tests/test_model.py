@@ -332,7 +332,9 @@ def test_two_talkers_become_one_each(sample_rate, shared):
     """A woman and a man whom the network never heard, both all the time."""
     folder = shared / "audio/speech/librispeech_many"
     files = (folder / f"valid_libri_{number}.opus" for number in TALKERS)
-    talkers = [audio.resample(*audio.read(file), sample_rate)[:, : 8 * sample_rate] for file in files]
+    talkers = [
+        audio.resample(*audio.read(file), sample_rate)[:, : 8 * sample_rate] for file in files
+    ]
     talkers = np.stack([talker / talker.std() for talker in talkers]) / 10
     mixture = talkers.sum(axis=0)
     found = load_model("two-speakers").separate(mixture, sample_rate)
