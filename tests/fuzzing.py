@@ -9,6 +9,7 @@ file of this kind with some changes, all made of the seed; the one that failed s
 import json
 import os
 import random
+import re
 import resource
 import signal
 import sys
