@@ -83,7 +83,7 @@ def test_processes_end_with_the_one_that_started_them(tmp_path):
         "import fcntl, os, time\nfrom unmask.workers import map_tasks\n"
         "def wait(path):\n"
         "    file = open(path, 'w')\n    fcntl.flock(file, fcntl.LOCK_EX)\n"
-        "    print(path, flush=True)\n    time.sleep(1000)\n"
+        "    os.write(1, (path + chr(10)).encode())\n    time.sleep(1000)\n"
         f"if __name__ == '__main__':\n    paths = [f'{tmp_path}/{{k}}' for k in 'ab']\n"
         "    list(map_tasks(wait, paths, jobs=2))\n"
     )
