@@ -9,6 +9,9 @@ not measure again what it holds. FILE of DNSMOS is ``sig_bak_ovr.onnx`` (as in P
 ``speechmos``). ``--post-filter 0.02`` tries the envelope post-filter of Valin et al. (2020), as
 Schröter et al. (2023) have it, on all masks.
 
+``--write FOLDER`` writes FOLDER/mixture/*.wav first, for ``bench/peers/denoisers.py FOLDER``; a
+FOLDER/NAME that it wrote is scored as a model is.
+
 *Pauses* is the level of what is left where no one speaks, relative to the mixture there; *phase*,
 with ``--phase``, SI-SDR less that of the same masks without their phases.
 """
@@ -25,6 +28,7 @@ import unmask
 from denoise import interval
 from unmask import audio
 from unmask.data.cache import Cache
+from unmask.files import make_folder
 from unmask.metrics import pesq, si_sdr, stoi
 from unmask.metrics.dnsmos import DNSMOS
 
@@ -118,26 +122,39 @@ def left_in_pauses(estimate, mixture, speech):
     return 10 * np.log10(energies[0] / energies[1]) if pause.any() else np.nan
 
 
-def scores(model, speech, noise, *, sensitivity, opinion, phase):
-    """Return the scores of one mixture; of the mixture itself if there is no model."""
-    mixture = (speech + noise).astype(np.float32)
-    settings = unmask.Settings(sensitivity=sensitivity)
-
-    def separate(model):
-        return model.separate(mixture, RATE, settings=settings)["speech"]
-
-    estimate = separate(model) if model else mixture
+def scores(estimate, speech, mixture, opinion):
+    """Return the scores of one estimate."""
     row = {"si_sdr": si_sdr(estimate, speech).item()}
-    if phase and model and model.family.is_complex:
-        flat = separate(changed(model, without_phase))
-        row["phase"] = row["si_sdr"] - si_sdr(flat, speech).item()
     row["pauses"] = left_in_pauses(estimate, mixture, speech)
     low, target = (audio.resample(x, RATE, 16000) for x in (estimate, speech))
     row["pesq"] = pesq(low, target, sample_rate=16000).item()
     row["estoi"] = stoi(low, target, sample_rate=16000, extended=True).item()
     if opinion:
         row |= opinion(low / max(1.0, np.abs(low).max()), 16000)._asdict()
-    return {key: round(float(value), 4) for key, value in row.items()}
+    return row
+
+
+def of_model(name, pairs, args):
+    """Return the scores of a model or a folder of estimates for each mixture."""
+    opinion = DNSMOS(args.dnsmos) if args.dnsmos else None
+    file, _, sensitivity = name.partition("@")
+    settings = unmask.Settings(sensitivity=float(sensitivity or 1))
+    model = None if name == "mixture" or Path(name).is_dir() else unmask.load_model(file)
+    if model and args.post_filter:
+        model = changed(model, partial(post_filtered, beta=args.post_filter))
+    rows = []
+    for k, (speech, noise) in enumerate(pairs):
+        estimate = mixture = (speech + noise).astype(np.float32)
+        if model:
+            estimate = model.separate(mixture, RATE, settings=settings)["speech"]
+        elif name != "mixture":
+            estimate = audio.read(Path(name) / f"{k:03}.wav")[0]
+        row = scores(estimate, speech, mixture, opinion)
+        if args.phase and model and model.family.is_complex:
+            flat = changed(model, without_phase).separate(mixture, RATE, settings=settings)
+            row["phase"] = row["si_sdr"] - si_sdr(flat["speech"], speech).item()
+        rows.append({key: round(float(value), 4) for key, value in row.items()})
+    return rows
 
 
 def line(name, rows):
@@ -163,19 +180,19 @@ def main(words=None):
     parser.add_argument("--json", type=Path)
     parser.add_argument("--post-filter", type=float, default=0.0)
     parser.add_argument("--phase", action="store_true")
+    parser.add_argument("--write", type=Path)
     args = parser.parse_args(words)
-    opinion = DNSMOS(args.dnsmos) if args.dnsmos else None
     known = json.loads(args.json.read_text()) if args.json and args.json.exists() else {}
     pairs = list(mixtures(args.data, Cache(args.cache, RATE)))[::STEP]
+    if args.write:
+        make_folder(args.write / "mixture")
+        for k, pair in enumerate(pairs):
+            path = args.write / "mixture" / f"{k:03}.wav"
+            audio.write(path, sum(pair).astype(np.float32), RATE, subtype="FLOAT")
     print(f"| | {' | '.join(COLUMNS)} |\n|---{'|---' * len(COLUMNS)}|")
     for name in ("mixture", *args.models):
-        file, _, sensitivity = name.partition("@")
-        how = {"sensitivity": float(sensitivity or 1), "opinion": opinion, "phase": args.phase}
         if name not in known:
-            model = None if name == "mixture" else unmask.load_model(file)
-            if model and args.post_filter:
-                model = changed(model, partial(post_filtered, beta=args.post_filter))
-            known[name] = [scores(model, *pair, **how) for pair in pairs]
+            known[name] = of_model(name, pairs, args)
             if args.json:
                 args.json.write_text(json.dumps(known))
         print(line(Path(name).name, known[name]), flush=True)
