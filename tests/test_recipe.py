@@ -467,8 +467,8 @@ def recordings(tmp_path_factory):
     def write(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         if not path.exists():
-            kind = {".opus": "OGG"}.get(path.suffix)
-            soundfile.write(path, 0.1 * rng.standard_normal(8000), 16000, format=kind)
+            opus = {"format": "OGG", "subtype": "OPUS"} if path.suffix == ".opus" else {}
+            soundfile.write(path, 0.1 * rng.standard_normal(8000), 16000, **opus)
 
     for data in (recipe.load(path).data for path in RECIPES):
         for entry in (*getattr(data, "recordings", ()), *getattr(data, "voices", ())):
