@@ -123,5 +123,7 @@ def test_killed_at_any_moment_nothing_half_has_a_name(name, place, tmp_path):
         check_whole(name, again, reference)
         assert not [*out.rglob(".unmask-*")]
         assert not [*tmp_path.glob(".unmask-*")]
-        assert {p for p in again if name != "listen"} >= {p for p in reference if name != "listen"}
+        # Names of a test's clips are drawn, those in a cache say where files are and from when.
+        named = {path for path in reference if name != "listen" and not path.startswith("cache/")}
+        assert again.keys() >= named
         assert len(again) >= len(reference)
