@@ -329,9 +329,9 @@ def test_bundled_denoisers_denoise(name, sample_rate):
 
 @pytest.mark.parametrize("sample_rate", [8000, 16000])
 def test_two_talkers_become_one_each(sample_rate, shared):
-    """A woman and a man whom the network never heard, both all the time."""
+    """A man (93 Hz) and a woman (222 Hz) whom the network never heard, both all the time."""
     folder = shared / "audio/speech/librispeech_many"
-    files = (folder / f"valid_libri_{number}.opus" for number in TALKERS)
+    files = (folder / f"valid_libri_{number}.opus" for number in (7447, 2989))
     talkers = [
         audio.resample(*audio.read(file), sample_rate)[:, : 8 * sample_rate] for file in files
     ]
@@ -342,7 +342,8 @@ def test_two_talkers_become_one_each(sample_rate, shared):
     np.testing.assert_allclose(sum(found.values()), mixture, atol=1e-5)
     scores = pairwise(si_sdr, np.stack(list(found.values())), talkers)
     best = scores[best_permutation(scores), [0, 1]]
-    assert best.mean() > si_sdr(mixture[None], talkers).mean() + 6
+    before = si_sdr(np.broadcast_to(mixture, talkers.shape), talkers)
+    assert best.mean() > before.mean() + 6
 
 
 @pytest.mark.parametrize("level_db", [-60, -35, -10])
