@@ -1,6 +1,7 @@
 """Damaged files of every kind that is read: refused in one line, and nothing else happens.
 
-A few seconds of each kind; UNMASK_FUZZ_S gives them more, UNMASK_FUZZ_SEED others.
+So many of each kind, always the same ones; with UNMASK_FUZZ_S as many as these seconds allow, with
+UNMASK_FUZZ_SEED others.
 """
 
 import os
@@ -13,14 +14,15 @@ import pytest
 
 import fuzzing
 
-SECONDS = os.environ.get("UNMASK_FUZZ_S", "3")
+SECONDS = os.environ.get("UNMASK_FUZZ_S", "60")
+CASES = "inf" if "UNMASK_FUZZ_S" in os.environ else "100"
 SEED = os.environ.get("UNMASK_FUZZ_SEED", "0")
 NEEDS = {"checkpoints": "torch", "recipes": "torch"}
 MOST_MB = {"recipes": 1500, "checkpoints": 1500}
 
 
 def fuzz(folder, kind, seconds=SECONDS):
-    command = [sys.executable, fuzzing.__file__, kind, seconds, SEED, str(folder)]
+    command = [sys.executable, fuzzing.__file__, kind, seconds, CASES, SEED, str(folder)]
     return subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=600)
 
 

@@ -140,11 +140,11 @@ def read(folder: str | Path) -> tuple[Test, Secret]:
         test = _test(design)
         clips = {name: Clip(**clip) for name, clip in hidden.pop("clips").items()}
         secret = Secret(**hidden, clips=clips)
+        _check(folder, test, secret)
     except (TypeError, KeyError, ValueError, AttributeError) as error:
         raise FileError(
             f"{folder}: {DESIGN} or {SECRET} is damaged ({error!r}); make the test again"
         ) from error
-    _check(folder, test, secret)
     return test, secret
 
 
