@@ -2,6 +2,7 @@
 
 import ast
 import builtins
+import importlib
 import json
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from click.testing import CliRunner
 
 import unmask
 from unmask import cli, errors
-from unmask.errors import UnmaskError
+from unmask.errors import MissingExtraError, UnmaskError
 
 ERRORS = [x for x in vars(errors).values() if isinstance(x, type) and issubclass(x, UnmaskError)]
 
@@ -85,7 +86,10 @@ def by_case(name):
 
 @pytest.mark.parametrize("package", PACKAGES)
 def test_public_names_are_sorted_and_there(package):
-    module = pytest.importorskip(package)  # the training wing needs PyTorch
+    try:
+        module = importlib.import_module(package)
+    except MissingExtraError as error:  # the training wing needs PyTorch
+        pytest.skip(str(error))
     assert module.__all__ == sorted(set(module.__all__), key=by_case)
     assert [name for name in module.__all__ if getattr(module, name, None) is None] == []
     assert set(module.__all__) <= set(dir(module))
