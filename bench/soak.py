@@ -77,6 +77,7 @@ def listen(port, stop):
             broken.close()
         except OSError:
             pass
+        stop.wait(3)  # of new listeners from one address, a server takes so many a minute
     return n_stored
 
 
