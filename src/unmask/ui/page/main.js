@@ -214,9 +214,8 @@ function downloads(job) {
 
 function again(job) {
   return h("div", { class: "acts" }, h("button", { type: "button", id: "again", onclick: () => told(async () => {
-    const made = await post("api/jobs", { ...given.said, recording: job.recording });
-    wanted = made.id;
-    speak(`${made.name} is separated again, with ${titleOf(made.model)}`);
+    speak(`${job.name} is separated again, with ${titleOf(given.said.model)}`); // before it can be done
+    wanted = (await post("api/jobs", { ...given.said, recording: job.recording })).id;
   }) }, "Separate again"), h("span", { class: "quiet" }, "with what is chosen at the top"));
 }
 
