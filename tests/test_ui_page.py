@@ -111,6 +111,7 @@ def test_a_song_is_dropped_heard_mixed_and_downloaded(tab, browser, client, song
     assert tab.run("document.querySelector('[data-stem=noise]').ariaValueText") == "−0.5 dB"
     tab.click("#export")
     tab.until("document.querySelectorAll('.jobs [data-state=done]').length === 2")
+    tab.until("document.getElementById('spoken').textContent.includes('done in')")
     [remix] = [one for one in client.desk.all_said() if one["remix"]]
     assert remix["asked"]["settings"]["gains_db"] == {"speech": 0, "noise": -0.5}
     links = tab.run("[...document.querySelectorAll('.files a')].map((e) => e.href)")
@@ -142,6 +143,7 @@ def test_a_job_can_be_stopped_and_a_bad_file_is_one_line_and_others_go_on(tab, s
     tab.until("!!document.querySelector('.jobs [data-state=stopped]')")
     drop(tab, song)
     tab.until(READY)
+    tab.until("document.getElementById('spoken').textContent.includes('done in')")
 
 
 CONTROLS = {"button", "radio", "checkbox", "slider", "spinbutton", "combobox", "link", "listbox"}

@@ -11,6 +11,7 @@ const BUSY_MS = 300;
 const IDLE_MS = 2000;
 const place = (id) => document.getElementById(id);
 
+let hasLooked = false; // what was there before the page is no news
 let about = null;
 let given = null;
 let view = null;
@@ -101,8 +102,9 @@ async function look() {
     }
     for (const job of jobs) {
       results.job(job, titleOf(job.model));
-      if (before.get(job.id) !== job.state) ended(job, before.has(job.id));
+      if (before.get(job.id) !== job.state) ended(job, hasLooked);
     }
+    hasLooked = true;
   } catch (error) {
     banner(error.message);
   }
@@ -111,9 +113,9 @@ async function look() {
   timer = setTimeout(look, busy ? BUSY_MS : IDLE_MS);
 }
 
-/** A job has come into another state. */
-function ended(job, wasKnown) {
-  if (wasKnown && job.state !== "running") speak(`${job.name}, ${titleOf(job.model)}: ${stateOf(job)}${job.error ? `: ${job.error}` : ""}`);
+/** A job has come into another state, or is new; it may be done at once. */
+function ended(job, isNews) {
+  if (isNews && !["waiting", "running"].includes(job.state)) speak(`${job.name}, ${titleOf(job.model)}: ${stateOf(job)}${job.error ? `: ${job.error}` : ""}`);
   const isFree = !opened || (job.id === wanted && !view?.player?.playing);
   if (job.state === "done" && isFree) open(job);
 }
